@@ -1,0 +1,1 @@
+"""Wiring: command line, settings, screens and keys. Nothing here decodes or paints."""

@@ -1,0 +1,1 @@
+"""Everything without a screen: sources, decode, store, statistics, dissection, filter."""

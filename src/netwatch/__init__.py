@@ -1,0 +1,3 @@
+"""netwatch: a live packet dashboard for the terminal."""
+
+__version__ = "0.1.0"
