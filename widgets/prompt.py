@@ -1,0 +1,179 @@
+"""A one-line prompt over the footer: the display filter (`/`) and go to (`:`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.message import Message
+from textual.suggester import Suggester
+from textual.widgets import Input, Label
+
+__all__ = ["LastWordSuggester", "Prompt", "Verdict"]
+
+_HISTORY: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What there is to say of the text as it stands."""
+
+    valid: bool
+    message: str
+    """`1,234 packets`, or what is wrong."""
+
+
+class LastWordSuggester(Suggester):
+    """Completes the word that is being typed."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        super().__init__(use_cache=True, case_sensitive=True)
+        self._words = sorted(words, key=lambda word: (len(word), word))
+
+    async def get_suggestion(self, value: str) -> str | None:
+        head, separator, last = value.rpartition(" ")
+        if len(last) < 2:
+            return None
+        for word in self._words:
+            if word.startswith(last) and word != last:
+                return f"{head}{separator}{word}"
+        return None
+
+
+class Prompt(Horizontal):
+    """Title, text, and a live verdict at the right. `judge` is asked at each key."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "Cancel", id="prompt.cancel"),
+        Binding("up", "history(-1)", "Earlier", show=False, id="prompt.earlier"),
+        Binding("down", "history(1)", "Later", show=False, id="prompt.later"),
+    ]
+
+    DEFAULT_CSS = """
+    Prompt {
+        dock: bottom;
+        height: 1;
+        background: $surface;
+        & > Label { height: 1; width: auto; padding: 0 1; }
+        & > #prompt-title { background: $primary; color: $text; text-style: bold; }
+        & > #prompt-verdict { max-width: 50%; }
+        & > Input { width: 1fr; height: 1; border: none; padding: 0 1; background: $surface; }
+        &.-valid > #prompt-verdict { color: $text-success; }
+        &.-invalid > #prompt-verdict { color: $text-error; text-style: bold; }
+        &.-invalid > Input { color: $text-error; }
+    }
+    """
+
+    @dataclass
+    class Changed(Message):
+        """The text is valid and differs from what it was."""
+
+        prompt: Prompt
+        text: str
+
+        @property
+        def control(self) -> Prompt:
+            return self.prompt
+
+    @dataclass
+    class Submitted(Message):
+        """Enter, on a valid text."""
+
+        prompt: Prompt
+        text: str
+
+        @property
+        def control(self) -> Prompt:
+            return self.prompt
+
+    @dataclass
+    class Cancelled(Message):
+        """Escape: what held before the prompt opened is wanted back."""
+
+        prompt: Prompt
+
+        @property
+        def control(self) -> Prompt:
+            return self.prompt
+
+    def __init__(
+        self,
+        title: str,
+        judge: Callable[[str], Verdict],
+        *,
+        text: str = "",
+        hint: str = "",
+        history: list[str] | None = None,
+        words: Sequence[str] = (),
+        id: str | None = None,
+    ) -> None:
+        super().__init__(id=id)
+        self._title = title
+        self._judge = judge
+        self._text = text
+        self._hint = hint
+        self._history = history if history is not None else []
+        self._place = len(self._history)
+        self._words = words
+
+    def compose(self) -> ComposeResult:
+        yield Label(Content(self._title), id="prompt-title")
+        suggester = LastWordSuggester(self._words) if self._words else None
+        yield Input(self._text, placeholder=self._hint, suggester=suggester, select_on_focus=False, max_length=1000)
+        yield Label("", id="prompt-verdict")
+
+    def on_mount(self) -> None:
+        field = self.query_one(Input)
+        field.focus()
+        field.cursor_position = len(self._text)
+        self._show_verdict(self._judge(self._text))
+
+    def judge_again(self) -> None:
+        """The count moves while packets arrive."""
+        self._show_verdict(self._judge(self.query_one(Input).value))
+
+    @on(Input.Changed)
+    def _judge_text(self, event: Input.Changed) -> None:
+        event.stop()
+        verdict = self._judge(event.value)
+        self._show_verdict(verdict)
+        if verdict.valid and event.value != self._text:
+            self._text = event.value
+            self.post_message(self.Changed(self, event.value))
+
+    @on(Input.Submitted)
+    def _submit(self, event: Input.Submitted) -> None:
+        event.stop()
+        verdict = self._judge(event.value)
+        self._show_verdict(verdict)
+        if not verdict.valid:
+            return
+        text = event.value.strip()
+        if text and (not self._history or self._history[-1] != text):
+            self._history.append(text)
+            del self._history[:-_HISTORY]
+        self.post_message(self.Submitted(self, text))
+
+    def action_cancel(self) -> None:
+        self.post_message(self.Cancelled(self))
+
+    def action_history(self, step: int) -> None:
+        place = self._place + step
+        if not 0 <= place <= len(self._history):
+            return
+        self._place = place
+        field = self.query_one(Input)
+        field.value = self._history[place] if place < len(self._history) else ""
+        field.cursor_position = len(field.value)
+
+    def _show_verdict(self, verdict: Verdict) -> None:
+        self.set_class(verdict.valid, "-valid")
+        self.set_class(not verdict.valid, "-invalid")
+        # Content, not markup: the message may quote what was typed.
+        self.query_one("#prompt-verdict", Label).update(Content(verdict.message))
