@@ -9,16 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwatch.capture.columns import Columns
+from netwatch.capture.errors import CaptureError
 
 __all__ = ["Batch", "Block", "CaptureError", "Damage", "Interface", "Loss", "Source"]
-
-
-class CaptureError(Exception):
-    """A source cannot be opened. `str()` is one line for the person; `code` the exit code (CONTRACT.md)."""
-
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass(slots=True)

@@ -1,0 +1,282 @@
+"""The command line: arguments -> Options, or one line that says what is wrong with them.
+
+Imports nothing heavy: help, version and mistakes must be answered at once, and the dashboard's modules are chosen by
+what is found here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from netwatch.capture.errors import EXIT_USAGE, CaptureError
+
+__all__ = ["DEFAULT_BUFFER", "DEFAULT_RING", "MAX_SNAPLEN", "Options", "parse"]
+
+MAX_SNAPLEN: Final = 262_144
+"""tcpdump's: no packet is longer."""
+DEFAULT_BUFFER: Final = 256 << 20
+DEFAULT_RING: Final = 64 << 20
+
+_SIZE: Final = re.compile(r"([0-9]{1,15})([KMG]?)", re.IGNORECASE)
+_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_LARGEST_SIZE: Final = 1 << 40
+_MAX_FPS: Final = 60
+_LATER: Final = ("doctor", "lab")
+"""Sub-commands whose names are taken but that do not exist yet."""
+
+_DESCRIPTION: Final = (
+    "A live packet dashboard for the terminal. Without -r it captures, which needs root or CAP_NET_RAW."
+)
+_EPILOG: Final = """\
+examples:
+  sudo netwatch                       the interface of the default route
+  sudo netwatch -i eth0 port 443      only what the capture filter lets through
+  netwatch -r trace.pcapng            a capture file (pcap or pcapng)
+  ssh host tcpdump -U -w - | netwatch -r -
+  netwatch -r trace.pcap --summary --json
+  netwatch demo                       recorded traffic, played as if live; needs no root
+
+exit codes: 0 done, 2 usage, 3 damaged capture or none, 74 output failed, 77 no permission
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is to be done."""
+
+    demo: bool = False
+    interfaces: tuple[str, ...] = ()
+    """Empty: the one of the default route."""
+    read: str | None = None
+    """A capture file, `-` for standard input."""
+    write: str | None = None
+    capture_filter: str = ""
+    count: int | None = None
+    duration: float | None = None
+    """Seconds."""
+    snaplen: int = MAX_SNAPLEN
+    promiscuous: bool = True
+    names: bool = True
+    """Names in place of numbers may be shown."""
+    list_interfaces: bool = False
+    summary: bool = False
+    json: bool = False
+    fields: tuple[str, ...] = ()
+    buffer: int = DEFAULT_BUFFER
+    """Bytes of packets that the dashboard keeps."""
+    ring: int = DEFAULT_RING
+    """Bytes of the kernel's ring."""
+    report: str | None = None
+    fps: int | None = None
+    """Repaints a second; None: as the terminal is."""
+
+    @property
+    def headless(self) -> bool:
+        """Something is to be printed, not shown."""
+        return self.summary or bool(self.fields)
+
+    @property
+    def live(self) -> bool:
+        """Packets come from interfaces."""
+        return not self.demo and self.read is None
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Read the command line (without the program's name).
+
+    Raises CaptureError 2 for a mistake, SystemExit 0 after --help and --version.
+    """
+    before, words_after = _split(arguments)
+    found = _parser().parse_intermixed_args(before)
+    words: list[str] = found.words
+    demo = False
+    if words and words[0] in ("demo", *_LATER):
+        if words[0] in _LATER:
+            raise CaptureError(
+                f"{words[0]} is not available yet; a capture filter of that name goes behind --", EXIT_USAGE
+            )
+        demo = True
+        words = words[1:]
+    capture_filter = " ".join([*words, *words_after])
+    if found.filter is not None:
+        if capture_filter:
+            raise CaptureError("give the capture filter once: with -f, or as the last words", EXIT_USAGE)
+        capture_filter = found.filter
+    options = Options(
+        demo=demo,
+        interfaces=tuple(dict.fromkeys(found.interface)),
+        read=found.read,
+        write=found.write,
+        capture_filter=capture_filter.strip(),
+        count=found.count,
+        duration=found.duration,
+        snaplen=found.snaplen,
+        promiscuous=found.promiscuous,
+        names=found.names,
+        list_interfaces=found.list_interfaces,
+        summary=found.summary or found.json,
+        json=found.json,
+        fields=found.fields,
+        buffer=found.buffer,
+        ring=found.ring,
+        report=found.report,
+        fps=found.fps,
+    )
+    _check(options)
+    return options
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What stands before and behind the first `--`."""
+    given = list(arguments)
+    at = given.index("--") if "--" in given else len(given)
+    return given[:at], given[at + 1 :]
+
+
+def _check(options: Options) -> None:
+    """Combinations that mean nothing."""
+    sources = [
+        name
+        for name, given in (
+            ("demo", options.demo),
+            ("-r", options.read is not None),
+            ("-i", bool(options.interfaces)),
+        )
+        if given
+    ]
+    if len(sources) > 1:
+        raise CaptureError(f"{' and '.join(sources)} are different sources of packets; give one", EXIT_USAGE)
+    if options.fields and options.summary:
+        both = "--json" if options.json else "--summary"
+        raise CaptureError(f"--fields and {both} both print to standard output; give one", EXIT_USAGE)
+    if options.write is not None and options.read is not None and _same_file(options.write, options.read):
+        raise CaptureError(f"-w would overwrite {options.read}, which is being read; name another file", EXIT_USAGE)
+    outputs = [path for path in (options.write, options.report) if path is not None]
+    if options.report is not None and options.read is not None and _same_file(options.report, options.read):
+        raise CaptureError(f"--report would overwrite {options.read}, which is being read; name another", EXIT_USAGE)
+    if len(outputs) == 2 and os.path.abspath(outputs[0]) == os.path.abspath(outputs[1]):
+        raise CaptureError("-w and --report name the same file; they need one each", EXIT_USAGE)
+
+
+def _same_file(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False
+
+
+class _Parser(argparse.ArgumentParser):
+    """Mistakes in one line, without the usage that argparse prints before it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise CaptureError(f"{message} (netwatch --help lists the options)", EXIT_USAGE)
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> NoReturn:
+        from netwatch.app.version import version_text
+
+        sys.stdout.write(version_text())
+        parser.exit(0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="netwatch",
+        usage="netwatch [options] [demo] [capture filter …]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+        # A script that relies on `--sum` would break with the next option.
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("words", nargs="*", metavar="capture filter", help="tcpdump's words, as in: port 443 and not host 10.0.0.1")
+
+    group = parser.add_argument_group("source")
+    add = group.add_argument
+    add("-i", "--interface", action="append", default=[], metavar="IFACE", help="capture here, or on any; repeatable")
+    add("-r", "--read", metavar="FILE", help="read a capture file; - reads a stream from standard input")
+    add("-f", "--filter", metavar="FILTER", help="capture filter, as the last words")
+    add("-c", "--count", type=_whole("packets", 1, 1 << 62), metavar="N", help="stop after N packets")
+    add("--duration", type=_seconds, metavar="S", help="stop after S seconds")
+    add(
+        "-s",
+        "--snaplen",
+        type=_whole("bytes of a packet", 1, MAX_SNAPLEN),
+        default=MAX_SNAPLEN,
+        metavar="N",
+        help="keep N bytes of a packet",
+    )
+    add("-p", "--no-promiscuous-mode", dest="promiscuous", action="store_false", help="only what is addressed here")
+    add("--ring", type=_size, default=DEFAULT_RING, metavar="SIZE", help="the kernel's ring, as 128M (default 64M)")
+    add("-D", "--list", "--list-interfaces", dest="list_interfaces", action="store_true", help="list the interfaces")
+
+    group = parser.add_argument_group("output in place of the dashboard")
+    add = group.add_argument
+    add("--summary", action="store_true", help="protocols and hosts, when all is read")
+    add("--json", action="store_true", help="the summary as one JSON object")
+    add("--fields", type=_names, default=(), metavar="A,B,…", help="one line a packet: ip.src,tcp.dstport,…")
+
+    group = parser.add_argument_group("more output")
+    add = group.add_argument
+    add("-w", "--write", metavar="FILE", help="write what is captured, as pcapng")
+    add("--report", metavar="FILE", help="write the summary as JSON when all is done")
+
+    group = parser.add_argument_group("dashboard")
+    add = group.add_argument
+    add("-n", dest="names", action="store_false", help="no names, only addresses")
+    add("--buffer", type=_size, default=DEFAULT_BUFFER, metavar="SIZE", help="packets kept, as 1G (default 256M)")
+    add("--fps", type=_whole("repaints a second", 1, _MAX_FPS), metavar="N", help="repaints a second at most")
+
+    group = parser.add_argument_group("about")
+    add = group.add_argument
+    add("-h", "--help", action="help", help="this text")
+    add("--version", action=_Version, nargs=0, help="versions of netwatch and of what it stands on")
+    return parser
+
+
+def _whole(what: str, lowest: int, highest: int) -> Callable[[str], int]:
+    """A type for argparse: a whole number in a range."""
+
+    def read(text: str) -> int:
+        value = int(text) if re.fullmatch("[0-9]{1,19}", text) else 0
+        if not lowest <= value <= highest:
+            bounds = f"from {lowest}" if highest == 1 << 62 else f"from {lowest} to {highest}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of {what} {bounds}")
+        return value
+
+    return read
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
+
+
+def _size(text: str) -> int:
+    match = _SIZE.fullmatch(text)
+    value = int(match[1]) * _UNITS[match[2].upper()] if match else 0
+    if not 0 < value <= _LARGEST_SIZE:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size as 64M or 1G")
+    return value
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of names as ip.src,tcp.dstport")
+    return names
