@@ -1,0 +1,1 @@
+"""What the kernel knows: interfaces, their counters, capture filters, memory."""

@@ -1,0 +1,196 @@
+"""What a TPACKET_V3 ring block holds (linux/if_packet.h, Documentation/networking/packet_mmap.rst) -> Block.
+
+All of it works on a copy that is ours: once the fields of the 68 bytes in front of a packet (tpacket3_hdr and
+sockaddr_ll) are read, they are free, and what the kernel took off or never gave (a VLAN tag, the cooked header) is
+written there. So the ring needs no PACKET_RESERVE and packets are not moved.
+"""
+
+from __future__ import annotations
+
+from itertools import repeat
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwatch.capture.block import Block
+from netwatch.capture.columns import EVENT, INCOMING, OUTGOING
+
+__all__ = ["LINKTYPE_LINUX_SLL2", "SLL2_SIZE", "chain", "event_block", "to_block"]
+
+LINKTYPE_LINUX_SLL2: Final = 276
+
+HEADER: Final = np.dtype(
+    [
+        ("next_offset", "=u4"),
+        ("sec", "=u4"),
+        ("nsec", "=u4"),
+        ("snaplen", "=u4"),
+        ("len", "=u4"),
+        ("status", "=u4"),
+        ("mac", "=u2"),
+        ("net", "=u2"),
+        ("rxhash", "=u4"),
+        ("vlan_tci", "=u4"),
+        ("vlan_tpid", "=u2"),
+        ("padding", "V10"),
+        # struct sockaddr_ll, packet(7)
+        ("family", "=u2"),
+        ("protocol", ">u2"),
+        ("ifindex", "=u4"),
+        ("hatype", "=u2"),
+        ("pkttype", "u1"),
+        ("halen", "u1"),
+        ("addr", "V8"),
+    ]
+)
+"""struct tpacket3_hdr and the struct sockaddr_ll behind it."""
+_VLAN_VALID: Final = 1 << 4
+_VLAN_TPID_VALID: Final = 1 << 6
+
+SLL2: Final = np.dtype(
+    [
+        ("protocol", ">u2"),
+        ("reserved", ">u2"),
+        ("ifindex", ">u4"),
+        ("hatype", ">u2"),
+        ("pkttype", "u1"),
+        ("halen", "u1"),
+        ("addr", "V8"),
+    ]
+)
+"""https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL2.html"""
+SLL2_SIZE: Final = SLL2.itemsize
+
+TAG: Final = np.dtype([("first", ">u2"), ("second", ">u2")])
+"""Four bytes of a VLAN tag: type and control information, or control information and the type that follows."""
+_ETHERTYPE_VLAN: Final = 0x8100
+_MAC_ADDRESSES: Final = 12
+
+_ETH_P_802_3: Final = 0x0001
+_ETH_P_802_2: Final = 0x0004
+
+_DIRECTION: Final = np.zeros(256, np.uint16)
+"""Columns.marks by sll_pkttype: to us, broadcast and multicast come in; to other hosts (promiscuous) is neither."""
+_DIRECTION[[0, 1, 2]] = INCOMING
+_DIRECTION[4] = OUTGOING
+
+
+def chain(words: memoryview, first: int, count: int, offsets: list[int]) -> None:
+    """Append where the `count` packets of one ring block start, following tp_next_offset.
+
+    `words`: the memory as native 32-bit words; `first`, `offsets`: in words. Headers are 8-byte aligned.
+    """
+    at = first
+    append = offsets.append
+    for _ in repeat(None, count):
+        append(at)
+        at += words[at] >> 2
+
+
+def to_block(
+    raw: NDArray[np.uint8], headers: NDArray[np.int64], iface: int, linktype: int, snaplen: int, cooked: bool
+) -> Block:
+    """The packets whose tpacket3_hdr start at `headers` (shape (n,), index in `raw`), as a Block that owns `raw`.
+
+    Cooked packets get a LINUX_SLL2 header. VLAN tags that the kernel took off stand in front of the payload again and
+    count in both lengths; nothing is longer than `snaplen`.
+    """
+    head = _gather(raw, headers, HEADER)
+    offsets = headers + head["mac"]
+    caplen = head["snaplen"].astype(np.int64)
+    wirelen = head["len"].astype(np.int64)
+    tagged = np.flatnonzero(head["status"] & _VLAN_VALID)
+    if cooked:
+        offsets, added = _add_cooked(raw, offsets, head, tagged)
+        caplen += added
+        wirelen += added
+    elif tagged.size:
+        wirelen[tagged] += TAG.itemsize
+        # With less captured than the addresses, the tag lies beyond what was captured.
+        tagged = tagged[caplen[tagged] >= _MAC_ADDRESSES]
+        _add_tags(raw, offsets, head, tagged)
+        offsets[tagged] -= TAG.itemsize
+        caplen[tagged] += TAG.itemsize
+    n = len(headers)
+    return Block(
+        raw=raw,
+        offsets=offsets,
+        caplen=np.minimum(caplen, snaplen).astype(np.uint32),
+        wirelen=wirelen.astype(np.uint32),
+        ts=head["sec"].astype(np.int64) * 1_000_000_000 + head["nsec"],
+        linktype=np.full(n, linktype, np.uint16),
+        iface=np.full(n, iface, np.uint16),
+        marks=_DIRECTION[head["pkttype"]],
+        pos=offsets,
+        owned=True,
+    )
+
+
+def event_block(text: str, ts: int, iface: int, linktype: int) -> Block:
+    """One visible row that is no packet: `text` in place of bytes, marked EVENT."""
+    raw = np.frombuffer(text.encode(), np.uint8)
+    return Block(
+        raw=raw,
+        offsets=np.zeros(1, np.int64),
+        caplen=np.array([len(raw)], np.uint32),
+        wirelen=np.zeros(1, np.uint32),
+        ts=np.array([ts], np.int64),
+        linktype=np.array([linktype], np.uint16),
+        iface=np.array([iface], np.uint16),
+        marks=np.array([EVENT], np.uint16),
+        pos=np.zeros(1, np.int64),
+        owned=True,
+    )
+
+
+def _window(raw: NDArray[np.uint8], size: int) -> NDArray[np.void]:
+    """Every run of `size` bytes of `raw`, by the index at which it starts."""
+    return np.ndarray((len(raw) - size + 1,), f"V{size}", raw, strides=(1,))
+
+
+def _gather(raw: NDArray[np.uint8], at: NDArray[np.int64], dtype: np.dtype[np.void]) -> NDArray[np.void]:
+    return _window(raw, dtype.itemsize)[at].view(dtype)
+
+
+def _scatter(raw: NDArray[np.uint8], at: NDArray[np.int64], values: NDArray[np.void]) -> None:
+    _window(raw, values.dtype.itemsize)[at] = values.view(f"V{values.dtype.itemsize}")
+
+
+def _tag_type(head: NDArray[np.void]) -> NDArray[np.uint16]:
+    """802.1Q or 802.1ad; kernels before 3.14 do not say."""
+    said = head["status"] & _VLAN_TPID_VALID != 0
+    return np.where(said, head["vlan_tpid"], np.uint16(_ETHERTYPE_VLAN)).astype(np.uint16)
+
+
+def _add_tags(
+    raw: NDArray[np.uint8], offsets: NDArray[np.int64], head: NDArray[np.void], tagged: NDArray[np.intp]
+) -> None:
+    """Move both addresses four bytes to the front and write the tag between them and the type."""
+    at = offsets[tagged]
+    addresses = _window(raw, _MAC_ADDRESSES)
+    addresses[at - TAG.itemsize] = addresses[at]
+    tags = np.empty(len(tagged), TAG)
+    tags["first"] = _tag_type(head[tagged])
+    tags["second"] = head["vlan_tci"][tagged]
+    _scatter(raw, at - TAG.itemsize + _MAC_ADDRESSES, tags)
+
+
+def _add_cooked(
+    raw: NDArray[np.uint8], offsets: NDArray[np.int64], head: NDArray[np.void], tagged: NDArray[np.intp]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Write LINUX_SLL2 headers -> where the packets start now, and by how many bytes they grew."""
+    added = np.full(len(head), SLL2_SIZE, np.int64)
+    added[tagged] += TAG.itemsize
+    cooked = np.zeros(len(head), SLL2)
+    for name in ("protocol", "ifindex", "hatype", "pkttype", "halen", "addr"):
+        cooked[name] = head[name]
+    if tagged.size:
+        tags = np.empty(len(tagged), TAG)
+        tags["first"] = head["vlan_tci"][tagged]
+        tags["second"] = cooked["protocol"][tagged]
+        _scatter(raw, offsets[tagged] - TAG.itemsize, tags)
+        cooked["protocol"][tagged] = _tag_type(head[tagged])
+    starts = offsets - added
+    _scatter(raw, starts, cooked)
+    return starts, added

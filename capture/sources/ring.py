@@ -1,0 +1,203 @@
+"""One packet socket and its TPACKET_V3 ring (packet(7), Documentation/networking/packet_mmap.rst)."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import mmap
+import os
+import socket
+import struct
+import threading
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwatch.capture.kernel.bpf import Program, accept
+from netwatch.capture.sources.frames import chain
+
+__all__ = ["BLOCK_TIMEOUT", "MAX_BLOCK_BYTES", "Ring"]
+
+BLOCK_TIMEOUT: Final = 0.04
+"""Seconds after which the kernel hands over a block that is not full: how late a lone packet is seen."""
+MAX_BLOCK_BYTES: Final = 8 << 20
+MAX_BLOCK_RECORDS: Final = 32768
+
+_SMALL_BLOCK: Final = 256 << 10
+"""GRO hands over packets of 64 KiB; a block must hold some."""
+_LARGE_BLOCK: Final = 1 << 20
+_FRAME_SIZE: Final = 2048
+"""Only arithmetic for TPACKET_V3, which packs frames of any length; must divide the block size."""
+
+_SOL_PACKET: Final = 263
+_PACKET_ADD_MEMBERSHIP: Final = 1
+_PACKET_RX_RING: Final = 5
+_PACKET_STATISTICS: Final = 6
+_PACKET_VERSION: Final = 10
+_TPACKET_V3: Final = 2
+_PACKET_MR_PROMISC: Final = 1
+_SO_ATTACH_FILTER: Final = 26
+_ETH_P_ALL: Final = 3
+
+_REQ3: Final = struct.Struct("=7I")
+"""tpacket_req3: block size, blocks, frame size, frames, block time-out in ms, private bytes, features"""
+_STATS: Final = struct.Struct("=3I")
+"""tpacket_stats_v3: packets (with those dropped), drops, freezes; reading resets them"""
+_MREQ: Final = struct.Struct("=iHH8s")
+"""packet_mreq: interface index, type, length of the address, address"""
+_SOCKADDR_LL: Final = struct.Struct("=HHi12x")
+"""family, protocol in network order, interface index; the rest does not matter to bind"""
+
+_DESC: Final = slice(2, 10)
+"""tpacket_block_desc in 32-bit words: block_status, num_pkts, offset_to_first_pkt, blk_len, 64 bits of seq_num,
+ts_first_pkt in seconds and nanoseconds"""
+_FIRST_SEC: Final = 6
+_FIRST_NSEC: Final = 7
+_STATUS_WORD: Final = 2
+_STATUS_KERNEL: Final = 0
+_STATUS_USER: Final = 1
+
+
+class Ring:
+    """The ring is set up and filtered, yet nothing arrives before `bind`. One thread takes blocks."""
+
+    def __init__(self, size: int, kind: int, program: Program) -> None:
+        """`size` bytes, rounded down to whole blocks, halved while the kernel has no memory for them.
+
+        `kind`: SOCK_RAW, or SOCK_DGRAM for packets without link header; `program`: classic BPF.
+        Raises OSError (EPERM: no CAP_NET_RAW).
+        """
+        # Protocol 0: the kernel hands it nothing until it is bound.
+        self.sock = socket.socket(socket.AF_PACKET, kind | socket.SOCK_CLOEXEC, 0)
+        try:
+            self.sock.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V3)
+            self._block_size = _LARGE_BLOCK if size >= 8 * _LARGE_BLOCK else _SMALL_BLOCK
+            self._blocks = self._allocate(max(2, size // self._block_size))
+            self._memory = mmap.mmap(self.sock.fileno(), self.size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+            self.attach(program)
+        except BaseException:
+            self.sock.close()
+            raise
+        self._bytes: NDArray[np.uint8] = np.frombuffer(self._memory, np.uint8)
+        self._words: NDArray[np.uint32] = self._bytes.view(np.uint32).reshape(self._blocks, -1)
+        self._next = 0
+        self._closed = False
+        self._fence = threading.Lock()
+        self._counting = threading.Lock()
+        self.packets = 0
+        """Sum of tp_packets, which includes drops."""
+        self.drops = 0
+        self.freezes = 0
+        self.given = 0
+        """Packets that `take` handed out."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the ring as the kernel gave it."""
+        return self._blocks * self._block_size
+
+    def _allocate(self, blocks: int) -> int:
+        while True:
+            frames = blocks * (self._block_size // _FRAME_SIZE)
+            request = _REQ3.pack(self._block_size, blocks, _FRAME_SIZE, frames, round(BLOCK_TIMEOUT * 1000), 0, 0)
+            try:
+                self.sock.setsockopt(_SOL_PACKET, _PACKET_RX_RING, request)
+            except OSError as error:
+                if error.errno != errno.ENOMEM or blocks <= 2:
+                    raise
+                blocks = max(2, blocks // 2)
+            else:
+                return blocks
+
+    def attach(self, program: Program) -> None:
+        """Let classic BPF decide what is captured, and how much of it. Raises OSError."""
+        code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+        held = ctypes.create_string_buffer(code, len(code))
+        fprog = struct.pack("@HP", len(program), ctypes.addressof(held))
+        self.sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, fprog)
+
+    def bind(self, index: int, promiscuous: bool) -> None:
+        """Packets of interface `index` (0: of all) arrive from here on. Raises OSError."""
+        if promiscuous and index:
+            self.sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _MREQ.pack(index, _PACKET_MR_PROMISC, 0, b""))
+        # socket.bind takes a name and has none for "all interfaces".
+        address = _SOCKADDR_LL.pack(socket.AF_PACKET, socket.htons(_ETH_P_ALL), index)
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.bind(self.sock.fileno(), address, len(address)):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+
+    def bound_name(self) -> str:
+        """The name that the bound interface has now; empty once it is deleted."""
+        name: str = self.sock.getsockname()[0]
+        return name
+
+    def detach(self) -> None:
+        """Nothing more is captured; what the ring holds stays. The interface may be gone by now."""
+        with contextlib.suppress(OSError):
+            self.attach(accept(0))
+
+    def first_time(self) -> int | None:
+        """When the first packet of the next block arrived, in ns; None while the kernel fills that block."""
+        desc = self._words[self._next, _DESC].tolist()
+        return desc[_FIRST_SEC] * 1_000_000_000 + desc[_FIRST_NSEC] if desc[0] & _STATUS_USER else None
+
+    def take(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
+        """The blocks that are ready, up to about MAX_BLOCK_BYTES: their memory, copied, and where each header starts.
+
+        The kernel has them back when this returns. None if no block holds a packet.
+        """
+        found: list[tuple[int, int, int, int]] = []
+        size = records = 0
+        at = self._next
+        while len(found) < self._blocks and size < MAX_BLOCK_BYTES and records < MAX_BLOCK_RECORDS:
+            status, count, first, used = self._words[at, _DESC].tolist()[:4]
+            if not status & _STATUS_USER:
+                break
+            found.append((at, count, first, used))
+            size += used
+            records += count
+            at = (at + 1) % self._blocks
+        # Processors that reorder: nothing of a block is read before its status, nor given back before it is copied.
+        with self._fence:
+            raw = np.empty(size, np.uint8)
+        words = raw.data.cast("I") if size else raw.data
+        offsets: list[int] = []
+        start = 0
+        for block, count, first, used in found:
+            base = block * self._block_size
+            raw[start : start + used] = self._bytes[base : base + used]
+            with self._fence:
+                self._words[block, _STATUS_WORD] = _STATUS_KERNEL
+            chain(words, (start + first) >> 2, count, offsets)
+            start += used
+        self._next = at
+        self.given += records
+        return (raw, np.array(offsets, np.int64) << 2) if records else None
+
+    def count(self) -> None:
+        """Add what the kernel counted since the last time. Any thread; after `close` it adds nothing."""
+        with self._counting:
+            if self._closed:
+                return
+            counted = self.sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATS.size)
+            packets, drops, freezes = _STATS.unpack(counted)
+            self.packets += packets
+            self.drops += drops
+            self.freezes += freezes
+
+    @property
+    def settled(self) -> bool:
+        """Whether all that the kernel counted as captured was handed out."""
+        return self.given >= self.packets - self.drops
+
+    def close(self) -> None:
+        """Idempotent. Not while another thread is in `take`."""
+        with self._counting:
+            if not self._closed:
+                self._closed = True
+                del self._words, self._bytes
+                self._memory.close()
+                self.sock.close()
