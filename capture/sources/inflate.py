@@ -1,0 +1,137 @@
+"""Compressed captures, decompressed as they come: gzip, bzip2, xz, and zstd where Python has it (3.14)."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Protocol, cast
+
+__all__ = ["MAGIC_LENGTH", "InflateError", "Inflater", "inflater_for", "is_compressed"]
+
+MAGIC_LENGTH: Final = 6
+"""Bytes that tell a compression for certain."""
+
+
+class _Decompressor(Protocol):
+    """What bz2, lzma and compression.zstd agree on."""
+
+    eof: bool
+    needs_input: bool
+    unused_data: bytes
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+class _Gzip:
+    """zlib in the manner of the others."""
+
+    def __init__(self) -> None:
+        import zlib
+
+        # 31: a gzip header and its check sum, the largest window
+        self._zlib = zlib.decompressobj(31)
+        self._tail = b""
+        self.needs_input = True
+        self.eof = False
+        self.unused_data = b""
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        made = self._zlib.decompress(self._tail + data, max_length)
+        self._tail = self._zlib.unconsumed_tail
+        self.needs_input = not self._tail and len(made) < max_length
+        self.eof, self.unused_data = self._zlib.eof, self._zlib.unused_data
+        return made
+
+
+def _standard(module: str, name: str) -> Callable[[], _Decompressor]:
+    def make() -> _Decompressor:
+        made: Any = getattr(importlib.import_module(module), name)()
+        return cast(_Decompressor, made)
+
+    return make
+
+
+class _Kind(NamedTuple):
+    magic: bytes
+    name: str
+    make: Callable[[], _Decompressor]
+
+
+_KINDS: Final = (
+    _Kind(b"\x1f\x8b", "gzip", _Gzip),
+    _Kind(b"BZh", "bzip2", _standard("bz2", "BZ2Decompressor")),
+    _Kind(b"\xfd7zXZ\0", "xz", _standard("lzma", "LZMADecompressor")),
+    _Kind(b"\x28\xb5\x2f\xfd", "zstd", _standard("compression.zstd", "ZstdDecompressor")),
+)
+
+
+def _kind(head: bytes) -> _Kind | None:
+    return next((kind for kind in _KINDS if head.startswith(kind.magic)), None)
+
+
+def is_compressed(head: bytes) -> bool:
+    """Whether a file that begins with `head` (MAGIC_LENGTH bytes, or all it has) is compressed in a known way."""
+    return _kind(head) is not None
+
+
+class InflateError(Exception):
+    """The compressed data makes no sense from here on."""
+
+
+class Inflater:
+    """Decompresses what push() is given; several members one after the other are one stream."""
+
+    def __init__(self, kind: _Kind) -> None:
+        self.name = kind.name
+        self._kind = kind
+        try:
+            self._member = kind.make()
+        except ImportError:
+            raise InflateError(
+                f"{kind.name}-compressed, and this Python cannot read that; decompress it first"
+            ) from None
+        self._input = b""
+        self._fresh = True
+
+    @property
+    def whole(self) -> bool:
+        """Whether the data may end here: no member has begun that has not ended."""
+        return self._member.eof or (self._fresh and not self._input)
+
+    def push(self, data: bytes) -> None:
+        """More compressed bytes; only after pull() gave nothing."""
+        self._input += data
+
+    def pull(self, limit: int) -> bytes:
+        """At most `limit` decompressed bytes; none: push() more. Raises InflateError."""
+        while True:
+            if self._member.eof and not self._next_member():
+                return b""
+            if not self._input and self._member.needs_input:
+                return b""
+            data, self._input = self._input, b""
+            try:
+                made = self._member.decompress(data, limit)
+            except Exception as error:  # each module has its own: zlib.error, OSError, LZMAError, ZstdError
+                raise InflateError(f"the {self.name} data is damaged: {error}") from None
+            self._fresh = False
+            if self._member.eof:
+                self._input = self._member.unused_data
+            if made:
+                return made
+
+    def _next_member(self) -> bool:
+        """Begin the next member, if there is one; padding and what else follows the last is left alone."""
+        if len(self._input) < len(self._kind.magic) or not self._input.startswith(self._kind.magic):
+            return False
+        self._member = self._kind.make()
+        return True
+
+
+def inflater_for(head: bytes) -> Inflater | None:
+    """For a stream that begins with `head`; None if it is not compressed.
+
+    Raises InflateError where this Python cannot decompress it.
+    """
+    kind = _kind(head)
+    return None if kind is None else Inflater(kind)
