@@ -1,0 +1,247 @@
+"""The model that widgets paint. One writer: everything here runs in the UI thread, so nothing is locked."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from ipaddress import ip_address
+from time import perf_counter
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwatch.capture import filter as display_filter
+from netwatch.capture.block import Batch, Loss, Source
+from netwatch.capture.columns import KIND_IPV4, KIND_IPV6, Columns
+from netwatch.capture.protocols import SWITCHES
+from netwatch.capture.rates import FileRates, LiveRates, Rates
+from netwatch.capture.stats import Partial, Statistics, partial
+from netwatch.capture.store import Store
+from netwatch.capture.view import View
+
+__all__ = ["Session"]
+
+AT_ONCE: Final = 0.02
+"""Seconds that a new filter may take before the screen is painted; what is left is done between repaints."""
+BETWEEN: Final = 0.01
+"""Seconds of such work at each tick."""
+
+
+class Session:
+    """Everything that is known of one capture."""
+
+    def __init__(self, source: Source, *, buffer: int | None, own_addresses: Iterable[str] = ()) -> None:
+        """Nothing was captured yet.
+
+        `buffer`: bytes for columns and raw memory; the columns of a regular file are all kept, whatever it says.
+        `own_addresses`: IP addresses by which in and out are told where the source does not know the direction.
+        """
+        self.source = source
+        regular = not source.live and source.progress() is not None
+        self.store = Store(None if regular else buffer, source.read_at)
+        self.view = View(self.store)
+        self.statistics = Statistics(live=source.live)
+        """Of everything captured, evicted packets included."""
+        self.rates: Rates = LiveRates() if source.live else FileRates()
+        self.marked: set[int] = set()
+        """Indices of rows that the person marked."""
+        self.switches: frozenset[str] = frozenset()
+        """Keys of the protocol switches that are on; none: all protocols are shown."""
+        self.filter_text = ""
+        self.warning: str | None = None
+        """One line for the person, once there is something to say."""
+        self._filter = display_filter.compile("")
+        self._own = frozenset(_address(text) for text in own_addresses)
+        self._paused: tuple[int, int, int] | None = None  # end, packets and evicted when the pause began
+        self._following: Statistics | None = None
+        self._uncounted: deque[tuple[Columns, NDArray[np.int32]]] = deque()
+        self._available: int | None = None
+        self._ticked: float | None = None
+
+    # Capture
+
+    def ingest(self, batch: Batch) -> None:
+        """Take a batch over. Costs what the batch has, whatever is kept already."""
+        part = batch.partial if isinstance(batch.partial, Partial) else partial(batch.rows)
+        if self._own and not part.packets_in and not part.packets_out:
+            self._tell_direction(part)
+        self.store.append(batch)
+        self.statistics.merge(part)
+        self.rates.add(batch.rows, part)
+        self.view.update()
+        self._count_followed(BETWEEN)
+        if self.store.budget is None:
+            self._watch_memory()
+
+    def tick(self, now: float) -> bool:
+        """Call at every repaint, `now` = time.monotonic(): rates once a second, and work that a filter left over.
+
+        Returns whether the view or the statistics changed by that work.
+        """
+        if self._ticked is None or now - self._ticked >= 1:
+            self._ticked = now
+            self.rates.tick(now)
+            self.statistics.tick(now)
+            if self._following is not None:
+                self._following.tick(now)
+        return self._catch_up(BETWEEN)
+
+    @property
+    def loss(self) -> Loss:
+        """Packets lost before they became rows, by cause."""
+        return self.source.loss()
+
+    @property
+    def direction_known(self) -> bool:
+        """Bits in and out mean something: the source tells directions, or own addresses are known."""
+        return bool(self._own or self.statistics.packets_in or self.statistics.packets_out)
+
+    # What is shown
+
+    def toggle(self, key: str) -> None:
+        """Turn the protocol switch with this key on or off. Raises KeyError for another key."""
+        self.switches ^= {SWITCHES[_SWITCH[key]].key}
+        self._show()
+
+    def clear_switches(self) -> None:
+        """All off: every protocol is shown."""
+        self.switches = frozenset()
+        self._show()
+
+    def set_filter(self, text: str) -> None:
+        """Show only what the display filter `text` lets through; empty: everything.
+
+        Raises FilterError (message, position) where it is not valid; then the one before stays.
+        """
+        self._filter = display_filter.compile(text)
+        self.filter_text = text
+        self._show()
+
+    @property
+    def filtered(self) -> bool:
+        """A switch or a typed filter is on."""
+        return self.view.filtered
+
+    @property
+    def matches(self) -> int:
+        """Rows kept that pass; with a large buffer still growing while view.pending is not 0."""
+        return self.view.total
+
+    # Pause
+
+    @property
+    def paused(self) -> bool:
+        """The list stands still; the capture and its statistics go on."""
+        return self._paused is not None
+
+    @property
+    def shown_end(self) -> int:
+        """Index after the last row that the list may show."""
+        return self.store.end if self._paused is None else self._paused[0]
+
+    def pause(self, first: int, last: int) -> None:
+        """Freeze the list and keep the rows first <= index <= last, those on screen; call again when they scroll."""
+        if self._paused is None:
+            self._paused = (self.store.end, self.store.packets, self.store.evicted)
+            self.view.freeze(self.store.end)
+        self.store.pin(first, last)
+
+    def resume(self) -> None:
+        """Back to live."""
+        self._paused = None
+        self.view.thaw()
+        self.store.unpin()
+
+    @property
+    def new_since_pause(self) -> int:
+        """Packets that came since the pause began."""
+        return 0 if self._paused is None else self.store.packets - self._paused[1]
+
+    @property
+    def evicted_since_pause(self) -> int:
+        """Packets that had to leave the buffer since the pause began."""
+        return 0 if self._paused is None else self.store.evicted - self._paused[2]
+
+    # Marks
+
+    def toggle_mark(self, index: int) -> None:
+        """Mark a row, or take its mark away."""
+        self.marked ^= {index}
+
+    # Statistics of the filter
+
+    @property
+    def statistics_follow_filter(self) -> bool:
+        """The panes count only what the filter lets through: of what is kept now, and of all that comes."""
+        return self._following is not None
+
+    @statistics_follow_filter.setter
+    def statistics_follow_filter(self, follow: bool) -> None:
+        self._following = Statistics(live=self.source.live) if follow else None
+        self._show()
+
+    @property
+    def shown_statistics(self) -> Statistics:
+        """What the panes paint: of everything, or of the filter."""
+        return self._following if self._following is not None and self.filtered else self.statistics
+
+    # Inside
+
+    def _show(self) -> None:
+        """Apply switches and filter to all that is kept, as far as that goes at once."""
+        bits = sum(1 << _SWITCH[key] for key in self.switches)
+        self._uncounted.clear()
+        if self._following is not None:
+            self._following = Statistics(live=self.source.live)
+        self.view.on_found = None if self._following is None else self._note_found
+        self.view.show(bits, None if self._filter.everything else self._filter.mask)
+        self._catch_up(AT_ONCE)
+
+    def _catch_up(self, seconds: float) -> bool:
+        left = bool(self.view.pending or self._uncounted)
+        if left and self.view.catch_up(seconds):
+            self._count_followed(seconds)
+        return left
+
+    def _note_found(self, columns: Columns, rows: NDArray[np.int32]) -> None:
+        self._uncounted.append((columns, rows))
+
+    def _count_followed(self, seconds: float) -> None:
+        """Count rows that passed the filter, for about this long; also if they were evicted meanwhile."""
+        deadline = perf_counter() + seconds
+        while self._following is not None and self._uncounted and perf_counter() < deadline:
+            columns, rows = self._uncounted.popleft()
+            self._following.merge(partial(columns.take(rows)))
+
+    def _tell_direction(self, part: Partial) -> None:
+        """In and out from own addresses: a packet between two of them counts as both."""
+        hosts = part.hosts
+        for kind, hi, lo in self._own:
+            for at in np.flatnonzero((hosts.lo == lo) & (hosts.hi == hi) & (hosts.kind == kind)).tolist():
+                _, _, packets_in, bytes_in, packets_out, bytes_out = hosts.counts[:, at].tolist()
+                part.packets_in += packets_in
+                part.bytes_in += bytes_in
+                part.packets_out += packets_out
+                part.bytes_out += bytes_out
+
+    def _watch_memory(self) -> None:
+        if self._available is None:
+            import psutil
+
+            self._available = psutil.virtual_memory().available
+        if self.warning is None and self.store.used > self._available // 2:
+            self.warning = (
+                f"the columns of {self.store.packets:,} packets take {self.store.used >> 20} MiB, "
+                "more than half of the memory that was available"
+            )
+
+
+_SWITCH: Final = {switch.key: bit for bit, switch in enumerate(SWITCHES)}
+
+
+def _address(text: str) -> tuple[int, int, int]:
+    """(kind, upper and lower 64 bits) as in Columns. Raises ValueError."""
+    address = ip_address(text.partition("%")[0])
+    value = int(address)
+    return KIND_IPV4 if address.version == 4 else KIND_IPV6, value >> 64, value & (1 << 64) - 1
