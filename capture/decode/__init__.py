@@ -1,0 +1,84 @@
+"""Decoding: a block of raw records becomes columns, a batch at a time, through numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from netwatch.capture.block import Block
+from netwatch.capture.columns import EVENT, TRUNCATED, Columns
+
+# The layers enter themselves into the tables: network needs what fragments has, the others only the tables.
+from netwatch.capture.decode import application, link, network, transport, tunnels  # noqa: F401
+from netwatch.capture.decode.fragments import Reassembly
+from netwatch.capture.decode.link import show_ethernet_addresses
+from netwatch.capture.decode.tables import LINKTYPE
+from netwatch.capture.decode.walk import Front, Headers, Walk
+from netwatch.capture.paths import NO_PATH, PATHS
+
+__all__ = ["Decoded", "Decoder", "Headers"]
+
+
+@dataclass(slots=True)
+class Decoded:
+    """One block, decoded."""
+
+    rows: Columns
+    """Row i is record i of the block, always all of them."""
+    headers: Headers | None
+    """Where the first header of each kind is; None unless the decoder was made with fields=True."""
+
+
+class Decoder:
+    """Decodes the blocks of one capture, in their order (fragments are put together across blocks)."""
+
+    def __init__(self, *, fields: bool = False) -> None:
+        self._fields = fields
+        self._fragments = Reassembly()
+
+    def decode(self, block: Block) -> Decoded:
+        """All records of a block; never raises, whatever their bytes."""
+        n = len(block)
+        rows = Columns.zeros(n)
+        rows.ts[:] = block.ts
+        rows.pos[:] = block.pos
+        rows.caplen[:] = block.caplen
+        rows.wirelen[:] = block.wirelen
+        rows.iface[:] = block.iface
+        rows.marks[:] = block.marks
+        rows.marks[block.caplen < block.wirelen] |= np.uint16(TRUNCATED)
+        headers = Headers(block.raw, n) if self._fields else None
+        event = block.marks & EVENT != 0
+        rows.path[event] = _EVENT
+        walk = Walk(block.raw, rows, headers)
+        front = _start(block)
+        if event.any():
+            front = front.take(~event)
+        walk.hand(front, LINKTYPE.layers[block.linktype[front.row]])
+        walk.run()
+        show_ethernet_addresses(walk)
+        while walk.pieces:
+            completed = self._fragments.complete(walk)
+            if completed is None:
+                break
+            inner, layers, walk.raw = completed
+            if headers is not None:
+                headers.extend(walk.raw)
+            walk.hand(inner, layers)
+            walk.run()
+            walk.ethernets.clear()
+        self._fragments.advance(n)
+        return Decoded(rows, headers)
+
+
+_EVENT = PATHS.intern("event")
+
+
+def _start(block: Block) -> Front:
+    n = len(block)
+    at = block.offsets.astype(np.intp, copy=False)
+    captured = block.caplen.astype(np.intp)
+    # A record that claims less than was captured lies about its length on the wire, not about its bytes.
+    limit = at + np.maximum(captured, block.wirelen)
+    return Front(np.arange(n), at, at + captured, limit, np.full(n, NO_PATH, np.uint16), np.zeros(n, np.uint8))

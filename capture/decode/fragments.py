@@ -1,0 +1,189 @@
+"""Reassembly of IP fragments: the one part of the decoder that remembers packets of earlier blocks.
+
+A datagram is complete when its fragments cover it without a gap up to the end that the first last-fragment named; the
+packet that closes the last gap in file order is the one that shows what the datagram holds. Where fragments overlap,
+the one with the lower offset wins, at the same offset the earlier one (as tshark; RFC 5722 would drop the datagram).
+
+Senders choose what is kept here, so it is bounded: MAX_DATAGRAMS incomplete datagrams, MAX_BYTES of fragments, and
+MAX_AGE packets since a datagram's first fragment; beyond any of them the oldest datagram is given up, its fragments
+stay listed as such.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwatch.capture.columns import FRAGMENT, REASSEMBLED
+from netwatch.capture.decode.walk import Front, Walk
+
+__all__ = ["MAX_AGE", "MAX_BYTES", "MAX_DATAGRAMS", "Pieces", "Reassembly"]
+
+MAX_DATAGRAMS: Final = 8192
+MAX_BYTES: Final = 32 << 20
+MAX_AGE: Final = 1 << 20
+MAX_PIECES: Final = 8192
+"""Of one datagram: more do not fit into 65,535 bytes."""
+PIECE_COST: Final = 128
+"""Bytes that keeping a fragment costs beside its payload."""
+
+
+@dataclass(slots=True)
+class Pieces:
+    """m fragments that were captured whole, as the network layer found them. All arrays have shape (m,)."""
+
+    front: Front
+    """At the start of the fragments' payload."""
+    header: NDArray[np.intp]
+    """Where the addresses start in Walk.raw."""
+    address_size: int
+    """Bytes of source and destination together."""
+    ident: NDArray[np.intp]
+    """Identification, of IPv4 together with the protocol."""
+    offset: NDArray[np.intp]
+    more: NDArray[np.bool_]
+    layers: NDArray[np.uint8]
+    """What the datagram holds."""
+
+
+@dataclass(slots=True)
+class _Datagram:
+    born: int
+    pieces: list[tuple[int, int, bytes]] = field(default_factory=list)
+    """(offset, order of arrival, payload)"""
+    starts: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    """What is covered, as disjoint spans in order."""
+    size: int | None = None
+    cost: int = 0
+
+    def add(self, offset: int, more: bool, payload: bytes) -> bool:
+        """Whether the datagram is complete now."""
+        if not more and self.size is None:
+            self.size = offset + len(payload)
+        end = offset + len(payload)
+        self.pieces.append((offset, len(self.pieces), payload))
+        first = bisect_left(self.ends, offset)
+        last = bisect_right(self.starts, end)
+        if first < last:
+            offset, end = min(offset, self.starts[first]), max(end, self.ends[last - 1])
+        self.starts[first:last] = [offset]
+        self.ends[first:last] = [end]
+        return self.size is not None and self.starts[0] == 0 and self.ends[0] >= self.size
+
+    def assembled(self) -> bytes:
+        data = bytearray()
+        for offset, _, payload in sorted(self.pieces, key=lambda piece: piece[:2]):
+            data += payload[max(len(data) - offset, 0) :]
+        return bytes(data[: self.size])
+
+
+class Reassembly:
+    """Incomplete datagrams of one capture."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[tuple[bytes, int, int], _Datagram] = OrderedDict()
+        self._bytes = 0
+        self._packets = 0
+
+    def advance(self, packets: int) -> None:
+        """A block of so many packets is done."""
+        self._packets += packets
+
+    def complete(self, walk: Walk) -> tuple[Front, NDArray[np.uint8], NDArray[np.uint8]] | None:
+        """Take in what the walk gathered; the datagrams that this completed.
+
+        Returns their packets (offsets into the new memory), the layers that they go on with and the new memory.
+        """
+        gathered = walk.pieces
+        walk.pieces = []
+        found: list[tuple[int, Pieces, int, bytes]] = []
+        order = sorted(
+            (int(row), number, position)
+            for number, pieces in enumerate(gathered)
+            for position, row in enumerate(pieces.front.row)
+        )
+        for row, number, position in order:
+            pieces = gathered[number]
+            data = self._add(walk, pieces, position, row)
+            if data is not None:
+                found.append((row, pieces, position, data))
+        if not found:
+            return None
+        sizes = np.array([len(data) for *_, data in found], np.intp)
+        ends = sizes.cumsum()
+        front = Front(
+            np.array([row for row, *_ in found], np.intp),
+            ends - sizes,
+            ends,
+            ends.copy(),
+            np.array([pieces.front.path[position] for _, pieces, position, _ in found], np.uint16),
+            np.array([pieces.front.mode[position] for _, pieces, position, _ in found], np.uint8),
+        )
+        layers = np.array([pieces.layers[position] for _, pieces, position, _ in found], np.uint8)
+        walk.mark(front.row, REASSEMBLED)
+        return front, layers, np.frombuffer(b"".join(data for *_, data in found), np.uint8)
+
+    def _add(self, walk: Walk, pieces: Pieces, position: int, row: int) -> bytes | None:
+        header = int(pieces.header[position])
+        key = (
+            walk.raw[header : header + pieces.address_size].tobytes(),
+            int(pieces.ident[position]),
+            int(walk.rows.vlan[row]),
+        )
+        at, end = int(pieces.front.at[position]), int(pieces.front.limit[position])
+        datagram = self._open.get(key)
+        if datagram is None:
+            datagram = self._open[key] = _Datagram(self._packets + row)
+        if datagram.add(int(pieces.offset[position]), bool(pieces.more[position]), walk.raw[at:end].tobytes()):
+            del self._open[key]
+            self._bytes -= datagram.cost
+            return datagram.assembled()
+        cost = end - at + PIECE_COST
+        datagram.cost += cost
+        self._bytes += cost
+        if len(datagram.pieces) >= MAX_PIECES:
+            del self._open[key]
+            self._bytes -= datagram.cost
+        self._bound(self._packets + row)
+        return None
+
+    def _bound(self, now: int) -> None:
+        while self._open and (
+            len(self._open) > MAX_DATAGRAMS
+            or self._bytes > MAX_BYTES
+            or now - next(iter(self._open.values())).born > MAX_AGE
+        ):
+            _, oldest = self._open.popitem(last=False)
+            self._bytes -= oldest.cost
+
+
+def collect(walk: Walk, pieces: Pieces) -> None:
+    """Fragments, at their payload: whole ones are put aside for reassembly.
+
+    One that was cut cannot be: then its bytes are read as they are if it is the first, and not at all if not.
+    """
+    front = pieces.front
+    walk.mark(front.row, FRAGMENT)
+    walk.stop(front, front.path)
+    whole = (front.end >= front.limit) & (front.limit > front.at)
+    readable = ~whole & (pieces.offset == 0)
+    walk.hand(front.take(readable), pieces.layers[readable])
+    keep = whole.nonzero()[0]
+    if len(keep):
+        walk.pieces.append(
+            Pieces(
+                front.take(keep),
+                pieces.header[keep],
+                pieces.address_size,
+                pieces.ident[keep],
+                pieces.offset[keep],
+                pieces.more[keep],
+                pieces.layers[keep],
+            )
+        )

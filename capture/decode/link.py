@@ -1,0 +1,226 @@
+"""Link layers: Ethernet and its tags, LLC, Linux cooked, BSD loopback, raw IP, PPP, PPPoE, MPLS."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwatch.capture.columns import KIND_MAC, KIND_NONE, MALFORMED, NO_VLAN
+from netwatch.capture.decode.tables import (
+    BSD_FAMILY,
+    CISCO_TYPE,
+    ETHERTYPE,
+    IP_PROTOCOL,
+    IP_VERSION,
+    LINKTYPE,
+    LLC_SAP,
+    PPP_PROTOCOL,
+    RANK_FRAME,
+    RANK_LINK,
+    RANK_SHIM,
+)
+from netwatch.capture.decode.walk import DATA, Front, Walk, layer, leaf, number_of
+from netwatch.capture.layouts import ETHERNET, PPPOE, SLL, SLL2, SNAP, TAG, WORD16, WORD32, wide
+from netwatch.capture.paths import PATHS
+from netwatch.capture.protocols import ID
+
+LENGTH_MAX: Final = 1500
+"""IEEE 802.3, 3.2.6: up to here the field is a length, not a type."""
+TYPE_MIN: Final = 0x0600
+ARPHRD_NETLINK: Final = 824
+
+
+@layer("unknown link", RANK_FRAME, (LINKTYPE, range(65536)))
+def _unknown_link(walk: Walk, front: Front) -> None:
+    walk.stop(front, PATHS.step(front.path, ID["data"]))
+
+
+@layer("eth", RANK_FRAME, (LINKTYPE, [1]), (PPP_PROTOCOL, [0x0031]), (ETHERTYPE, [0x6558]))
+def _ethernet(walk: Walk, front: Front) -> None:
+    front = walk.enter(front, ID["eth"], ETHERNET.itemsize)
+    walk.note("eth", front)
+    walk.ethernets.append((front.row, front.at))
+    types = wide(walk.read(front.at + 12, WORD16)["word"])
+    _by_type(walk, front.moved(ETHERNET.itemsize), types)
+
+
+def show_ethernet_addresses(walk: Walk) -> None:
+    """Source and destination of packets that show no IP address, from their outermost Ethernet headers."""
+    for row, at in walk.ethernets:
+        bare = (walk.rows.kind[row] == KIND_NONE).nonzero()[0]
+        header = walk.read(at[bare], ETHERNET)
+        walk.rows.src_lo[row[bare]] = _address(header, "src")
+        walk.rows.dst_lo[row[bare]] = _address(header, "dst")
+        walk.rows.kind[row[bare]] = KIND_MAC
+    walk.ethernets.clear()
+
+
+def _address(header: NDArray[np.void], name: str) -> NDArray[np.uint64]:
+    """48 bits from the two words of a layout."""
+    address: NDArray[np.uint64] = header[name + "_hi"].astype(np.uint64) << np.uint64(32)
+    address |= header[name + "_lo"]
+    return address
+
+
+def _by_type(walk: Walk, front: Front, types: NDArray[np.intp]) -> None:
+    """On to what an EtherType names; a length means LLC."""
+    small = types < TYPE_MIN
+    if small.any():
+        sizes, frame = types[small], front.take(small)
+        types, front = types[~small], front.take(~small)
+        # Between the two ranges the field is neither; zero is no length.
+        framed = (sizes <= LENGTH_MAX) & (sizes > 0)
+        walk.hand(frame.take(~framed), DATA)
+        frame = frame.take(framed)
+        walk.hand(frame.within(frame.at + sizes[framed]), number_of("llc"))
+    walk.hand(front, ETHERTYPE.layers[types])
+
+
+@layer("vlan", RANK_LINK, (ETHERTYPE, [0x8100, 0x9100]))
+def _vlan(walk: Walk, front: Front) -> None:
+    _tag(walk, front, "vlan")
+
+
+@layer("ieee8021ad", RANK_LINK, (ETHERTYPE, [0x88A8]))
+def _provider_vlan(walk: Walk, front: Front) -> None:
+    _tag(walk, front, "ieee8021ad")
+
+
+def _tag(walk: Walk, front: Front, name: str) -> None:
+    front = walk.enter(front, ID[name], TAG.itemsize)
+    walk.note(name, front)
+    header = walk.read(front.at, TAG)
+    first = (walk.rows.vlan[front.row] == NO_VLAN).nonzero()[0]
+    walk.rows.vlan[front.row[first]] = header["tci"][first] & 0xFFF
+    _by_type(walk, front.moved(TAG.itemsize), wide(header["type"]))
+
+
+@layer("llc", RANK_SHIM)
+def _llc(walk: Walk, front: Front) -> None:
+    front = walk.enter(front, ID["llc"], 3)
+    dsap = walk.raw[front.at]
+    control = walk.raw[front.at + 2]
+    snap = (dsap == 0xAA) & (walk.raw[front.at + 1] == 0xAA) & (control == 0x03)
+    _snap(walk, front.take(snap))
+    plain = (~snap).nonzero()[0]
+    # Information and supervisory frames have two bytes of control (IEEE 802.2, 5.2), unnumbered ones have one.
+    size = np.where(control[plain] & 3 == 3, 3, 4)
+    walk.hand(front.take(plain).moved(size), LLC_SAP.layers[dsap[plain]])
+
+
+def _snap(walk: Walk, front: Front) -> None:
+    front, _ = walk.having(front, SNAP.itemsize)
+    header = walk.read(front.at, SNAP)
+    organisation = (wide(header["oui_hi"]) << 16) | header["oui_lo"]
+    types = wide(header["type"])
+    # RFC 1042, and 0x0000f8 of IEEE 802.1H: the type is an EtherType.
+    layers = ETHERTYPE.layers[types]
+    cisco = organisation == 0x00000C
+    layers[cisco] = CISCO_TYPE.layers[types[cisco]]
+    layers[~cisco & (organisation != 0) & (organisation != 0x0000F8)] = DATA
+    walk.hand(front.moved(SNAP.itemsize), layers)
+
+
+@layer("sll", RANK_FRAME, (LINKTYPE, [113]))
+def _cooked(walk: Walk, front: Front) -> None:
+    _any_cooked(walk, front, SLL)
+
+
+@layer("sll2", RANK_FRAME, (LINKTYPE, [276]))
+def _cooked2(walk: Walk, front: Front) -> None:
+    _any_cooked(walk, front, SLL2)
+
+
+def _any_cooked(walk: Walk, front: Front, layout: np.dtype[np.void]) -> None:
+    front = walk.enter(front, ID["sll"], layout.itemsize)
+    header = walk.read(front.at, layout)
+    # The sender is all that a cooked header knows.
+    known = (header["address_length"] == 6).nonzero()[0]
+    walk.rows.src_lo[front.row[known]] = _address(header[known], "address")
+    walk.rows.kind[front.row[known]] = KIND_MAC
+    # Protocols below 0x600 are Linux's own (4: LLC); on a netlink tap the field is a netlink family.
+    protocols = wide(header["protocol"])
+    layers = ETHERTYPE.layers[protocols]
+    layers[protocols < TYPE_MIN] = DATA
+    layers[protocols == 4] = number_of("llc")
+    layers[header["arphrd"] == ARPHRD_NETLINK] = DATA
+    walk.hand(front.moved(layout.itemsize), layers)
+
+
+@layer("raw", RANK_FRAME, (LINKTYPE, [12, 14, 101]))
+def _raw(walk: Walk, front: Front) -> None:
+    front = walk.enter(front, ID["raw"], 1)
+    walk.hand(front, IP_VERSION.layers[walk.raw[front.at] >> 4])
+
+
+@layer("null", RANK_FRAME, (LINKTYPE, [0, 108]))
+def _null(walk: Walk, front: Front) -> None:
+    front = walk.enter(front, ID["null"], 4)
+    # Written in the byte order of the machine that captured: read so that the number is small.
+    family = walk.read(front.at, WORD32)["word"].astype(np.uint32)
+    family = np.where(family > 0xFFFF, family.byteswap(), family)
+    layers = BSD_FAMILY.layers[np.minimum(family, 255)]
+    typed = (family >= TYPE_MIN) & (family <= 0xFFFF)
+    layers[typed] = ETHERTYPE.layers[family[typed]]
+    walk.hand(front.moved(4), layers)
+
+
+@layer("ppp", RANK_SHIM, (LINKTYPE, [9, 50]), (ETHERTYPE, [0x880B]))
+def _ppp(walk: Walk, front: Front) -> None:
+    front = walk.enter(front, ID["ppp"], 2)
+    # RFC 1662, 3.1: all-stations address and unnumbered information may stand in front.
+    framed = walk.read(front.at, WORD16)["word"] == 0xFF03
+    front, _ = walk.having(front.moved(np.where(framed, 2, 0)), 1)
+    # RFC 1661, 6.5: an odd first byte is the whole, compressed field.
+    protocol = wide(walk.raw[front.at])
+    size = np.where(protocol & 1, 1, 2)
+    front, keep = walk.having(front, size)
+    if keep is not None:
+        protocol, size = protocol[keep], size[keep]
+    long = (size == 2).nonzero()[0]
+    protocol[long] = (protocol[long] << 8) | walk.raw[front.at[long] + 1]
+    walk.hand(front.moved(size), PPP_PROTOCOL.layers[protocol])
+
+
+@layer("pppoes", RANK_LINK, (ETHERTYPE, [0x8864]), (LINKTYPE, [51]))
+def _pppoe_session(walk: Walk, front: Front) -> None:
+    front = walk.enter(front, ID["pppoes"], PPPOE.itemsize)
+    size = wide(walk.read(front.at, PPPOE)["length"])
+    front = front.moved(PPPOE.itemsize)
+    walk.mark(front.row[front.at + size > front.limit], MALFORMED)
+    walk.hand(front.within(front.at + size), number_of("ppp"))
+
+
+leaf("pppoed", (ETHERTYPE, [0x8863]))
+
+
+@layer("mpls", RANK_LINK, (ETHERTYPE, [0x8847, 0x8848]), (PPP_PROTOCOL, [0x0281, 0x0283]), (IP_PROTOCOL, [137]))
+def _mpls(walk: Walk, front: Front) -> None:
+    _label(walk, walk.enter(front, ID["mpls"], 4))
+
+
+@layer("mpls label", RANK_LINK)
+def _label(walk: Walk, front: Front) -> None:
+    """RFC 3032: one label a step; what follows the bottom of the stack is IP, or else the frame of a pseudowire."""
+    front, _ = walk.having(front, 4)
+    last = walk.raw[front.at + 2] & 1 == 1
+    front = front.moved(4)
+    walk.hand(front.take(~last), number_of("mpls label"))
+    front, _ = walk.having(front.take(last), 1)
+    walk.hand(front, IP_VERSION.layers[walk.raw[front.at] >> 4])
+
+
+leaf("stp", (LLC_SAP, [0x42]), (CISCO_TYPE, [0x010B, 0x010C]))
+leaf("cdp", (CISCO_TYPE, [0x2000]))
+leaf("lldp", (ETHERTYPE, [0x88CC]))
+leaf("lacp", (ETHERTYPE, [0x8809]))
+leaf("eapol", (ETHERTYPE, [0x888E]))
+leaf("loop", (ETHERTYPE, [0x9000]))
+leaf("lcp", (PPP_PROTOCOL, [0xC021]))
+leaf("ipcp", (PPP_PROTOCOL, [0x8021]))
+leaf("ipv6cp", (PPP_PROTOCOL, [0x8057]))
+leaf("ccp", (PPP_PROTOCOL, [0x80FD]))
+leaf("pap", (PPP_PROTOCOL, [0xC023]))
+leaf("chap", (PPP_PROTOCOL, [0xC223]))

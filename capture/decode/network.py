@@ -1,0 +1,221 @@
+"""Network layers: ARP, IPv4 with options and fragments, IPv6 with extension headers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwatch.capture.columns import KIND_IPV4, KIND_IPV6, MALFORMED, TUNNELLED
+from netwatch.capture.decode.fragments import Pieces, collect
+from netwatch.capture.decode.tables import (
+    BSD_FAMILY,
+    ETHERTYPE,
+    IP_PROTOCOL,
+    IP_VERSION,
+    LINKTYPE,
+    LLC_SAP,
+    PPP_PROTOCOL,
+    RANK_EXTENSION,
+    RANK_NETWORK,
+)
+from netwatch.capture.decode.walk import INNER, QUOTED, Front, Walk, layer, leaf, number_of
+from netwatch.capture.layouts import AH, EXTENSION, FRAGMENT_HEADER, IPV4, IPV6, wide
+from netwatch.capture.protocols import ID
+
+OFFSET_MASK: Final = 0x1FFF
+MORE_FRAGMENTS: Final = 0x2000
+ATOMIC: Final = 0xFFF9
+"""Offset and M of an IPv6 fragment header: all zero, it is the whole datagram (RFC 6946)."""
+
+leaf("arp", (ETHERTYPE, [0x0806, 0x8035]))
+
+
+@layer(
+    "ip",
+    RANK_NETWORK,
+    (ETHERTYPE, [0x0800]),
+    (IP_PROTOCOL, [4]),
+    (IP_VERSION, [4]),
+    (LINKTYPE, [228]),
+    (PPP_PROTOCOL, [0x0021]),
+    (LLC_SAP, [0x06]),
+    (BSD_FAMILY, [2]),
+)
+def _ipv4(walk: Walk, front: Front) -> None:
+    front, _ = walk.having(front, 1)
+    first = walk.raw[front.at]
+    odd = (first < 0x45) | (first > 0x4F)
+    if odd.any():
+        _not_ipv4(walk, front.take(odd), first[odd])
+        front = front.take(~odd)
+    front = walk.enter(front, ID["ip"], IPV4.itemsize)
+    header = walk.read(front.at, IPV4)
+    total = wide(header["length"])
+    # RFC 791 allows no zero; segmentation offload leaves one: what is there counts.
+    total = np.where(total == 0, front.limit - front.at, total)
+    size = (wide(header["version_ihl"]) & 0x0F) * 4
+    small = total < size
+    if small.any():
+        bad = front.take(small)
+        walk.mark(bad.row, MALFORMED)
+        walk.stop(bad, bad.path)
+        good = (~small).nonzero()[0]
+        front, header, size, total = front.take(good), header[good], size[good], total[good]
+    _mark_lies(walk, front, total)
+    _show(walk, front, KIND_IPV4, header["src"], header["dst"])
+    outermost = (walk.rows.ip_proto[front.row] == 0).nonzero()[0]
+    walk.rows.ip_proto[front.row[outermost]] = header["protocol"][outermost]
+    walk.note("ip", front)
+    start = front.at
+    front, keep = walk.having(front.within(start + total), size)
+    if keep is not None:
+        header, size, start = header[keep], size[keep], start[keep]
+    walk.network[front.row] = start
+    front = Front(front.row, start + size, front.end, front.limit, front.path, front.mode | np.uint8(INNER))
+    layers = IP_PROTOCOL.layers[header["protocol"]]
+    field = wide(header["fragment"])
+    piece = field & (OFFSET_MASK | MORE_FRAGMENTS) != 0
+    if piece.any():
+        field = field[piece]
+        pieces = Pieces(
+            front.take(piece),
+            start[piece] + 12,
+            8,
+            (wide(header["protocol"][piece]) << 16) | header["id"][piece],
+            (field & OFFSET_MASK) * 8,
+            field & MORE_FRAGMENTS != 0,
+            layers[piece],
+        )
+        collect(walk, pieces)
+        front, layers = front.take(~piece), layers[~piece]
+    walk.hand(front, layers)
+
+
+def _not_ipv4(walk: Walk, front: Front, first: NDArray[np.uint8]) -> None:
+    """IPv6 under IPv4's number, another version, or a header shorter than its fixed part."""
+    six = first >> 4 == 6
+    walk.hand(front.take(six), number_of("ipv6"))
+    bad = walk.enter(front.take(~six), ID["ip"], 1)
+    walk.mark(bad.row, MALFORMED)
+    walk.stop(bad, bad.path)
+
+
+def _mark_lies(walk: Walk, front: Front, size: NDArray[np.intp]) -> None:
+    """A length beyond what the layer around has; in a quotation it speaks of the packet that was sent."""
+    lying = (front.at + size > front.limit) & (front.mode & QUOTED == 0)
+    if lying.any():
+        walk.mark(front.row[lying], MALFORMED)
+
+
+def _show(
+    walk: Walk,
+    front: Front,
+    kind: int,
+    src: NDArray[np.unsignedinteger],
+    dst: NDArray[np.unsignedinteger],
+) -> None:
+    """The low words of the addresses, where this is the outermost network header; a mark, where it is not."""
+    rows = walk.rows
+    inner = front.mode & INNER != 0
+    row = front.row
+    if inner.any():
+        walk.mark(row[inner & (front.mode & QUOTED == 0)], TUNNELLED)
+        outer = (~inner).nonzero()[0]
+        row, src, dst = row[outer], src[outer], dst[outer]
+    rows.kind[row] = kind
+    rows.src_lo[row] = src.astype(np.uint64)
+    rows.dst_lo[row] = dst.astype(np.uint64)
+
+
+@layer(
+    "ipv6",
+    RANK_NETWORK,
+    (ETHERTYPE, [0x86DD]),
+    (IP_PROTOCOL, [41]),
+    (IP_VERSION, [6]),
+    (LINKTYPE, [229]),
+    (PPP_PROTOCOL, [0x0057]),
+    (BSD_FAMILY, [24, 28, 30]),
+)
+def _ipv6(walk: Walk, front: Front) -> None:
+    front, _ = walk.having(front, 1)
+    wrong = walk.raw[front.at] >> 4 != 6
+    if wrong.any():
+        bad = walk.enter(front.take(wrong), ID["ipv6"], 1)
+        walk.mark(bad.row, MALFORMED)
+        walk.stop(bad, bad.path)
+        front = front.take(~wrong)
+    front = walk.enter(front, ID["ipv6"], IPV6.itemsize)
+    header = walk.read(front.at, IPV6)
+    walk.note("ipv6", front)
+    outer = (front.mode & INNER == 0).nonzero()[0]
+    walk.rows.src_hi[front.row[outer]] = header["src_hi"][outer]
+    walk.rows.dst_hi[front.row[outer]] = header["dst_hi"][outer]
+    _show(walk, front, KIND_IPV6, header["src_lo"], header["dst_lo"])
+    size = wide(header["length"])
+    front = front.moved(IPV6.itemsize)
+    # Zero is a jumbogram (RFC 2675) or the mark of segmentation offload: what is there counts.
+    size = np.where(size == 0, front.limit - front.at, size)
+    _mark_lies(walk, front, size)
+    walk.network[front.row] = front.at - IPV6.itemsize
+    front = front.within(front.at + size)
+    front.mode = front.mode | np.uint8(INNER)
+    walk.hand(front, IP_PROTOCOL.layers[header["next"]])
+
+
+@layer("ipv6 options", RANK_EXTENSION, (IP_PROTOCOL, [0, 43, 60, 135, 139, 140]))
+def _extension(walk: Walk, front: Front) -> None:
+    """Hop-by-hop, routing and destination options, mobility, HIP, shim6: one shape (RFC 6564)."""
+    front, _ = walk.having(front, EXTENSION.itemsize)
+    header = walk.read(front.at, EXTENSION)
+    size = wide(header["length"]) * 8 + 8
+    front, keep = walk.having(front, size)
+    if keep is not None:
+        header, size = header[keep], size[keep]
+    walk.hand(front.moved(size), IP_PROTOCOL.layers[header["next"]])
+
+
+@layer("ipv6 fragment", RANK_EXTENSION, (IP_PROTOCOL, [44]))
+def _ipv6_fragment(walk: Walk, front: Front) -> None:
+    front, _ = walk.having(front, FRAGMENT_HEADER.itemsize)
+    header = walk.read(front.at, FRAGMENT_HEADER)
+    front = front.moved(FRAGMENT_HEADER.itemsize)
+    layers = IP_PROTOCOL.layers[header["next"]]
+    field = wide(header["fragment"])
+    whole = field & ATOMIC == 0
+    walk.hand(front.take(whole), layers[whole])
+    piece = (~whole).nonzero()[0]
+    if len(piece):
+        pieces = Pieces(
+            front.take(piece),
+            walk.network[front.row[piece]] + 8,
+            32,
+            wide(header["id"][piece]),
+            field[piece] & ~7,
+            field[piece] & 1 != 0,
+            layers[piece],
+        )
+        collect(walk, pieces)
+
+
+@layer("ah", RANK_EXTENSION, (IP_PROTOCOL, [51]))
+def _authentication(walk: Walk, front: Front) -> None:
+    front = walk.enter(front, ID["ah"], AH.itemsize)
+    header = walk.read(front.at, AH)
+    size = (wide(header["length"]) + 2) * 4
+    front, keep = walk.having(front, size)
+    if keep is not None:
+        header, size = header[keep], size[keep]
+    walk.hand(front.moved(size), IP_PROTOCOL.layers[header["next"]])
+
+
+leaf("igmp", (IP_PROTOCOL, [2]))
+leaf("esp", (IP_PROTOCOL, [50]))
+leaf("ipcomp", (IP_PROTOCOL, [108]))
+leaf("eigrp", (IP_PROTOCOL, [88]))
+leaf("ospf", (IP_PROTOCOL, [89]))
+leaf("pim", (IP_PROTOCOL, [103]))
+leaf("vrrp", (IP_PROTOCOL, [112]))
+leaf("l2tpv3", (IP_PROTOCOL, [115]), protocol="l2tp")

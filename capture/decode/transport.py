@@ -1,0 +1,140 @@
+"""Transport layers: TCP, UDP and their kin; ICMP with the packet that an error quotes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwatch.capture.columns import MALFORMED, PORTS
+from netwatch.capture.decode.tables import IP_PROTOCOL, RANK_TRANSPORT, TCP_PORT, UDP_PORT
+from netwatch.capture.decode.walk import QUOTED, Front, Walk, layer, number_of
+from netwatch.capture.layouts import ICMP, PORT_PAIR, TCP, UDP, WORD16, wide
+from netwatch.capture.protocols import ID
+
+ICMP_ERRORS: Final = np.zeros(256, np.bool_)
+ICMP_ERRORS[[3, 4, 5, 11, 12]] = True
+ICMPV6_ERRORS: Final = np.zeros(256, np.bool_)
+ICMPV6_ERRORS[[1, 2, 3, 4]] = True
+
+
+def _ports(walk: Walk, front: Front) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Read the pair; show it where it is the first of the packet."""
+    header = walk.read(front.at, PORT_PAIR)
+    rows = walk.rows
+    marks = rows.marks[front.row]
+    first = marks & PORTS == 0
+    if first.all():
+        row, pair = front.row, header
+    else:
+        index = first.nonzero()[0]
+        row, pair, marks = front.row[index], header[index], marks[index]
+    rows.sport[row] = pair["sport"].astype(np.uint16)
+    rows.dport[row] = pair["dport"].astype(np.uint16)
+    rows.marks[row] = marks | np.uint16(PORTS)
+    return wide(header["sport"]), wide(header["dport"])
+
+
+@layer("tcp", RANK_TRANSPORT, (IP_PROTOCOL, [6]))
+def _tcp(walk: Walk, front: Front) -> None:
+    front = walk.enter(front, ID["tcp"], PORT_PAIR.itemsize)
+    sport, dport = _ports(walk, front)
+    walk.note("tcp", front)
+    front, keep = walk.having(front, TCP.itemsize)
+    if keep is not None:
+        sport, dport = sport[keep], dport[keep]
+    word = wide(walk.read(front.at + 12, WORD16)["word"])
+    rows = walk.rows
+    rows.tcp_flags[front.row] = (word & 0x0FFF).astype(np.uint16)
+    size = (word >> 12) * 4
+    small = size < TCP.itemsize
+    if small.any():
+        bad = front.take(small)
+        walk.mark(bad.row, MALFORMED)
+        walk.stop(bad, bad.path)
+        good = (~small).nonzero()[0]
+        front, size, sport, dport = front.take(good), size[good], sport[good], dport[good]
+    front, keep = walk.having(front, size)
+    if keep is not None:
+        size, sport, dport = size[keep], sport[keep], dport[keep]
+    front = front.moved(size)
+    loaded = front.end > front.at
+    empty = (~loaded).nonzero()[0]
+    walk.stop(front.take(empty), front.path[empty])
+    walk.hand(front.take(loaded), by_port(TCP_PORT.layers, sport[loaded], dport[loaded]))
+
+
+@layer("udp", RANK_TRANSPORT, (IP_PROTOCOL, [17]))
+def _udp(walk: Walk, front: Front) -> None:
+    front = walk.enter(front, ID["udp"], PORT_PAIR.itemsize)
+    sport, dport = _ports(walk, front)
+    walk.note("udp", front)
+    front, keep = walk.having(front, UDP.itemsize)
+    if keep is not None:
+        sport, dport = sport[keep], dport[keep]
+    size = wide(walk.read(front.at + 4, WORD16)["word"])
+    room = front.limit - front.at
+    # RFC 2675: zero in a jumbogram. Anything else below the header's own size is a lie, as is more than there is.
+    size = np.where(size == 0, room, size)
+    lying = ((size < UDP.itemsize) | (size > room)) & (front.mode & QUOTED == 0)
+    if lying.any():
+        walk.mark(front.row[lying], MALFORMED)
+    front = front.within(front.at + np.maximum(size, UDP.itemsize)).moved(UDP.itemsize)
+    loaded = front.end > front.at
+    empty = (~loaded).nonzero()[0]
+    walk.stop(front.take(empty), front.path[empty])
+    walk.hand(front.take(loaded), by_port(UDP_PORT.layers, sport[loaded], dport[loaded]))
+
+
+def by_port(layers: NDArray[np.uint8], sport: NDArray[np.intp], dport: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """What the lower of the two ports stands for, else the higher: servers have the low ones."""
+    low = layers[np.minimum(sport, dport)]
+    return np.where(low != 0, low, layers[np.maximum(sport, dport)])
+
+
+@layer("udplite", RANK_TRANSPORT, (IP_PROTOCOL, [136]))
+def _udplite(walk: Walk, front: Front) -> None:
+    _only_ports(walk, front, "udplite")
+
+
+@layer("sctp", RANK_TRANSPORT, (IP_PROTOCOL, [132]))
+def _sctp(walk: Walk, front: Front) -> None:
+    _only_ports(walk, front, "sctp")
+
+
+@layer("dccp", RANK_TRANSPORT, (IP_PROTOCOL, [33]))
+def _dccp(walk: Walk, front: Front) -> None:
+    _only_ports(walk, front, "dccp")
+
+
+def _only_ports(walk: Walk, front: Front, name: str) -> None:
+    front = walk.enter(front, ID[name], PORT_PAIR.itemsize)
+    _ports(walk, front)
+    walk.note(name, front)
+    walk.stop(front, front.path)
+
+
+@layer("icmp", RANK_TRANSPORT, (IP_PROTOCOL, [1]))
+def _icmp(walk: Walk, front: Front) -> None:
+    _any_icmp(walk, front, "icmp", ICMP_ERRORS, number_of("ip"))
+
+
+@layer("icmpv6", RANK_TRANSPORT, (IP_PROTOCOL, [58]))
+def _icmpv6(walk: Walk, front: Front) -> None:
+    _any_icmp(walk, front, "icmpv6", ICMPV6_ERRORS, number_of("ipv6"))
+
+
+def _any_icmp(walk: Walk, front: Front, name: str, errors: NDArray[np.bool_], quoted: int) -> None:
+    front = walk.enter(front, ID[name], 1)
+    walk.note(name, front)
+    kind = walk.raw[front.at]
+    first = (walk.rows.icmp_type[front.row] == 0).nonzero()[0]
+    walk.rows.icmp_type[front.row[first]] = kind[first]
+    walk.stop(front, front.path)
+    error = errors[kind]
+    if error.any():
+        front, _ = walk.having(front.take(error), ICMP.itemsize)
+        front = front.moved(ICMP.itemsize)
+        front.mode = front.mode | np.uint8(QUOTED)
+        walk.hand(front, quoted)

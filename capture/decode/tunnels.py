@@ -1,0 +1,3 @@
+"""Tunnels."""
+
+from __future__ import annotations
