@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from netwatch.capture import filter as display_filter
 from netwatch.capture.block import Batch, Loss, Source
 from netwatch.capture.columns import KIND_IPV4, KIND_IPV6, Columns
+from netwatch.capture.kernel.memory import available
 from netwatch.capture.protocols import SWITCHES
 from netwatch.capture.rates import FileRates, LiveRates, Rates
 from netwatch.capture.stats import Partial, Statistics, partial
@@ -38,8 +39,7 @@ class Session:
         `own_addresses`: IP addresses by which in and out are told where the source does not know the direction.
         """
         self.source = source
-        regular = not source.live and source.progress() is not None
-        self.store = Store(None if regular else buffer, source.read_at)
+        self.store = Store(buffer, source.read_at)
         self.view = View(self.store)
         self.statistics = Statistics(live=source.live)
         """Of everything captured, evicted packets included."""
@@ -66,6 +66,8 @@ class Session:
         part = batch.partial if isinstance(batch.partial, Partial) else partial(batch.rows)
         if self._own and not part.packets_in and not part.packets_out:
             self._tell_direction(part)
+        if batch.raw is None and not self.source.live:
+            self.store.budget = None  # a file that can be read again: its columns are small enough to keep them all
         self.store.append(batch)
         self.statistics.merge(part)
         self.rates.add(batch.rows, part)
@@ -226,14 +228,13 @@ class Session:
                 part.bytes_out += bytes_out
 
     def _watch_memory(self) -> None:
+        """Once, when what is kept without a budget has become much."""
         if self._available is None:
-            import psutil
-
-            self._available = psutil.virtual_memory().available
+            self._available = available()
         if self.warning is None and self.store.used > self._available // 2:
             self.warning = (
-                f"the columns of {self.store.packets:,} packets take {self.store.used >> 20} MiB, "
-                "more than half of the memory that was available"
+                f"{self.store.packets:,} packets take {self.store.used >> 20} MiB, more than half of the memory that was "
+                "available; a part of the file (editcap -c) takes less"
             )
 
 
