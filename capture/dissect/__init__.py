@@ -1,0 +1,81 @@
+"""One packet → a tree of fields, each with its bytes, and the text of its row.
+
+Every module of this package declares one protocol or a family of them and registers what it is called by; importing
+the package loads them all. How to add one: CONTRIBUTING.md.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING
+
+from netwatch.capture.dissect.kit import FIELDS, Field, Item, fields_text
+from netwatch.capture.dissect.packet import MAX_INFO, Packet, Summary, Tree, Verdict
+from netwatch.capture.dissect.registry import step
+from netwatch.capture.text import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "Field",
+    "Item",
+    "Summary",
+    "Tree",
+    "Verdict",
+    "dissect",
+    "field_names",
+    "fields_text",
+    "find",
+    "summarise",
+]
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
+
+
+def dissect(data: bytes, linktype: int, wirelen: int | None = None) -> Tree:
+    """`data`, a packet of LINKTYPE_ `linktype` that had `wirelen` bytes on the wire, as a tree. Never raises."""
+    packet = _run(data, linktype, wirelen, build=True)
+    return Tree(
+        tuple(packet.layers),
+        escape(packet.protocol),
+        escape(packet.info[:MAX_INFO]),
+        packet.source,
+        packet.destination,
+        packet.verdict,
+    )
+
+
+def summarise(data: bytes, linktype: int, wirelen: int | None = None) -> Summary:
+    """The columns of a row, without the tree. Never raises."""
+    packet = _run(data, linktype, wirelen, build=False)
+    return Summary(escape(packet.protocol), escape(packet.info[:MAX_INFO]), packet.source, packet.destination)
+
+
+def _run(data: bytes, linktype: int, wirelen: int | None, *, build: bool) -> Packet:
+    packet = Packet(bytes(data), len(data) if wirelen is None else wirelen, build)
+    packet.run(step("linktype", linktype, 0, packet.wirelen))
+    packet.finish()
+    return packet
+
+
+def field_names() -> frozenset[str]:
+    """Every field that a dissector names: what `--fields` and filters may ask for."""
+    return frozenset(FIELDS)
+
+
+def find(tree: Tree, name: str) -> Item | None:
+    """The first item of that name, from the outermost layer to the innermost, depth first."""
+    return _find(tree.layers, name)
+
+
+def _find(items: Iterable[Item], name: str) -> Item | None:
+    for item in items:
+        if item.field.name == name:
+            return item
+        found = _find(item.children, name)
+        if found is not None:
+            return found
+    return None

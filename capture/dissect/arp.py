@@ -1,0 +1,84 @@
+"""ARP and RARP (RFC 826, 903; probes and announcements: RFC 5227)."""
+
+from __future__ import annotations
+
+from netwatch.capture.dissect.kit import U8, U16, Header, Hex16, Item, address, octets
+from netwatch.capture.dissect.numbers import ETHERTYPES
+from netwatch.capture.dissect.packet import Packet
+from netwatch.capture.dissect.registry import on
+
+OPCODES = {
+    1: "request",
+    2: "reply",
+    3: "reverse request",
+    4: "reverse reply",
+    8: "inverse request",
+    9: "inverse reply",
+}
+HARDWARE = {1: "Ethernet", 6: "IEEE 802", 15: "Frame Relay", 24: "IEEE 1394", 32: "InfiniBand"}
+
+ARP = Header(
+    "arp",
+    "Address Resolution Protocol",
+    (
+        U16("hw.type", "Hardware type", HARDWARE),
+        Hex16("proto.type", "Protocol type", ETHERTYPES),
+        U8("hw.size", "Hardware size"),
+        U8("proto.size", "Protocol size"),
+        U16("opcode", "Opcode", OPCODES),
+    ),
+)
+SENDER_MAC, SENDER_IP, TARGET_MAC, TARGET_IP = (
+    address("arp.src.hw_mac", "Sender MAC address", 6),
+    address("arp.src.proto_ipv4", "Sender IP address", 4),
+    address("arp.dst.hw_mac", "Target MAC address", 6),
+    address("arp.dst.proto_ipv4", "Target IP address", 4),
+)
+SENDER_HW, SENDER_PROTO, TARGET_HW, TARGET_PROTO = (
+    octets("arp.src.hw", "Sender hardware address"),
+    octets("arp.src.proto", "Sender protocol address"),
+    octets("arp.dst.hw", "Target hardware address"),
+    octets("arp.dst.proto", "Target protocol address"),
+)
+
+
+@on("ethertype", 0x0806, 0x8035)
+def arp(packet: Packet, at: int, limit: int) -> None:
+    """Who has an address, and who says so."""
+    packet.column("arp")
+    layer, (_, protocol, hw_size, proto_size, opcode) = packet.open(ARP, at, limit)
+    layer.said = OPCODES.get(opcode, f"opcode {opcode}")
+    size = ARP.size + 2 * hw_size + 2 * proto_size
+    if packet.payload_end is None and at + size <= limit:
+        packet.payload_end = at + size
+    values: list[str] = []
+    where = at + ARP.size
+    for width, common, special, other in (
+        (hw_size, 6, SENDER_MAC, SENDER_HW),
+        (proto_size, 4, SENDER_IP, SENDER_PROTO),
+        (hw_size, 6, TARGET_MAC, TARGET_HW),
+        (proto_size, 4, TARGET_IP, TARGET_PROTO),
+    ):
+        value = packet.take("ARP", where, width, limit)
+        known = width == common and (common == 6 or protocol == 0x0800)
+        item: Item = packet.add(layer, special if known else other, value, where, width)
+        layer.size += width
+        values.append(item.text)
+        where += width
+    packet.info = _info(opcode, *values)
+
+
+def _info(opcode: int, sender_mac: str, sender: str, target_mac: str, target: str) -> str:
+    if opcode == 1:
+        if sender == target:
+            return f"ARP Announcement for {sender}" if sender != "0.0.0.0" else f"Who has {target}? Tell {sender}"
+        if sender == "0.0.0.0":
+            return f"Who has {target}? (ARP Probe)"
+        return f"Who has {target}? Tell {sender}"
+    if opcode == 2:
+        return f"{sender} is at {sender_mac}" if sender != target else f"Gratuitous ARP for {sender} (Reply)"
+    if opcode == 3:
+        return f"Who is {target_mac}? Tell {sender_mac}"
+    if opcode == 4:
+        return f"{target_mac} is at {target}"
+    return OPCODES.get(opcode, f"Unknown ARP opcode 0x{opcode:04x}")

@@ -1,0 +1,346 @@
+"""ICMPv6 (RFC 4443), Neighbor Discovery (RFC 4861, 8106) and Multicast Listener Discovery (RFC 2710, 3810)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from netwatch.capture.dissect.checksum import STATUS, show_checksum, verified
+from netwatch.capture.dissect.kit import (
+    U8,
+    U16,
+    U32,
+    Bit,
+    Bits,
+    Bytes,
+    Flags8,
+    Header,
+    Hex16,
+    Hex32,
+    Ip6,
+    Item,
+    address,
+    group,
+    number,
+    octets,
+)
+from netwatch.capture.dissect.options import options
+from netwatch.capture.dissect.packet import Packet
+from netwatch.capture.dissect.registry import Step, on, step
+from netwatch.capture.text import ipv6, mac
+
+TYPES = {
+    1: "Destination Unreachable",
+    2: "Packet Too Big",
+    3: "Time Exceeded",
+    4: "Parameter Problem",
+    128: "Echo (ping) request",
+    129: "Echo (ping) reply",
+    130: "Multicast Listener Query",
+    131: "Multicast Listener Report",
+    132: "Multicast Listener Done",
+    133: "Router Solicitation",
+    134: "Router Advertisement",
+    135: "Neighbor Solicitation",
+    136: "Neighbor Advertisement",
+    137: "Redirect",
+    138: "Router Renumbering",
+    139: "Node Information Query",
+    140: "Node Information Reply",
+    141: "Inverse Neighbor Discovery Solicitation",
+    142: "Inverse Neighbor Discovery Advertisement",
+    143: "Multicast Listener Report Message v2",
+    144: "Home Agent Address Discovery Request",
+    145: "Home Agent Address Discovery Reply",
+    146: "Mobile Prefix Solicitation",
+    147: "Mobile Prefix Advertisement",
+    151: "Multicast Router Advertisement",
+    152: "Multicast Router Solicitation",
+    153: "Multicast Router Termination",
+    155: "RPL Control",
+    160: "Extended Echo Request",
+    161: "Extended Echo Reply",
+}
+CODES = {
+    1: {
+        0: "no route to destination",
+        1: "Administratively prohibited",
+        2: "Beyond scope of source address",
+        3: "Address unreachable",
+        4: "Port unreachable",
+        5: "Source address failed ingress/egress policy",
+        6: "Reject route to destination",
+    },
+    3: {0: "hop limit exceeded in transit", 1: "fragment reassembly time exceeded"},
+    4: {
+        0: "erroneous header field encountered",
+        1: "unrecognized Next Header type encountered",
+        2: "unrecognized IPv6 option encountered",
+    },
+}
+
+ICMPV6 = Header(
+    "icmpv6",
+    "Internet Control Message Protocol v6",
+    (U8("type", "Type", TYPES), U8("code", "Code"), Hex16("checksum", "Checksum")),
+)
+CHECKSUM_STATUS = number("icmpv6.checksum.status", "Checksum Status", STATUS)
+ECHO = Header("icmpv6.echo", "Echo", (Hex16("identifier", "Identifier"), U16("sequence_number", "Sequence")))
+ERROR_WORD = Header("icmpv6", "Error", (Bytes("reserved", "Reserved", 4),))
+TOO_BIG = Header("icmpv6", "Packet Too Big", (U32("mtu", "MTU"),))
+PROBLEM = Header("icmpv6", "Parameter Problem", (U32("pointer", "Pointer"),))
+SOLICITATION = Header("icmpv6.nd.rs", "Router Solicitation", (Bytes("reserved", "Reserved", 4),))
+ADVERTISEMENT = Header(
+    "icmpv6.nd.ra",
+    "Router Advertisement",
+    (
+        U8("cur_hop_limit", "Cur hop limit"),
+        Flags8(
+            "flag",
+            "Flags",
+            Bit(0x80, "flag.m", "Managed address configuration"),
+            Bit(0x40, "flag.o", "Other configuration"),
+            Bit(0x20, "flag.h", "Home Agent"),
+            Bits(0x18, "flag.prf", "Default Router Preference", {0: "Medium", 1: "High", 2: "Reserved", 3: "Low"}),
+            Bit(0x04, "flag.p", "Proxy"),
+        ),
+        U16("router_lifetime", "Router lifetime (s)"),
+        U32("reachable_time", "Reachable time (ms)"),
+        U32("retrans_timer", "Retrans timer (ms)"),
+    ),
+)
+NEIGHBOR_SOLICITATION = Header(
+    "icmpv6.nd.ns",
+    "Neighbor Solicitation",
+    (Bytes("reserved", "Reserved", 4), Ip6("target_address", "Target Address")),
+)
+NEIGHBOR_ADVERTISEMENT = Header(
+    "icmpv6.nd.na",
+    "Neighbor Advertisement",
+    (
+        Flags8(
+            "flag",
+            "Flags",
+            Bit(0x80, "flag.r", "Router"),
+            Bit(0x40, "flag.s", "Solicited"),
+            Bit(0x20, "flag.o", "Override"),
+        ),
+        Bytes("reserved", "Reserved", 3),
+        Ip6("target_address", "Target Address"),
+    ),
+)
+REDIRECT = Header(
+    "icmpv6.rd",
+    "Redirect",
+    (
+        Bytes("reserved", "Reserved", 4),
+        Ip6("target_address", "Target Address"),
+        Ip6("na.destination_address", "Destination Address"),
+    ),
+)
+LISTENER = Header(
+    "icmpv6.mld",
+    "Multicast Listener",
+    (
+        U16("maximum_response_delay", "Maximum Response Delay (ms)"),
+        Bytes("reserved", "Reserved", 2),
+        Ip6("multicast_address", "Multicast Address"),
+    ),
+)
+REPORT = Header(
+    "icmpv6.mldr",
+    "Report",
+    (Bytes("reserved", "Reserved", 2), U16("nb_mcast_records", "Number of Multicast Address Records")),
+)
+RECORD = group("icmpv6.mldr.mar", "Multicast Address Record")
+RECORD_TYPES = {
+    1: "Include",
+    2: "Exclude",
+    3: "Changed to include",
+    4: "Changed to exclude",
+    5: "Allow new sources",
+    6: "Block old sources",
+}
+RECORD_HEAD = Header(
+    "icmpv6.mldr.mar",
+    "Multicast Address Record",
+    (
+        U8("record_type", "Record Type", RECORD_TYPES),
+        U8("aux_data_len", "Aux Data Len"),
+        U16("nb_sources", "Number of Sources"),
+        Ip6("multicast_address", "Multicast Address"),
+    ),
+)
+RECORD_SOURCE = address("icmpv6.mldr.mar.source_address", "Source Address", 16)
+
+OPTION_NAMES = {
+    1: "Source link-layer address",
+    2: "Target link-layer address",
+    3: "Prefix information",
+    4: "Redirected Header",
+    5: "MTU",
+    7: "Advertisement Interval",
+    8: "Home Agent Information",
+    14: "Nonce",
+    24: "Route Information",
+    25: "Recursive DNS Server",
+    31: "DNS Search List",
+    38: "PREF64",
+}
+OPTION = number("icmpv6.opt.type", "ICMPv6 Option")
+OPTION_LENGTH = number("icmpv6.opt.length", "Length")
+OPTION_DATA = octets("icmpv6.opt.data", "Data")
+LINK_ADDRESS = address("icmpv6.opt.linkaddr", "Link-layer address", 6)
+PREFIX = Header(
+    "icmpv6.opt.prefix",
+    "Prefix information",
+    (
+        U8("length", "Prefix Length"),
+        Flags8(
+            "flag",
+            "Flag",
+            Bit(0x80, "flag.l", "On-link"),
+            Bit(0x40, "flag.a", "Autonomous"),
+            Bit(0x20, "flag.r", "Router Address"),
+        ),
+        U32("valid_lifetime", "Valid Lifetime"),
+        U32("preferred_lifetime", "Preferred Lifetime"),
+        Hex32("reserved", "Reserved"),
+        Ip6("prefix", "Prefix"),
+    ),
+)
+OPTION_MTU = Header("icmpv6.opt", "MTU", (Hex16("reserved", "Reserved"), U32("mtu", "MTU")))
+SERVERS = Header(
+    "icmpv6.opt.rdnss", "Recursive DNS Server", (Hex16("reserved", "Reserved"), U32("lifetime", "Lifetime"))
+)
+SERVER = address("icmpv6.opt.rdnss", "Recursive DNS Server", 16)
+
+
+@on("ip.proto", 58)
+def icmpv6(packet: Packet, at: int, limit: int) -> Step | None:
+    """Type and code, then what the type has."""
+    packet.column("icmpv6")
+    layer, (kind, code, checksum) = packet.open(ICMPV6, at, limit)
+    name = TYPES.get(kind, f"Unknown ({kind})")
+    meaning = CODES.get(kind, {}).get(code, "")
+    layer.said = packet.info = f"{name} ({meaning})" if meaning else name
+    if packet.build:
+        show_checksum(packet, layer, CHECKSUM_STATUS, verified(packet, 58, at, limit, checksum), at + 2)
+    show = MESSAGES.get(kind)
+    if show is None:
+        return Step((), at + ICMPV6.size, limit)
+    return show(packet, layer, at + ICMPV6.size, limit)
+
+
+def _part(packet: Packet, layer: Item, header: Header, at: int, limit: int) -> tuple[Any, ...]:
+    values = packet.add_header(layer, header, at, limit)
+    layer.size = at + header.size - layer.start
+    return values
+
+
+def _echo(packet: Packet, layer: Item, at: int, limit: int) -> Step:
+    ident, sequence = _part(packet, layer, ECHO, at, limit)
+    packet.info += f" id=0x{ident:04x}, seq={sequence}, hop limit={packet.values.get('ip.ttl', 0)}"
+    return Step((), at + ECHO.size, limit)
+
+
+def _error(header: Header) -> Callable[[Packet, Item, int, int], None]:
+    def show(packet: Packet, layer: Item, at: int, limit: int) -> None:
+        _part(packet, layer, header, at, limit)
+        if at + 4 < packet.end(limit):
+            packet.quote(layer, step("ethertype", 0x86DD, at + 4, limit))
+
+    return show
+
+
+def _router_solicitation(packet: Packet, layer: Item, at: int, limit: int) -> None:
+    _part(packet, layer, SOLICITATION, at, limit)
+    _options(packet, layer, at + SOLICITATION.size, limit, {1: "from"})
+
+
+def _router_advertisement(packet: Packet, layer: Item, at: int, limit: int) -> None:
+    _part(packet, layer, ADVERTISEMENT, at, limit)
+    _options(packet, layer, at + ADVERTISEMENT.size, limit, {1: "from"})
+
+
+def _neighbor_solicitation(packet: Packet, layer: Item, at: int, limit: int) -> None:
+    _, target = _part(packet, layer, NEIGHBOR_SOLICITATION, at, limit)
+    packet.info += f" for {ipv6(bytes(target))}"
+    _options(packet, layer, at + NEIGHBOR_SOLICITATION.size, limit, {1: "from"})
+
+
+def _neighbor_advertisement(packet: Packet, layer: Item, at: int, limit: int) -> None:
+    flags, _, target = _part(packet, layer, NEIGHBOR_ADVERTISEMENT, at, limit)
+    names = [name for bit, name in ((0x80, "rtr"), (0x40, "sol"), (0x20, "ovr")) if int(flags) & bit]
+    packet.info += f" {ipv6(bytes(target))}"
+    if names:
+        packet.info += f" ({', '.join(names)})"
+    _options(packet, layer, at + NEIGHBOR_ADVERTISEMENT.size, limit, {2: "is at"})
+
+
+def _redirect(packet: Packet, layer: Item, at: int, limit: int) -> None:
+    _part(packet, layer, REDIRECT, at, limit)
+    _options(packet, layer, at + REDIRECT.size, limit, {2: "is at"})
+
+
+def _listener(packet: Packet, layer: Item, at: int, limit: int) -> Step | None:
+    _part(packet, layer, LISTENER, at, limit)
+    return Step((), at + LISTENER.size, limit)
+
+
+def _report(packet: Packet, layer: Item, at: int, limit: int) -> None:
+    _, count = _part(packet, layer, REPORT, at, limit)
+    at += REPORT.size
+    for _ in range(int(count)):
+        parent = packet.add(layer, RECORD, None, at, RECORD_HEAD.size)
+        kind, extra, sources, group_ = packet.add_header(parent, RECORD_HEAD, at, limit)
+        size = RECORD_HEAD.size + 16 * sources + 4 * extra
+        packet.check("MLD record", at, size, limit)
+        parent.size = size
+        parent.said = f"{RECORD_TYPES.get(kind, kind)}: {ipv6(group_)}"
+        for where in range(at + RECORD_HEAD.size, at + RECORD_HEAD.size + 16 * sources, 16):
+            packet.add(parent, RECORD_SOURCE, packet.data[where : where + 16], where, 16)
+        at += size
+        layer.size = at - layer.start
+
+
+def _options(packet: Packet, layer: Item, at: int, limit: int, words: dict[int, str]) -> None:
+    """Type and length in 8 bytes (RFC 4861, 4.6); `words`: what the Info column says before a link-layer address."""
+    for kind, where, length in options(packet, "ICMPv6 option", at, limit, unit=8):
+        layer.size = where + length - layer.start
+        item = packet.add(layer, OPTION, kind, where, length, f"{OPTION_NAMES.get(kind, 'Unknown')} ({kind})")
+        packet.add(item, OPTION_LENGTH, length // 8, where + 1, 1, f"{length // 8} ({length} bytes)")
+        body, size = where + 2, length - 2
+        if kind in (1, 2) and size == 6:
+            hardware = packet.data[body : body + 6]
+            packet.add(item, LINK_ADDRESS, hardware, body, 6)
+            if kind in words:
+                packet.info += f" {words[kind]} {mac(hardware)}"
+        elif kind in OPTION_HEADERS and size >= OPTION_HEADERS[kind].size:
+            header = OPTION_HEADERS[kind]
+            packet.add_header(item, header, body, body + size)
+            for server in range(body + header.size, body + size - 15, 16):
+                packet.add(item, SERVER, packet.data[server : server + 16], server, 16)
+        else:
+            packet.add(item, OPTION_DATA, packet.data[body : body + size], body, size)
+
+
+OPTION_HEADERS = {3: PREFIX, 5: OPTION_MTU, 25: SERVERS}
+
+MESSAGES: dict[int, Callable[[Packet, Item, int, int], Step | None]] = {
+    1: _error(ERROR_WORD),
+    2: _error(TOO_BIG),
+    3: _error(ERROR_WORD),
+    4: _error(PROBLEM),
+    128: _echo,
+    129: _echo,
+    130: _listener,
+    131: _listener,
+    132: _listener,
+    133: _router_solicitation,
+    134: _router_advertisement,
+    135: _neighbor_solicitation,
+    136: _neighbor_advertisement,
+    137: _redirect,
+    143: _report,
+}

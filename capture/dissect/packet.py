@@ -1,0 +1,337 @@
+"""One packet while it is dissected: its bytes, the tree that grows, the columns, and what stops it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple
+
+from netwatch.capture.dissect.kit import Field, Header, Item, group, octets
+from netwatch.capture.dissect.registry import NOT_MINE, Step
+from netwatch.capture.protocols import ID, PROTOCOLS
+from netwatch.capture.text import escape
+
+__all__ = ["MAX_ITEMS", "MAX_LAYERS", "Malformed", "Packet", "Short", "Stopped", "Summary", "Tree", "Verdict"]
+
+MAX_LAYERS: Final = 64
+"""Headers in one packet, quoted ones included; a sender chooses how they nest. Real packets have a dozen."""
+
+MAX_ITEMS: Final = 2000
+"""Lines of one tree; without a tree, the lines that it would have."""
+
+MAX_INFO: Final = 4096
+"""Characters of the Info column; no terminal is wider."""
+
+CUT_MARK: Final = "[Packet size limited during capture]"
+SEGMENT_MARK: Final = " [TCP segment of a reassembled PDU]"
+MALFORMED_MARK: Final = "[Malformed Packet]"
+
+
+class Stopped(Exception):  # noqa: N818 - not an error: it says why no more was read
+    """Dissection ends here; what was read before stays."""
+
+    offset: int
+
+    def verdict(self, packet: Packet) -> Verdict:
+        """What the tree says of it."""
+        raise NotImplementedError
+
+
+class Short(Stopped):
+    """A header needed more bytes than its layer has."""
+
+    def __init__(self, layer: str, offset: int, need: int, limit: int) -> None:
+        super().__init__(layer)
+        self.layer = layer
+        self.offset = offset
+        self.need = need
+        """Bytes that the header takes."""
+        self.limit = limit
+        """Where its layer ends, by what the headers before say."""
+
+    def verdict(self, packet: Packet) -> Verdict:
+        """Cut where the bytes were on the wire and not captured, malformed where they never were."""
+        if self.offset + self.need <= self.limit:
+            return Verdict("cut", f"{self.layer} cut by snap length", self.offset)
+        have = max(0, min(self.limit, packet.caplen) - self.offset)
+        return Verdict("malformed", f"{self.layer}: need {self.need} bytes, have {have}", self.offset)
+
+
+class Malformed(Stopped):
+    """A value that cannot be: a length that lies, a bad version, a loop."""
+
+    def __init__(self, what: str, offset: int) -> None:
+        super().__init__(what)
+        self.what = what
+        self.offset = offset
+
+    def verdict(self, packet: Packet) -> Verdict:  # noqa: ARG002 - as the class above has it
+        """Malformed, whatever was captured."""
+        return Verdict("malformed", self.what, self.offset)
+
+
+class TooMuch(Stopped):
+    """More layers or items than anyone reads."""
+
+    def __init__(self, what: str, offset: int) -> None:
+        super().__init__(what)
+        self.what = what
+        self.offset = offset
+
+    def verdict(self, packet: Packet) -> Verdict:  # noqa: ARG002
+        """Nothing is wrong with the bytes that were read."""
+        return Verdict("stopped", self.what, self.offset)
+
+
+class Verdict(NamedTuple):
+    """How the dissection of a packet ended."""
+
+    kind: Literal["ok", "cut", "malformed", "stopped"]
+    """cut: by the snap length. stopped: more layers or fields than are shown."""
+    text: str
+    """What is wrong, escaped; empty for ok."""
+    offset: int = 0
+    """Where in the frame."""
+
+
+OK: Final = Verdict("ok", "")
+
+
+@dataclass(slots=True)
+class Tree:
+    """One packet, explained."""
+
+    layers: tuple[Item, ...]
+    """Outermost first; a layer's fields are its children, a quoted packet's layers are children of what quotes it."""
+    protocol: str
+    """The Protocol column."""
+    info: str
+    """The Info column."""
+    source: str
+    """What the list shows: the innermost IP address, else the link's."""
+    destination: str
+    verdict: Verdict
+
+
+class Summary(NamedTuple):
+    """The columns of one row."""
+
+    protocol: str
+    info: str
+    source: str
+    destination: str
+
+
+DATA: Final = Header("data", "Data", ())
+DATA_BYTES: Final = octets("data.data", "Data")
+TRAILER: Final = octets("eth.trailer", "Trailer")
+PADDING: Final = octets("eth.padding", "Padding")
+SEGMENT: Final = octets("tcp.segment_data", "TCP segment data")
+CUT: Final = group("_ws.short", "Cut by snap length")
+BROKEN: Final = group("_ws.malformed", "Malformed")
+STOPPED: Final = group("_ws.stopped", "Not shown")
+ENDINGS: Final = {"cut": CUT, "malformed": BROKEN, "stopped": STOPPED}
+
+
+class Packet:
+    """What dissectors read from and write to."""
+
+    __slots__ = (
+        "build",
+        "caplen",
+        "data",
+        "depth",
+        "destination",
+        "info",
+        "items",
+        "layers",
+        "marks",
+        "payload_end",
+        "protocol",
+        "source",
+        "values",
+        "wirelen",
+    )
+
+    def __init__(self, data: bytes, wirelen: int, build: bool) -> None:
+        self.data = data
+        self.caplen = len(data)
+        self.wirelen = max(wirelen, len(data))
+        self.build = build
+        """False: only the columns are wanted, items need not be made."""
+        self.layers: list[Item] = []
+        self.protocol = PROTOCOLS[0].label
+        self.info = ""
+        self.source = ""
+        self.destination = ""
+        self.values: dict[str, Any] = {}
+        """What one header tells those inside it: `ip.pseudo` for checksums, `ip.ttl`, `ports`."""
+        self.payload_end: int | None = None
+        """Where the network layer's bytes end; what follows is Ethernet's padding or trailer."""
+        self.depth = 0
+        self.items = 0
+        self.marks: list[Verdict] = []
+
+    # What is there
+
+    def end(self, limit: int) -> int:
+        """Where the captured part of a layer ends that goes to `limit`."""
+        return limit if limit < self.caplen else self.caplen
+
+    def check(self, layer: str, at: int, size: int, limit: int) -> None:
+        """Raises Short unless `size` bytes from `at` were captured and belong to the layer."""
+        if at + size > limit or at + size > self.caplen:
+            raise Short(layer, at, size, limit)
+
+    def take(self, layer: str, at: int, size: int, limit: int) -> bytes:
+        """Bytes that must be there."""
+        self.check(layer, at, size, limit)
+        return self.data[at : at + size]
+
+    def uint(self, layer: str, at: int, size: int, limit: int) -> int:
+        """A big-endian integer that must be there."""
+        self.check(layer, at, size, limit)
+        return int.from_bytes(self.data[at : at + size], "big")
+
+    def rest(self, at: int, limit: int) -> bytes:
+        """What was captured of a layer from `at` on."""
+        return self.data[at : self.end(limit)]
+
+    # What is shown
+
+    def column(self, name: str, info: str = "") -> None:
+        """The Protocol column by filter name (label: protocols.py), and the Info column."""
+        self.protocol = PROTOCOLS[ID[name]].label
+        self.info = info
+
+    def open(self, header: Header, at: int, limit: int, said: str = "") -> tuple[Item, tuple[Any, ...]]:
+        """A new layer that starts with `header`: its item and the header's values. Raises Short."""
+        size = header.size
+        if at + size > limit or at + size > self.caplen:
+            raise Short(header.field.label, at, size, limit)
+        values = header.read(self.data, at)
+        layer = self.layer(header.field, at, size, said)
+        self.count(len(header.rows))
+        if self.build:
+            layer.children = header.items(values, at)
+        return layer, values
+
+    def layer(self, field: Field, at: int, size: int, said: str = "") -> Item:
+        """A new layer without fixed fields."""
+        item = Item(field, None, at, size, said)
+        self.layers.append(item)
+        return item
+
+    def add(self, parent: Item, field: Field, value: Any, at: int, size: int, said: str = "") -> Item:
+        """A line below `parent`; nothing is kept of it where only the columns are wanted."""
+        item = Item(field, value, at, size, said)
+        self.count(1)
+        if self.build:
+            parent.children.append(item)
+        return item
+
+    def add_header(self, parent: Item, header: Header, at: int, limit: int) -> tuple[Any, ...]:
+        """The rows of a header as lines below `parent`: its values. Raises Short."""
+        size = header.size
+        if at + size > limit or at + size > self.caplen:
+            raise Short(header.field.label, at, size, limit)
+        values = header.read(self.data, at)
+        self.count(len(header.rows))
+        if self.build:
+            parent.children += header.items(values, at)
+        return values
+
+    def count(self, many: int) -> None:
+        """Takes `many` lines from the budget of this packet. Raises TooMuch."""
+        self.items += many
+        if self.items > MAX_ITEMS:
+            raise TooMuch(f"more than {MAX_ITEMS} fields", self.caplen)
+
+    def mark(self, what: str, at: int, kind: Literal["cut", "malformed"] = "malformed") -> None:
+        """Something is wrong at `at`, and dissection goes on."""
+        self.marks.append(Verdict(kind, escape(what), at))
+
+    def segment(self, at: int, limit: int) -> None:
+        """The payload from `at` on is part of a message that goes on in other packets: it stays TCP."""
+        size = self.end(limit) - at
+        self.info += SEGMENT_MARK
+        if size > 0:
+            self.layers.append(Item(SEGMENT, self.data[at : at + size], at, size, f"{size} bytes"))
+
+    # What follows
+
+    def run(self, following: Step | None) -> None:
+        """Asks who knows, header by header, until nothing follows or something stops it."""
+        while following is not None:
+            candidates, at, limit = following
+            layers = len(self.layers)
+            try:
+                if self.depth >= MAX_LAYERS:
+                    raise TooMuch(f"more than {MAX_LAYERS} layers", at)
+                self.depth += 1
+                for dissector in candidates:
+                    following = dissector(self, at, limit)
+                    if following is not NOT_MINE:
+                        break
+                else:
+                    following = data(self, at, limit)
+            except Stopped as stopped:
+                self._stop(stopped, at, limit, layers)
+                return
+
+    def _stop(self, stopped: Stopped, at: int, limit: int, layers: int) -> None:
+        verdict = stopped.verdict(self)
+        self.marks.append(Verdict(verdict.kind, escape(verdict.text), verdict.offset))
+        if verdict.kind == "cut":
+            self.info += CUT_MARK
+        elif verdict.kind == "malformed":
+            self.info += MALFORMED_MARK
+        # A layer that had begun keeps what it has; the rest of its bytes stand behind it.
+        start = max(at, max((item.end for item in self.layers[layers:]), default=at))
+        self.layers.append(Item(ENDINGS[verdict.kind], None, start, max(0, self.end(limit) - start), verdict.text))
+
+    def quote(self, parent: Item, following: Step) -> None:
+        """Dissects a packet within `parent` that says nothing about this one's columns: what an ICMP error quotes."""
+        kept = self.protocol, self.info, self.source, self.destination, self.payload_end, self.values
+        self.values = {"quoted": True}
+        self.within(parent, following)
+        self.protocol, self.info, self.source, self.destination, self.payload_end, self.values = kept
+
+    def within(self, parent: Item, following: Step) -> None:
+        """Dissects what follows as part of `parent`: its layers become children."""
+        outer, self.layers = self.layers, []
+        try:
+            self.run(following)
+        finally:
+            inner, self.layers = self.layers, outer
+        parent.children += inner
+        if inner:
+            parent.size = max(parent.size, max(item.end for item in inner) - parent.start)
+
+    def finish(self) -> None:
+        """Shows what Ethernet carries behind the network layer's last byte."""
+        end = self.payload_end
+        if end is None or end >= self.caplen:
+            return
+        rest = self.data[end:]
+        field = TRAILER if any(rest) else PADDING
+        self.layers.append(Item(field, rest, end, len(rest)))
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst that happened; ok if nothing did."""
+        for kind in ("malformed", "cut", "stopped"):
+            for mark in self.marks:
+                if mark.kind == kind:
+                    return mark
+        return OK
+
+
+def data(packet: Packet, at: int, limit: int) -> Step | None:
+    """Bytes that nobody knows."""
+    end = packet.end(limit)
+    if end <= at:
+        return None
+    rest = packet.data[at:end]
+    layer = packet.layer(DATA.field, at, end - at, f"{end - at} bytes")
+    packet.add(layer, DATA_BYTES, rest, at, end - at)
+    return None

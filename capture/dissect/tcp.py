@@ -1,0 +1,230 @@
+"""TCP (RFC 9293) and its options (RFC 7323, 2018, 5925, 7413, 8684).
+
+Sequence and acknowledgement numbers are the header's own: what they are relative to stands in other packets.
+"""
+
+from __future__ import annotations
+
+from netwatch.capture.dissect.checksum import STATUS, show_checksum, verified
+from netwatch.capture.dissect.kit import (
+    U16,
+    U32,
+    Bit,
+    Bits,
+    Header,
+    Hex16,
+    Item,
+    Packed16,
+    group,
+    number,
+    octets,
+)
+from netwatch.capture.dissect.options import options
+from netwatch.capture.dissect.packet import Packet, Short
+from netwatch.capture.dissect.registry import Step, on, step_by_ports
+
+FLAGS = (
+    (0x100, "ns", "Accurate ECN", "AE"),
+    (0x080, "cwr", "Congestion Window Reduced", "CWR"),
+    (0x040, "ece", "ECN-Echo", "ECE"),
+    (0x020, "urg", "Urgent", "URG"),
+    (0x010, "ack", "Acknowledgment", "ACK"),
+    (0x008, "push", "Push", "PSH"),
+    (0x004, "reset", "Reset", "RST"),
+    (0x002, "syn", "Syn", "SYN"),
+    (0x001, "fin", "Fin", "FIN"),
+)
+SHORT = tuple((bit, short) for bit, _, _, short in reversed(FLAGS))
+FLAG_TEXT = [", ".join(short for bit, short in SHORT if word & bit) or "<None>" for word in range(512)]
+
+TCP = Header(
+    "tcp",
+    "Transmission Control Protocol",
+    (
+        U16("srcport", "Source Port"),
+        U16("dstport", "Destination Port"),
+        U32("seq", "Sequence Number"),
+        U32("ack", "Acknowledgment Number"),
+        Packed16(
+            Bits(0xF000, "hdr_len", "Header Length", times=4),
+            Bits(
+                0x0FFF,
+                "flags",
+                "Flags",
+                digits=4,
+                form=lambda word: f"0x{word:03x} ({FLAG_TEXT[word & 0x1FF]})",
+                bits=(
+                    Bits(0xE00, "flags.res", "Reserved"),
+                    *(Bit(bit, f"flags.{name}", label) for bit, name, label, _ in FLAGS),
+                ),
+            ),
+        ),
+        U16("window_size_value", "Window"),
+        Hex16("checksum", "Checksum"),
+        U16("urgent_pointer", "Urgent Pointer"),
+    ),
+)
+LENGTH = number("tcp.len", "TCP Segment Len")
+CHECKSUM_STATUS = number("tcp.checksum.status", "Checksum Status", STATUS)
+OPTIONS = group("tcp.options", "Options")
+KIND = number("tcp.option_kind", "Kind")
+OPTION_LENGTH = number("tcp.option_len", "Length")
+OPTION_DATA = octets("tcp.options.data", "Data")
+PAYLOAD = octets("tcp.payload", "TCP payload")
+
+KINDS = {
+    0: "End of Option List",
+    1: "No-Operation",
+    2: "Maximum segment size",
+    3: "Window scale",
+    4: "SACK permitted",
+    5: "SACK",
+    8: "Timestamps",
+    19: "TCP MD5 signature",
+    28: "User Timeout",
+    29: "TCP Authentication Option",
+    30: "Multipath TCP",
+    34: "TCP Fast Open",
+    69: "Encryption Negotiation",
+    253: "Experiment",
+    254: "Experiment",
+}
+MSS = Header("tcp.options", "MSS", (U16("mss_val", "MSS Value"),))
+TIMESTAMPS = Header(
+    "tcp.options.timestamp", "Timestamps", (U32("tsval", "Timestamp value"), U32("tsecr", "Timestamp echo reply"))
+)
+SACK_EDGES = Header("tcp.options", "SACK", (U32("sack_le", "left edge"), U32("sack_re", "right edge")))
+SHIFT = number("tcp.options.wscale.shift", "Shift count")
+COOKIE = octets("tcp.options.tfo.cookie", "Fast Open Cookie")
+MPTCP_SUBTYPE = number("tcp.options.mptcp.subtype", "Multipath TCP subtype")
+
+
+@on("ip.proto", 6)
+def tcp(packet: Packet, at: int, limit: int) -> Step | None:
+    """Ports, numbers, flags, options; then whoever knows the payload."""
+    packet.column("tcp")
+    try:
+        layer, values = packet.open(TCP, at, limit)
+    except Short:
+        _quoted_ports(packet, at, limit)
+        raise
+    source, destination, sequence, acknowledged, word, window, checksum, urgent = values
+    layer.said = f"Src Port: {source}, Dst Port: {destination}"
+    packet.values["ports"] = (source, destination)
+    header = (word >> 12) * 4
+    flags = word & 0x1FF
+    if header < TCP.size:
+        bogus = f"bogus TCP header length ({header}, must be at least {TCP.size})"
+        packet.info = f"{source} → {destination} [{FLAG_TEXT[flags]}] Seq={sequence} Win={window}, {bogus}"
+        packet.mark(f"TCP header length {header}, must be at least {TCP.size}", at + 12)
+        return None
+    start = at + header
+    length = limit - start
+    layer.said += f", Seq: {sequence}, Len: {max(length, 0)}"
+    info = [f"{source} → {destination} [{FLAG_TEXT[flags]}] Seq={sequence}"]
+    if flags & 0x10:
+        info.append(f"Ack={acknowledged}")
+    info.append(f"Win={window}")
+    if flags & 0x20:
+        info.append(f"Urg={urgent}")
+    if length < 0:
+        packet.info = " ".join(info)
+        packet.mark(f"TCP header length {header} beyond the {limit - at} bytes of its packet", at + 12)
+        layer.size = packet.end(limit) - at
+        return None
+    info.append(f"Len={length}")
+    packet.info = " ".join(info)
+    if packet.build:
+        packet.add(layer, LENGTH, length, at + 12, 1)
+        show_checksum(packet, layer, CHECKSUM_STATUS, verified(packet, 6, at, limit, checksum), at + 16)
+    if header > TCP.size:
+        layer.size = min(start, packet.caplen) - at
+        parent = packet.add(layer, OPTIONS, None, at + TCP.size, layer.size - TCP.size, f"{header - TCP.size} bytes")
+        try:
+            _options(packet, parent, at + TCP.size, start, info)
+        finally:
+            packet.info = " ".join(info)
+    if length <= 0 or start >= packet.caplen:
+        return None
+    packet.values["tcp.flags"] = flags
+    return step_by_ports("tcp", source, destination, start, limit)
+
+
+def _quoted_ports(packet: Packet, at: int, limit: int) -> None:
+    """Of a segment cut after eight bytes, as an ICMP error quotes it, the ports and the sequence number."""
+    if not packet.values.get("quoted") or packet.end(limit) < at + 8:
+        return
+    rows = TCP.rows[:3]
+    values = (packet.data[at : at + 2], packet.data[at + 2 : at + 4], packet.data[at + 4 : at + 8])
+    numbers = [int.from_bytes(value, "big") for value in values]
+    layer = packet.layer(TCP.field, at, 8, f"Src Port: {numbers[0]}, Dst Port: {numbers[1]}")
+    for row, number_, where, size in zip(rows, numbers, (at, at + 2, at + 4), (2, 2, 4), strict=True):
+        packet.add(layer, row, number_, where, size)
+
+
+def _options(packet: Packet, parent: Item, at: int, end: int, info: list[str]) -> None:
+    for kind, where, length in options(packet, "TCP option", at, end, single=(0, 1)):
+        item = packet.add(parent, KIND, kind, where, length, f"{KINDS.get(kind, 'Unknown')} ({kind})")
+        if kind == 0:
+            break
+        if length == 1:
+            continue
+        packet.add(item, OPTION_LENGTH, length, where + 1, 1)
+        show = SHOWN.get((kind, length)) or SHOWN.get((kind, 0))
+        if show is not None:
+            info += show(packet, item, where + 2, length - 2)
+        elif length > 2:
+            packet.add(item, OPTION_DATA, packet.data[where + 2 : where + length], where + 2, length - 2)
+
+
+def _mss(packet: Packet, item: Item, at: int, size: int) -> list[str]:
+    (value,) = packet.add_header(item, MSS, at, at + size)
+    return [f"MSS={value}"]
+
+
+def _scale(packet: Packet, item: Item, at: int, size: int) -> list[str]:
+    shift = packet.data[at]
+    packet.add(item, SHIFT, shift, at, size)
+    return [f"WS={1 << min(shift, 14)}"]
+
+
+def _sack_permitted(packet: Packet, item: Item, at: int, size: int) -> list[str]:  # noqa: ARG001
+    return ["SACK_PERM"]
+
+
+def _sack(packet: Packet, item: Item, at: int, size: int) -> list[str]:
+    said = []
+    for where in range(at, at + size - 7, 8):
+        left, right = packet.add_header(item, SACK_EDGES, where, at + size)
+        said.append(f"SLE={left} SRE={right}")
+    return said
+
+
+def _timestamps(packet: Packet, item: Item, at: int, size: int) -> list[str]:
+    value, echo = packet.add_header(item, TIMESTAMPS, at, at + size)
+    return [f"TSval={value} TSecr={echo}"]
+
+
+def _fast_open(packet: Packet, item: Item, at: int, size: int) -> list[str]:
+    if not size:
+        return ["TFO=R"]
+    packet.add(item, COOKIE, packet.data[at : at + size], at, size)
+    return ["TFO=C"]
+
+
+def _multipath(packet: Packet, item: Item, at: int, size: int) -> list[str]:
+    packet.add(item, MPTCP_SUBTYPE, packet.data[at] >> 4 if size else 0, at, min(size, 1))
+    packet.protocol = "MPTCP"
+    return []
+
+
+SHOWN = {
+    (2, 4): _mss,
+    (3, 3): _scale,
+    (4, 2): _sack_permitted,
+    (5, 0): _sack,
+    (8, 10): _timestamps,
+    (30, 0): _multipath,
+    (34, 0): _fast_open,
+}
+"""(kind, length) → what adds its lines and its words of the Info column; length 0: any."""

@@ -1,0 +1,75 @@
+"""UDP (RFC 768) and UDP-Lite (RFC 3828)."""
+
+from __future__ import annotations
+
+from netwatch.capture.dissect.checksum import STATUS, UNVERIFIED, ones_sum, pseudo_header, show_checksum, verified
+from netwatch.capture.dissect.kit import U16, Header, Hex16, number, octets
+from netwatch.capture.dissect.packet import Packet
+from netwatch.capture.dissect.registry import Step, on, step_by_ports
+
+UDP = Header(
+    "udp",
+    "User Datagram Protocol",
+    (
+        U16("srcport", "Source Port"),
+        U16("dstport", "Destination Port"),
+        U16("length", "Length"),
+        Hex16("checksum", "Checksum"),
+    ),
+)
+UDP_LITE = Header(
+    "udplite",
+    "Lightweight User Datagram Protocol",
+    (
+        U16("srcport", "Source Port"),
+        U16("dstport", "Destination Port"),
+        U16("checksum_coverage", "Checksum coverage"),
+        Hex16("checksum", "Checksum"),
+    ),
+)
+CHECKSUM_STATUS = number("udp.checksum.status", "Checksum status", STATUS)
+PAYLOAD = octets("udp.payload", "UDP payload")
+LITE_STATUS = number("udplite.checksum.status", "Checksum status", STATUS)
+
+
+@on("ip.proto", 17)
+def udp(packet: Packet, at: int, limit: int) -> Step | None:
+    """Ports and a length that must not pass the network layer's; a jumbogram says 0 (RFC 2675, 4)."""
+    packet.column("udp")
+    layer, (source, destination, length, checksum) = packet.open(UDP, at, limit)
+    layer.said = f"Src Port: {source}, Dst Port: {destination}"
+    packet.values["ports"] = (source, destination)
+    end = limit
+    if 0 < length < UDP.size:
+        packet.info = f"{source} → {destination} [BAD UDP LENGTH {length} < {UDP.size}]"
+        packet.mark(f"UDP length {length}, must be at least {UDP.size}", at + 4)
+        return None
+    fragment = packet.values.get("ip.fragment") or packet.values.get("quoted")
+    if at + length > limit and not fragment:
+        packet.info = f"{source} → {destination} [BAD UDP LENGTH {length} > IP PAYLOAD LENGTH]"
+        packet.mark(f"UDP length {length} beyond the {limit - at} bytes of its packet", at + 4)
+    elif length:
+        end = min(limit, at + length)
+    if not packet.info:
+        packet.info = f"{source} → {destination} Len={(length or limit - at) - UDP.size}"
+    if packet.build:
+        status = UNVERIFIED if checksum == 0 else verified(packet, 17, at, end, checksum)
+        show_checksum(packet, layer, CHECKSUM_STATUS, status, at + 6)
+    return step_by_ports("udp", source, destination, at + UDP.size, end)
+
+
+@on("ip.proto", 136)
+def udp_lite(packet: Packet, at: int, limit: int) -> Step | None:
+    """The length field says how much the checksum covers; 0: all."""
+    packet.column("udplite")
+    layer, (source, destination, coverage, _) = packet.open(UDP_LITE, at, limit)
+    layer.said = f"Src Port: {source}, Dst Port: {destination}"
+    packet.info = f"{source} → {destination} Len={limit - at - UDP_LITE.size}"
+    covered = coverage or limit - at
+    if covered < UDP_LITE.size or covered > limit - at:
+        packet.mark(f"UDP-Lite checksum coverage {coverage}", at + 4)
+    elif packet.build and at + covered <= packet.caplen and "ip.pseudo" in packet.values:
+        pseudo = pseudo_header(packet.values["ip.pseudo"], 136, limit - at)
+        good = ones_sum(pseudo + packet.data[at : at + covered]) == 0xFFFF
+        show_checksum(packet, layer, LITE_STATUS, int(good), at + 6)
+    return step_by_ports("udp", source, destination, at + UDP_LITE.size, limit)
