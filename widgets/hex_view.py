@@ -14,9 +14,12 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from netwatch.widgets.palette import Look
+
 __all__ = ["HexView", "bytes_per_row"]
 
 _OFFSET_WIDTH: Final = 6  # "0000  "
+_CURSOR: Final = {"full": Style(reverse=True), "ansi": Style(reverse=True), "mono": Style(underline=True, bold=True)}
 _PRINTABLE: Final = [chr(code) if 0x20 <= code < 0x7F else "·" for code in range(256)]
 """Only ASCII reaches the terminal: a byte above 0x7f alone is no character."""
 
@@ -48,22 +51,8 @@ class HexView(ScrollView, can_focus=True):
         Binding("end,G", "move_to_edge(1)", "Last byte", show=False, id="hex.end"),
     ]
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "hex--offset",
-        "hex--zero",
-        "hex--field",
-        "hex--cursor",
-    }
-
     DEFAULT_CSS = """
-    HexView {
-        scrollbar-size-vertical: 1;
-        overflow-x: hidden;
-        & > .hex--offset { color: $text-muted; }
-        & > .hex--zero { color: $text-disabled; }
-        & > .hex--field { background: $primary; color: $text; text-style: bold; }
-        & > .hex--cursor { text-style: bold reverse; }
-    }
+    HexView { scrollbar-size-vertical: 1; overflow-x: hidden; }
     """
 
     @dataclass
@@ -77,8 +66,9 @@ class HexView(ScrollView, can_focus=True):
         def control(self) -> HexView:
             return self.hex_view
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, look: Look, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._look = look
         self._data = b""
         self._styles: list[Style] = []
         self._field = range(0)
@@ -94,6 +84,10 @@ class HexView(ScrollView, can_focus=True):
         """Offset of the byte under the cursor; None before the first move."""
         return self._cursor
 
+    def field_hex(self) -> str:
+        """The highlighted bytes as they are copied; all of them where none are."""
+        return self._data[self._field.start : self._field.stop].hex() if self._field else self._data.hex()
+
     def show(self, data: bytes, styles: list[Style]) -> None:
         """Show `data`; `styles` has one style a byte (the colour of its layer)."""
         self._data = data
@@ -103,11 +97,13 @@ class HexView(ScrollView, can_focus=True):
         self._measure()
         self.scroll_to(y=0, animate=False)
 
-    def highlight(self, start: int, size: int) -> None:
-        """Highlight the bytes of a field and scroll to where they begin."""
+    def highlight(self, start: int, size: int, *, keep_cursor: bool = False) -> None:
+        """Highlight the bytes of a field and scroll to where they begin; the byte cursor goes, unless it asked."""
         self._field = range(start, min(start + size, len(self._data)))
-        if self._cursor is not None and self._cursor not in self._field:
-            self._cursor = None
+        if keep_cursor:
+            self.refresh()
+            return
+        self._cursor = None
         if self._field:
             self._scroll_to_byte(self._field[-1])
             self._scroll_to_byte(start)
@@ -115,13 +111,14 @@ class HexView(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
-        base = self.rich_style
+        look = self._look
+        base = self.rich_style + look["text"]
         count = self._count
         start = (y + self.scroll_offset.y) * count
         row = self._data[start : start + count]
         if not row:
             return Strip.blank(width, base)
-        digits = [Segment(f"{start:04x}  ", base + self._component("offset"))]
+        digits = [Segment(f"{start:04x}  ", base + look["faint"])]
         texts: list[Segment] = []
         for index in range(count):
             offset = start + index
@@ -129,7 +126,7 @@ class HexView(ScrollView, can_focus=True):
             digits.append(Segment(f"{row[index]:02x}" if index < len(row) else "  ", style))
             if index + 1 < count:
                 joined = offset in self._field and offset + 1 in self._field
-                gap_style = base + self._component("field") if joined else base
+                gap_style = look.selected(base, True) if joined else base
                 digits.append(Segment("  " if index % 8 == 7 else " ", gap_style))
             if index < len(row):
                 texts.append(Segment(_PRINTABLE[row[index]], style))
@@ -162,17 +159,11 @@ class HexView(ScrollView, can_focus=True):
     def _count(self) -> int:
         return bytes_per_row(self.scrollable_content_region.width)
 
-    def _component(self, name: str) -> Style:
-        return self.get_component_rich_style(f"hex--{name}", partial=True)
-
     def _style_of(self, offset: int, base: Style) -> Style:
+        style = base + self._styles[offset] if offset < len(self._styles) else base
         if offset == self._cursor:
-            return base + self._component("cursor")
-        if offset in self._field:
-            return base + self._component("field")
-        if self._data[offset] == 0:
-            return base + self._component("zero")
-        return base + self._styles[offset] if offset < len(self._styles) else base
+            return self._look.selected(style, True) + _CURSOR[self._look.depth]
+        return self._look.selected(style, True) if offset in self._field else style
 
     def _measure(self) -> None:
         rows = -(-len(self._data) // self._count)

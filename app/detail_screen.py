@@ -1,0 +1,189 @@
+"""One packet: the tree of its layers beside its bytes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import numpy as np
+from rich.style import Style
+from rich.text import Text
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Static
+
+from netwatch.capture.dissect import Tree, dissect
+from netwatch.capture.text import escape
+from netwatch.widgets.detail_tree import DetailTree
+from netwatch.widgets.hex_view import HexView
+
+if TYPE_CHECKING:
+    from netwatch.capture.session import Session
+    from netwatch.widgets.palette import Look
+
+__all__ = ["DetailScreen"]
+
+_BESIDE: Final = 110
+"""Columns from which on the bytes stand beside the tree, eight a row; narrower, they stand below."""
+_BESIDE_WIDE: Final = 132
+"""Columns from which on sixteen bytes a row leave the tree 56."""
+
+
+class DetailScreen(Screen[int]):
+    """Dismissed with the row index of the packet shown last, so that the list goes there."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "Back", id="detail.back"),
+        Binding("tab", "switch_pane", "Tree / bytes", id="detail.pane"),
+        Binding("n", "neighbour(1)", "Next packet", id="detail.next"),
+        Binding("N", "neighbour(-1)", "Previous", id="detail.previous"),
+        Binding("m", "mark", "Mark", id="detail.mark"),
+        Binding("y", "copy", "Copy", id="detail.copy"),
+    ]
+
+    DEFAULT_CSS = """
+    DetailScreen {
+        layout: vertical;
+        & > #detail-head { height: auto; max-height: 3; padding: 0 1; background: $surface; }
+        & > #detail-body { layout: vertical; height: 1fr; }
+        & > #detail-keys { height: 1; padding: 0 1; color: $text-muted; }
+        &.-beside > #detail-body { layout: horizontal; }
+        & DetailTree { height: 1fr; border: round $border-blurred; padding: 0 1; background: $background; }
+        & HexView { height: 10; border: round $border-blurred; padding: 0 1; background: $background; }
+        &.-beside HexView { width: 43; height: 1fr; }
+        &.-wide HexView { width: 77; }
+        &.-ascii DetailTree, &.-ascii HexView { border: ascii $border-blurred; }
+        & DetailTree:focus, & HexView:focus { border: round $border; background-tint: transparent; }
+        &.-ascii DetailTree:focus, &.-ascii HexView:focus { border: ascii $border; }
+    }
+    """
+
+    def __init__(self, session: Session, look: Look, index: int) -> None:
+        super().__init__()
+        self._session = session
+        self._look = look
+        self._index = index
+        self._data = b""
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="detail-head")
+        with Container(id="detail-body"):
+            yield DetailTree(self._look, id="detail-tree")
+            yield HexView(self._look, id="detail-hex")
+        yield Static("", id="detail-keys")
+
+    def on_mount(self) -> None:
+        self.set_class(not self._look.glyphs.braille, "-ascii")
+        self.query_one(DetailTree).border_title = "fields"
+        self.query_one(DetailTree).focus()
+        self._show()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.set_class(event.size.width >= _BESIDE, "-beside")
+        self.set_class(event.size.width >= _BESIDE_WIDE, "-wide")
+
+    @on(DetailTree.FieldSelected)
+    def _show_bytes(self, event: DetailTree.FieldSelected) -> None:
+        item = event.item
+        self.query_one(HexView).highlight(item.start, item.size)
+        self.query_one(DetailTree).border_subtitle = Content(item.field.name)
+        self.query_one(HexView).border_subtitle = Content(_extent(item.start, item.size))
+
+    @on(HexView.ByteSelected)
+    def _show_field(self, event: HexView.ByteSelected) -> None:
+        item = self.query_one(DetailTree).select_byte(event.offset)
+        if item is None:  # no layer claims it
+            event.hex_view.highlight(event.offset, 1, keep_cursor=True)
+        else:
+            event.hex_view.highlight(item.start, item.size, keep_cursor=True)
+            self.query_one(DetailTree).border_subtitle = Content(item.field.name)
+            event.hex_view.border_subtitle = Content(f"byte {event.offset}")
+
+    def action_back(self) -> None:
+        self.dismiss(self._index)
+
+    def action_switch_pane(self) -> None:
+        self.focus_next()
+
+    def action_neighbour(self, step: int) -> None:
+        """The next or previous packet that the list shows."""
+        view = self._session.view
+        position = view.position(self._index)
+        if step > 0 and self._index not in view:
+            step = 0  # evicted or filtered out meanwhile: position is that of the next one already
+        for index in view.indices(position + step, position + step + 1):
+            self._index = int(index)
+            self._show()
+
+    def action_mark(self) -> None:
+        self._session.toggle_mark(self._index)
+        self._show_head()
+
+    def action_copy(self) -> None:
+        """The line under the cursor; from the hex pane the bytes of the field."""
+        hex_view = self.query_one(HexView)
+        text = hex_view.field_hex() if hex_view.has_focus else self.query_one(DetailTree).field_text()
+        if text:
+            self.app.copy_to_clipboard(text)
+            self.notify(f"copied: {text if len(text) <= 60 else text[:59] + '…'}", timeout=2, markup=False)
+
+    def _show(self) -> None:
+        store = self._session.store
+        row = store.rows(np.array([self._index]))
+        self._data = store.data(self._index)
+        interface = self._session.source.interfaces[int(row.iface[0])]
+        self._tree = dissect(self._data, interface.linktype, int(row.wirelen[0]))
+        self._facts = (int(row.ts[0]), int(row.wirelen[0]), int(row.caplen[0]), escape(interface.name))
+        styles = {layer.field.name: self._look.protocol(layer.field.name) for layer in self._tree.layers}
+        self.query_one(DetailTree).show(self._tree.layers, styles)
+        self.query_one(HexView).show(self._data, _byte_styles(self._tree, styles, len(self._data)))
+        self.query_one(HexView).border_title = Content(f"{len(self._data):,} bytes")
+        self._show_head()
+
+    def _show_head(self) -> None:
+        ts, wirelen, caplen, interface = self._facts
+        number = self._session.store.number(self._index)
+        look, tree = self._look, self._tree
+        head = Text(no_wrap=True, overflow="ellipsis")
+        head.append(f"Packet {number or 0:,}", look["bright"])
+        if self._index in self._session.marked:
+            head.append(f" {look.glyphs.marked}", look["marked"])
+        head.append(f"  {_moment(ts)}  ", look["dim"])
+        head.append(f"{wirelen:,} bytes", look["text"])
+        if caplen < wirelen:
+            head.append(f", {caplen:,} captured", look["truncated"])
+        head.append(f"  {interface}".rstrip(), look["dim"])
+        head.append(f"\n{tree.source} → {tree.destination}  ", look["text"])
+        head.append(tree.protocol, self._look.protocol(tree.layers[-1].field.name) if tree.layers else look["text"])
+        head.append(f"  {tree.info}", look["text"])
+        if tree.verdict.kind != "ok":
+            head.append(f"\n{tree.verdict.text}", look["truncated" if tree.verdict.kind == "cut" else "malformed"])
+        self.query_one("#detail-head", Static).update(head)
+
+
+def _moment(ts: int) -> str:
+    """Date and time of day, here, with all nine digits."""
+    second, fraction = divmod(ts, 1_000_000_000)
+    try:
+        local = datetime.fromtimestamp(second, UTC).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return f"{second}.{fraction:09} s since 1970"
+    return f"{local:%Y-%m-%d %H:%M:%S}.{fraction:09} {local:%Z}"
+
+
+def _extent(start: int, size: int) -> str:
+    return f"bytes {start}-{start + size - 1}" if size > 1 else f"byte {start}" if size else ""
+
+
+def _byte_styles(tree: Tree, styles: dict[str, Style], size: int) -> list[Style]:
+    """The style of each byte: that of the innermost layer that it belongs to."""
+    made = [Style.null()] * size
+    for layer in tree.layers:
+        style = styles[layer.field.name]
+        stop = min(layer.start + layer.size, size)
+        made[layer.start : stop] = [style] * max(0, stop - layer.start)
+    return made

@@ -1,0 +1,175 @@
+"""The layers and fields of one packet as a tree; each line knows its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.style import Style
+from rich.text import Text
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import Tree
+from textual.widgets.tree import TreeNode
+
+from netwatch.capture.dissect import Item
+from netwatch.widgets.palette import Look
+
+__all__ = ["DetailTree", "describe"]
+
+
+class DetailTree(Tree[Item]):
+    """Layers at the top level, the innermost opened. What was folded stays folded from packet to packet."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "cursor_up", "Up", show=False, id="tree.up"),
+        Binding("down,j", "cursor_down", "Down", show=False, id="tree.down"),
+        Binding("left,h", "fold", "Fold", show=False, id="tree.fold"),
+        Binding("right,l", "unfold", "Unfold", show=False, id="tree.unfold"),
+        Binding("enter", "toggle_node", "Fold / unfold", show=False, id="tree.toggle"),
+        Binding("home,g", "scroll_home", "First", show=False, id="tree.home"),
+        Binding("end,G", "scroll_end", "Last", show=False, id="tree.end"),
+        Binding("pageup", "page_up", "Page up", show=False, id="tree.pageup"),
+        Binding("pagedown", "page_down", "Page down", show=False, id="tree.pagedown"),
+    ]
+
+    DEFAULT_CSS = """
+    DetailTree { scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; overflow-x: hidden; }
+    """
+
+    @dataclass
+    class FieldSelected(Message):
+        """The cursor came to another line."""
+
+        tree: DetailTree
+        item: Item
+
+        @property
+        def control(self) -> DetailTree:
+            return self.tree
+
+    def __init__(self, look: Look, *, id: str | None = None) -> None:
+        super().__init__("", id=id)
+        self.ICON_NODE = f"{look.glyphs.closed} "
+        self.ICON_NODE_EXPANDED = f"{look.glyphs.opened} "
+        self.show_root = False
+        self.guide_depth = 2
+        self.auto_expand = False
+        self._folded: dict[str, bool] = {}
+        """Whether the person folded a layer or a branch, by field name: it holds for the next packet too."""
+
+    def show(self, layers: Sequence[Item], styles: dict[str, Style]) -> None:
+        """Show a packet. `styles`: the style of a layer's line by its field's name."""
+        self.clear()
+        for number, layer in enumerate(layers):
+            style = styles.get(layer.field.name, Style.null()) + Style(bold=True)
+            self._add(self.root, layer, style, opened=number >= len(layers) - 2)
+        self.root.expand()
+        self.cursor_line = 0
+        self.scroll_home(animate=False)
+
+    def select_byte(self, offset: int) -> Item | None:
+        """Move to the smallest field that owns the byte, opening what holds it."""
+        found: TreeNode[Item] | None = None
+        branch = list(self.root.children)
+        while branch:
+            inside = [node for node in branch if node.data is not None and _owns(node.data, offset)]
+            if not inside:
+                break
+            found = min(inside, key=lambda node: node.data.size if node.data is not None else 0)
+            branch = list(found.children)
+        if found is None or found.data is None:
+            return None
+        parent = found.parent
+        while parent is not None:
+            parent.expand()
+            parent = parent.parent
+        node = found
+        self.call_after_refresh(self._go_to, node)
+        return found.data
+
+    def field_text(self) -> str:
+        """The line under the cursor, as it is copied."""
+        node = self.cursor_node
+        return node.label.plain if node is not None and isinstance(node.label, Text) else ""
+
+    def field_item(self) -> Item | None:
+        """The field under the cursor."""
+        return self.cursor_node.data if self.cursor_node is not None else None
+
+    @on(Tree.NodeHighlighted)
+    def _announce(self, event: Tree.NodeHighlighted[Item]) -> None:
+        event.stop()
+        if event.node.data is not None:
+            self.post_message(self.FieldSelected(self, event.node.data))
+
+    @on(Tree.NodeExpanded)
+    def _remember_open(self, event: Tree.NodeExpanded[Item]) -> None:
+        if event.node.data is not None:
+            self._folded[event.node.data.field.name] = False
+
+    @on(Tree.NodeCollapsed)
+    def _remember_fold(self, event: Tree.NodeCollapsed[Item]) -> None:
+        if event.node.data is not None:
+            self._folded[event.node.data.field.name] = True
+
+    def action_fold(self) -> None:
+        """Fold; where there is nothing to fold, go to the parent."""
+        node = self.cursor_node
+        if node is None:
+            return
+        if node.allow_expand and node.is_expanded:
+            node.collapse()
+        elif node.parent is not None and node.parent is not self.root:
+            self.move_cursor(node.parent)
+            self.scroll_to_node(node.parent, animate=False)
+
+    def action_unfold(self) -> None:
+        """Unfold; where it is open already, go to the first child."""
+        node = self.cursor_node
+        if node is None or not node.allow_expand:
+            return
+        if node.is_expanded:
+            self.action_cursor_down()
+        else:
+            node.expand()
+
+    def _add(self, parent: TreeNode[Item], item: Item, style: Style, *, opened: bool = False) -> None:
+        # Text, never a plain string: Tree reads markup in strings, and this text comes from the wire.
+        label = Text(describe(item), style=style, no_wrap=True, overflow="ellipsis", end="")
+        if not item.children:
+            parent.add_leaf(label, item)
+            return
+        expand = not self._folded.get(item.field.name, not opened)
+        node = parent.add(label, item, expand=expand)
+        for child in item.children:
+            self._add(node, child, Style.null())
+
+    def _go_to(self, node: TreeNode[Item]) -> None:
+        with self.prevent(Tree.NodeHighlighted):
+            self.move_cursor(node)
+        self.scroll_to_node(node, animate=False)
+
+
+def _owns(item: Item, offset: int) -> bool:
+    return item.start <= offset < item.start + item.size
+
+
+def describe(item: Item) -> str:
+    """The line of an item: its bits where it is a part of a word, its label, what its value means."""
+    text = f"{item.field.label}: {item.text}" if item.field.label and item.text else item.field.label or item.text
+    return f"{_pattern(item)} = {text}" if item.field.mask and isinstance(item.value, int) else text
+
+
+def _pattern(item: Item) -> str:
+    """`.... ..1.`: the bits of a field within the bytes that hold it."""
+    mask = item.field.mask
+    skipped = ((mask & -mask).bit_length() - 1) // 8 * 8  # whole bytes of the word to the right of the field
+    value = item.value << item.field.shift >> skipped
+    mask >>= skipped
+    digits = [
+        ("1" if value >> bit & 1 else "0") if mask >> bit & 1 else "." for bit in reversed(range(8 * item.size))
+    ]
+    return " ".join("".join(digits[at : at + 4]) for at in range(0, len(digits), 4))
