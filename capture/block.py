@@ -79,6 +79,21 @@ class Block:
     def __len__(self) -> int:
         return len(self.offsets)
 
+    def take(self, index: slice | NDArray[np.bool_]) -> Block:
+        """The records that a slice or a mask selects, in the same memory."""
+        return Block(
+            self.raw,
+            self.offsets[index],
+            self.caplen[index],
+            self.wirelen[index],
+            self.ts[index],
+            self.linktype[index],
+            self.iface[index],
+            self.marks[index],
+            self.pos[index],
+            self.owned,
+        )
+
 
 @dataclass(slots=True)
 class Batch:

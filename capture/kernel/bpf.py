@@ -14,7 +14,15 @@ from typing import Final
 
 from netwatch.capture.errors import EXIT_USAGE, CaptureError
 
-__all__ = ["Program", "accept", "compile_filter", "libpcap_version", "without_loopback_copies", "without_sll2"]
+__all__ = [
+    "Matcher",
+    "Program",
+    "accept",
+    "compile_filter",
+    "libpcap_version",
+    "without_loopback_copies",
+    "without_sll2",
+]
 
 Program = tuple[tuple[int, int, int, int], ...]
 """Instructions: (code, jump if true, jump if false, k)."""
@@ -22,6 +30,8 @@ Program = tuple[tuple[int, int, int, int], ...]
 _LIBRARIES: Final = ("libpcap.so.0.8", "libpcap.so.1", "libpcap.so")
 _NETMASK_UNKNOWN: Final = 0xFFFFFFFF
 _ERRBUF_SIZE: Final = 256
+_LONGEST: Final = 262_144
+"""Bytes of the longest packet."""
 
 _LINKTYPE_ETHERNET: Final = 1
 _LINKTYPE_RAW: Final = 101
@@ -136,6 +146,20 @@ def _moved(code: int, k: int) -> int:
     return kept
 
 
+class Matcher:
+    """A capture filter for packets that did not come through the kernel, run by libpcap's own interpreter."""
+
+    def __init__(self, expression: str, linktype: int) -> None:
+        """`expression` in pcap-filter(7) syntax. Raises CaptureError 2 with libpcap's own message."""
+        program = compile_filter(expression, linktype, _LONGEST)
+        self._instructions = (_Insn * len(program))(*(_Insn(*instruction) for instruction in program))
+        self._run = _libpcap().bpf_filter
+
+    def __call__(self, address: int, wirelen: int, caplen: int) -> bool:
+        """Whether the packet of `caplen` captured bytes at `address` in memory matches."""
+        return bool(self._run(self._instructions, address, wirelen, caplen))
+
+
 def libpcap_version() -> str | None:
     """As libpcap says it (`libpcap version 1.10.3 (with TPACKET_V3)`), None where there is none."""
     try:
@@ -184,6 +208,7 @@ def _libpcap() -> ctypes.CDLL:
         "pcap_geterr": (text, (pointer,)),
         "pcap_close": (None, (pointer,)),
         "pcap_lib_version": (text, ()),
+        "bpf_filter": (ctypes.c_uint, (ctypes.POINTER(_Insn), pointer, ctypes.c_uint, ctypes.c_uint)),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(found, name)
