@@ -20,7 +20,16 @@ from netwatch.capture.columns import INCOMING, OUTGOING
 from netwatch.capture.sources.records import LARGEST_LENGTH, Found, gather, largest_packet
 from netwatch.capture.sources.ticks import Clock
 
-__all__ = ["BYTE_ORDER", "ENHANCED_PACKET", "SECTION_HEADER", "PcapngParser"]
+__all__ = [
+    "BYTE_ORDER",
+    "ENHANCED_PACKET",
+    "IF_NAME",
+    "IF_TSRESOL",
+    "INTERFACE",
+    "PACKET_FLAGS",
+    "SECTION_HEADER",
+    "PcapngParser",
+]
 
 SECTION_HEADER: Final = 0x0A0D0D0A
 """Reads the same in both byte orders."""
@@ -41,8 +50,8 @@ _MAX_OPTIONS: Final = 64
 """Options of one packet looked through for its direction."""
 _NAME_LENGTH: Final = 256
 
-_IF_NAME, _IF_TSRESOL, _IF_TSOFFSET = 2, 9, 14
-_PACKET_FLAGS: Final = 2
+IF_NAME, IF_TSRESOL, IF_TSOFFSET = 2, 9, 14
+PACKET_FLAGS: Final = 2
 _DIRECTION: Final = np.array([0, INCOMING, OUTGOING, 0], np.uint16)
 """The lowest two bits of a packet's flags word -> marks (section 4.3.1 of the draft)."""
 
@@ -162,11 +171,11 @@ class PcapngParser:
         linktype, _reserved, snaplen = struct.unpack_from(f"{self._order}HHI", body)
         name, resolution, offset = "", 6, 0
         for code, value in self._options(body, 8):
-            if code == _IF_NAME:
+            if code == IF_NAME:
                 name = _printable(value)
-            elif code == _IF_TSRESOL and len(value) == 1:
+            elif code == IF_TSRESOL and len(value) == 1:
                 resolution = value[0]
-            elif code == _IF_TSOFFSET and len(value) == 8:
+            elif code == IF_TSOFFSET and len(value) == 8:
                 offset = struct.unpack(f"{self._order}q", value)[0]
         index = len(self.interfaces)
         self.interfaces.append(Interface(name, linktype, snaplen))
@@ -285,7 +294,7 @@ class PcapngParser:
             option = words[:, :4].copy().view(f"{self._order}u2").astype(np.int64)
             code, size = option[:, 0], option[:, 1]
             flags = words[:, 4:].copy().view(f"{self._order}u4")[:, 0]
-            mine = (code == _PACKET_FLAGS) & (size == 4) & (at + 8 <= end)
+            mine = (code == PACKET_FLAGS) & (size == 4) & (at + 8 <= end)
             marks[rows[mine]] = _DIRECTION[flags[mine] & 3]
             more = (code != 0) & ~mine
             rows, end = rows[more], end[more]
