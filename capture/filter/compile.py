@@ -239,5 +239,5 @@ _TRANSPORTS: Final = frozenset({"tcp", "udp", "udplite", "sctp", "dccp"})
 
 @cache
 def _owns_ports(transport: str) -> _PathSet:
-    """sport and dport are those of the innermost transport."""
-    return _PathSet(lambda path: next((name for name in reversed(path) if name in _TRANSPORTS), "") == transport)
+    """sport and dport are those of the outermost transport."""
+    return _PathSet(lambda path: next((name for name in path if name in _TRANSPORTS), "") == transport)

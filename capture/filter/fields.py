@@ -1,9 +1,9 @@
 """Display filter: the fields that can be asked for, and the columns that answer.
 
-The columns hold one value where a packet may have several: addresses are those of the outermost IP header
-(capture/columns.py), ports those of the transport that the row shows. MAC addresses are kept only of packets without
-an IP header, so there is no `eth.addr` here: it would quietly miss every other packet. A bare MAC address asks for
-what the source and destination columns show.
+The columns hold one value where a packet may have several (capture/columns.py): addresses are those of the outermost
+IP header, ports those of the outermost transport, also where an ICMP error quotes it; in a tunnel that rides on UDP
+they are the tunnel's. MAC addresses are kept only of packets without an IP header, so there is no `eth.addr` here: it
+would quietly miss every other packet. A bare MAC address asks for what the source and destination columns show.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _ports(protocol: str) -> list[Field]:
     ]
 
 
-_TCP: Final = Presence(PORTS, port_owner="tcp")
+_TCP: Final = Presence(protocol="tcp")
 # RFC 9293 section 3.1, RFC 3168, RFC 3540; Wireshark's names.
 _FLAGS: Final = {
     "fin": 0x001,
