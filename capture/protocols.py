@@ -133,6 +133,7 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
     Protocol("bittorrent", "BitTorrent", "files"),
     Protocol("echo", "ECHO", "other"),
     Protocol("netwatch", "Netwatch", "other"),
+    Protocol("etherip", "EtherIP", "tunnel"),
     # A row that is no packet: the interface went away, came back, the link went down.
     Protocol("event", "—", "event"),
 )

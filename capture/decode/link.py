@@ -40,7 +40,6 @@ def _unknown_link(walk: Walk, front: Front) -> None:
 @layer("eth", RANK_FRAME, (LINKTYPE, [1]), (PPP_PROTOCOL, [0x0031]), (ETHERTYPE, [0x6558]))
 def _ethernet(walk: Walk, front: Front) -> None:
     front = walk.enter(front, ID["eth"], ETHERNET.itemsize)
-    walk.note("eth", front)
     walk.ethernets.append((front.row, front.at))
     types = wide(walk.read(front.at + 12, WORD16)["word"])
     _by_type(walk, front.moved(ETHERNET.itemsize), types)
@@ -90,7 +89,6 @@ def _provider_vlan(walk: Walk, front: Front) -> None:
 
 def _tag(walk: Walk, front: Front, name: str) -> None:
     front = walk.enter(front, ID[name], TAG.itemsize)
-    walk.note(name, front)
     header = walk.read(front.at, TAG)
     first = (walk.rows.vlan[front.row] == NO_VLAN).nonzero()[0]
     walk.rows.vlan[front.row[first]] = header["tci"][first] & 0xFFF

@@ -50,7 +50,8 @@ def _ipv4(walk: Walk, front: Front) -> None:
     if odd.any():
         _not_ipv4(walk, front.take(odd), first[odd])
         front = front.take(~odd)
-    front = walk.enter(front, ID["ip"], IPV4.itemsize)
+    front = walk.below(front, ID["ip"])
+    front, _ = walk.having(front, IPV4.itemsize)
     header = walk.read(front.at, IPV4)
     total = wide(header["length"])
     # RFC 791 allows no zero; segmentation offload leaves one: what is there counts.
@@ -64,10 +65,10 @@ def _ipv4(walk: Walk, front: Front) -> None:
         good = (~small).nonzero()[0]
         front, header, size, total = front.take(good), header[good], size[good], total[good]
     _mark_lies(walk, front, total)
+    walk.note("ip", front)
     _show(walk, front, KIND_IPV4, header["src"], header["dst"])
     outermost = (walk.rows.ip_proto[front.row] == 0).nonzero()[0]
     walk.rows.ip_proto[front.row[outermost]] = header["protocol"][outermost]
-    walk.note("ip", front)
     start = front.at
     front, keep = walk.having(front.within(start + total), size)
     if keep is not None:
@@ -97,7 +98,7 @@ def _not_ipv4(walk: Walk, front: Front, first: NDArray[np.uint8]) -> None:
     """IPv6 under IPv4's number, another version, or a header shorter than its fixed part."""
     six = first >> 4 == 6
     walk.hand(front.take(six), number_of("ipv6"))
-    bad = walk.enter(front.take(~six), ID["ip"], 1)
+    bad = walk.below(front.take(~six), ID["ip"])
     walk.mark(bad.row, MALFORMED)
     walk.stop(bad, bad.path)
 
@@ -143,13 +144,12 @@ def _ipv6(walk: Walk, front: Front) -> None:
     front, _ = walk.having(front, 1)
     wrong = walk.raw[front.at] >> 4 != 6
     if wrong.any():
-        bad = walk.enter(front.take(wrong), ID["ipv6"], 1)
+        bad = walk.below(front.take(wrong), ID["ipv6"])
         walk.mark(bad.row, MALFORMED)
         walk.stop(bad, bad.path)
         front = front.take(~wrong)
     front = walk.enter(front, ID["ipv6"], IPV6.itemsize)
     header = walk.read(front.at, IPV6)
-    walk.note("ipv6", front)
     outer = (front.mode & INNER == 0).nonzero()[0]
     walk.rows.src_hi[front.row[outer]] = header["src_hi"][outer]
     walk.rows.dst_hi[front.row[outer]] = header["dst_hi"][outer]

@@ -18,6 +18,7 @@ __all__ = [
     "PPP_PROTOCOL",
     "RANK_EXTENSION",
     "RANK_FRAME",
+    "RANK_IN_UDP",
     "RANK_LINK",
     "RANK_NETWORK",
     "RANK_SHIM",
@@ -55,3 +56,4 @@ RANK_NETWORK: Final = 30
 RANK_EXTENSION: Final = 35
 RANK_TUNNEL: Final = 40
 RANK_TRANSPORT: Final = 50
+RANK_IN_UDP: Final = 60

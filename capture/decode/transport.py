@@ -40,7 +40,6 @@ def _ports(walk: Walk, front: Front) -> tuple[NDArray[np.intp], NDArray[np.intp]
 def _tcp(walk: Walk, front: Front) -> None:
     front = walk.enter(front, ID["tcp"], PORT_PAIR.itemsize)
     sport, dport = _ports(walk, front)
-    walk.note("tcp", front)
     front, keep = walk.having(front, TCP.itemsize)
     if keep is not None:
         sport, dport = sport[keep], dport[keep]
@@ -69,7 +68,6 @@ def _tcp(walk: Walk, front: Front) -> None:
 def _udp(walk: Walk, front: Front) -> None:
     front = walk.enter(front, ID["udp"], PORT_PAIR.itemsize)
     sport, dport = _ports(walk, front)
-    walk.note("udp", front)
     front, keep = walk.having(front, UDP.itemsize)
     if keep is not None:
         sport, dport = sport[keep], dport[keep]
@@ -111,7 +109,6 @@ def _dccp(walk: Walk, front: Front) -> None:
 def _only_ports(walk: Walk, front: Front, name: str) -> None:
     front = walk.enter(front, ID[name], PORT_PAIR.itemsize)
     _ports(walk, front)
-    walk.note(name, front)
     walk.stop(front, front.path)
 
 
@@ -127,7 +124,6 @@ def _icmpv6(walk: Walk, front: Front) -> None:
 
 def _any_icmp(walk: Walk, front: Front, name: str, errors: NDArray[np.bool_], quoted: int) -> None:
     front = walk.enter(front, ID[name], 1)
-    walk.note(name, front)
     kind = walk.raw[front.at]
     first = (walk.rows.icmp_type[front.row] == 0).nonzero()[0]
     walk.rows.icmp_type[front.row[first]] = kind[first]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from netwatch.capture.columns import MALFORMED, Columns
 from netwatch.capture.layouts import gather
 from netwatch.capture.paths import PATHS
-from netwatch.capture.protocols import ID
+from netwatch.capture.protocols import ID, PROTOCOLS
 
 if TYPE_CHECKING:
     from netwatch.capture.decode.fragments import Pieces
@@ -172,7 +172,8 @@ def leaf(name: str, *claims: Claims, protocol: str | None = None) -> int:
     kind = ID[protocol or name]
 
     def handle(walk: Walk, front: Front) -> None:
-        walk.stop(front, PATHS.step(front.path, kind))
+        front = walk.enter(front, kind, 0)
+        walk.stop(front, front.path)
 
     layer(name, LEAF_RANK, *claims)(handle)
     return number_of(name)
@@ -284,12 +285,17 @@ class Walk:
         if broken.any():
             self.mark(front.row[broken], MALFORMED)
 
+    def below(self, front: Front, protocol: int) -> Front:
+        """The same packets with a protocol more in their paths."""
+        return Front(front.row, front.at, front.end, front.limit, PATHS.step(front.path, protocol), front.mode)
+
     def enter(self, front: Front, protocol: int, size: int) -> Front:
         """The packets with `size` captured bytes of a layer, their paths now with its protocol.
 
         The others end here: cut, or malformed where the limit leaves too little room.
         """
-        front = Front(front.row, front.at, front.end, front.limit, PATHS.step(front.path, protocol), front.mode)
+        front = self.below(front, protocol)
+        self.note(PROTOCOLS[protocol].name, front)
         return self.having(front, size)[0]
 
     def having(self, front: Front, size: Rows | int) -> tuple[Front, NDArray[Any] | None]:

@@ -1,0 +1,274 @@
+"""`--fields`: one line a packet, the first occurrence of each field from the outermost layer to the innermost.
+
+Fields from link to transport are read for a whole block at once, at the header positions that the decoder noted; all
+others come from the dissected packet. A value appears only if its bytes were captured and lie inside its layer
+(CONTRACT.md, `--fields`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwatch.capture.columns import EVENT
+from netwatch.capture.errors import EXIT_USAGE, CaptureError
+from netwatch.capture.layouts import ARP, ETHERNET, ICMP, IPV4, IPV6, TAG, TCP, UDP, gather
+from netwatch.capture.text import ipv4, ipv6, mac
+
+if TYPE_CHECKING:
+    from netwatch.capture.block import Block
+    from netwatch.capture.decode import Decoded, Headers
+    from netwatch.capture.dissect import Tree
+
+__all__ = ["FieldError", "FieldWriter"]
+
+Texts = Sequence[str]
+
+
+class FieldError(CaptureError):
+    """A field that nothing here knows; the message names what is near."""
+
+    def __init__(self, name: str, near: Iterable[str]) -> None:
+        hint = ", ".join(near)
+        message = f"unknown field {name!r}"
+        super().__init__(f"{message}: did you mean {hint}?" if hint else message, EXIT_USAGE)
+
+
+class _View:
+    """A block and what was decoded of it, as the columns read them."""
+
+    def __init__(self, block: Block, decoded: Decoded, first_number: int) -> None:
+        if decoded.headers is None:
+            raise ValueError("fields need the header positions of Decoder(fields=True)")
+        self.block = block
+        self.headers: Headers = decoded.headers
+        self.rows = (block.marks & EVENT == 0).nonzero()[0]
+        """Records that are packets."""
+        self.first_number = first_number
+        self._trees: list[Tree] | None = None
+
+    def header(self, name: str, start: int, size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Packets whose first header `name` has the bytes start ... start + size, and where these are."""
+        at = self.headers.at(name)[self.rows]
+        have = (at >= 0) & (at + start + size <= self.headers.end(name)[self.rows])
+        index = have.nonzero()[0]
+        return index, at[index] + start
+
+    def read(self, name: str, layout: np.dtype[Any], field: str, need: int) -> tuple[NDArray[np.intp], NDArray[Any]]:
+        """Packets that show the field, and its values. `need`: bytes of the header that must be there."""
+        dtype, start = layout.fields[field][:2] if layout.fields else (layout, 0)
+        size = max(need - start, dtype.itemsize)
+        index, at = self.header(name, start, size)
+        values = gather(self.headers.raw, at, np.dtype([(field, dtype)]))[field]
+        return index, values
+
+    def trees(self) -> list[Tree]:
+        """Every packet, dissected."""
+        if self._trees is None:
+            from netwatch.capture.dissect import dissect
+
+            block = self.block
+            self._trees = []
+            for row in self.rows.tolist():
+                at = int(block.offsets[row])
+                data = block.raw[at : at + int(block.caplen[row])].tobytes()
+                self._trees.append(dissect(data, int(block.linktype[row]), int(block.wirelen[row])))
+        return self._trees
+
+
+Column = Callable[[_View], Texts]
+
+
+def _spread(n: int, index: NDArray[np.intp], texts: NDArray[np.object_]) -> Texts:
+    """Texts at their packets, empty ones elsewhere."""
+    column = np.full(n, "", object)
+    column[index] = texts
+    made: list[str] = column.tolist()
+    return made
+
+
+def _each(values: NDArray[Any], form: Callable[[Any], str]) -> NDArray[np.object_]:
+    """The text of every value, made once for equal ones."""
+    distinct, inverse = np.unique(values, return_inverse=True)
+    texts = np.empty(len(distinct), object)
+    texts[:] = [form(value) for value in distinct.tolist()]
+    return texts[inverse]
+
+
+def _number(
+    name: str, layout: np.dtype[Any], field: str, form: Callable[[Any], str] = str, *, need: int = 0, mask: int = -1
+) -> Column:
+    """A number of at most 64 bits. `need`: bytes of the header without which it is not shown."""
+
+    def column(view: _View) -> Texts:
+        index, values = view.read(name, layout, field, need)
+        return _spread(len(view.rows), index, _each(values if mask < 0 else values & mask, form))
+
+    return column
+
+
+def _address(name: str, start: int, size: int, form: Callable[[bytes], str], *, need: int = 0) -> Column:
+    """An address of `size` bytes, `start` bytes into the header."""
+
+    def column(view: _View) -> Texts:
+        index, at = view.header(name, start, max(need - start, size))
+        values = gather(view.headers.raw, at, np.dtype((np.bytes_, size)))
+        # numpy drops trailing zeros of byte strings: they are put back.
+        return _spread(len(view.rows), index, _each(values, lambda value: form(value.ljust(size, b"\0"))))
+
+    return column
+
+
+def _frame_number(view: _View) -> Texts:
+    return [str(number) for number in range(view.first_number, view.first_number + len(view.rows))]
+
+
+def _time_epoch(view: _View) -> Texts:
+    seconds, rest = np.divmod(view.block.ts[view.rows], 1_000_000_000)
+    return [f"{second}.{part:09d}" for second, part in zip(seconds.tolist(), rest.tolist(), strict=True)]
+
+
+def _frame_len(view: _View) -> Texts:
+    return [str(size) for size in view.block.wirelen[view.rows].tolist()]
+
+
+def _frame_cap_len(view: _View) -> Texts:
+    return [str(size) for size in view.block.caplen[view.rows].tolist()]
+
+
+def _eth_type(view: _View) -> Texts:
+    index, values = view.read("eth", ETHERNET, "type", 0)
+    typed = values >= ETHERTYPE_MIN
+    return _spread(len(view.rows), index[typed], _each(values[typed], _hex16))
+
+
+def _hex16(value: int) -> str:
+    return f"0x{value:04x}"
+
+
+def _arp(column: Column) -> Column:
+    """Only of ARP between Ethernet and IPv4 addresses is it known where they lie."""
+
+    def checked(view: _View) -> Texts:
+        index, at = view.header("arp", 0, ARP.itemsize)
+        header = gather(view.headers.raw, at, ARP)
+        known = header["hardware"] == 1
+        known &= (header["protocol"] == 0x0800) & (header["hardware_size"] == 6) & (header["protocol_size"] == 4)
+        shown = np.zeros(len(view.rows), np.bool_)
+        shown[index[known]] = True
+        return [text if show else "" for text, show in zip(column(view), shown.tolist(), strict=True)]
+
+    return checked
+
+
+ETHERTYPE_MIN: Final = 0x0600
+_IP_WHOLE: Final = IPV4.itemsize
+_PORTS_WHOLE: Final = 4
+
+COLUMNS: Final[dict[str, Column]] = {
+    "frame.number": _frame_number,
+    "frame.time_epoch": _time_epoch,
+    "frame.len": _frame_len,
+    "frame.cap_len": _frame_cap_len,
+    "eth.dst": _address("eth", 0, 6, mac),
+    "eth.src": _address("eth", 6, 6, mac),
+    "eth.addr": _address("eth", 0, 6, mac),
+    "eth.type": _eth_type,
+    "vlan.id": _number("vlan", TAG, "tci", mask=0x0FFF),
+    "vlan.priority": _number("vlan", TAG, "tci", lambda tci: str(tci >> 13)),
+    "ieee8021ad.id": _number("ieee8021ad", TAG, "tci", mask=0x0FFF),
+    "arp.opcode": _number("arp", ARP, "opcode"),
+    "arp.src.hw_mac": _arp(_address("arp", 8, 6, mac)),
+    "arp.src.proto_ipv4": _arp(_address("arp", 14, 4, ipv4)),
+    "arp.dst.hw_mac": _arp(_address("arp", 18, 6, mac)),
+    "arp.dst.proto_ipv4": _arp(_address("arp", 24, 4, ipv4)),
+    "ip.len": _number("ip", IPV4, "length"),
+    "ip.id": _number("ip", IPV4, "id", _hex16),
+    "ip.ttl": _number("ip", IPV4, "ttl"),
+    "ip.proto": _number("ip", IPV4, "protocol"),
+    "ip.src": _address("ip", 12, 4, ipv4, need=_IP_WHOLE),
+    "ip.dst": _address("ip", 16, 4, ipv4, need=_IP_WHOLE),
+    "ip.addr": _address("ip", 12, 4, ipv4, need=_IP_WHOLE),
+    "ipv6.plen": _number("ipv6", IPV6, "length"),
+    "ipv6.nxt": _number("ipv6", IPV6, "next"),
+    "ipv6.hlim": _number("ipv6", IPV6, "hop_limit"),
+    "ipv6.src": _address("ipv6", 8, 16, ipv6),
+    "ipv6.dst": _address("ipv6", 24, 16, ipv6),
+    "ipv6.addr": _address("ipv6", 8, 16, ipv6),
+    "tcp.srcport": _number("tcp", TCP, "sport", need=_PORTS_WHOLE),
+    "tcp.dstport": _number("tcp", TCP, "dport", need=_PORTS_WHOLE),
+    "tcp.port": _number("tcp", TCP, "sport", need=_PORTS_WHOLE),
+    "tcp.seq_raw": _number("tcp", TCP, "seq"),
+    "tcp.ack_raw": _number("tcp", TCP, "ack"),
+    "tcp.flags": _number("tcp", TCP, "offset_flags", _hex16, mask=0x0FFF),
+    "tcp.window_size_value": _number("tcp", TCP, "window"),
+    "udp.srcport": _number("udp", UDP, "sport", need=_PORTS_WHOLE),
+    "udp.dstport": _number("udp", UDP, "dport", need=_PORTS_WHOLE),
+    "udp.port": _number("udp", UDP, "sport", need=_PORTS_WHOLE),
+    "udp.length": _number("udp", UDP, "length"),
+    "icmp.type": _number("icmp", ICMP, "type"),
+    "icmp.code": _number("icmp", ICMP, "code"),
+    "icmpv6.type": _number("icmpv6", ICMP, "type"),
+    "icmpv6.code": _number("icmpv6", ICMP, "code"),
+}
+"""The fields that are read for a whole block at once."""
+
+
+def _from_tree(name: str) -> Column:
+    from netwatch.capture.dissect import fields_text, find
+
+    def column(view: _View) -> Texts:
+        items = (find(tree, name) for tree in view.trees())
+        return ["" if item is None else fields_text(item) for item in items]
+
+    return column
+
+
+def _protocol(view: _View) -> Texts:
+    return [tree.protocol for tree in view.trees()]
+
+
+def _info(view: _View) -> Texts:
+    return [tree.info for tree in view.trees()]
+
+
+ROW_COLUMNS: Final[dict[str, Column]] = {"_ws.col.Protocol": _protocol, "_ws.col.Info": _info}
+"""What the packet list shows."""
+
+
+def _column(name: str) -> Column:
+    """Raises FieldError for a name that nothing knows."""
+    known = COLUMNS.get(name) or ROW_COLUMNS.get(name)
+    if known is not None:
+        return known
+    from netwatch.capture.dissect import field_names
+
+    others = field_names()
+    if name in others:
+        return _from_tree(name)
+    raise FieldError(name, get_close_matches(name, {*COLUMNS, *ROW_COLUMNS, *others}))
+
+
+class FieldWriter:
+    """Makes the lines of `--fields`, block after block."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Raises FieldError for an unknown name."""
+        self._names = list(names)
+        self._columns = [_column(name) for name in names]
+        self._number = 1
+
+    def header(self) -> str:
+        """The first line, with its line feed."""
+        return "\t".join(self._names) + "\n"
+
+    def lines(self, block: Block, decoded: Decoded) -> str:
+        """One line a packet; events are none. `decoded` must come from Decoder(fields=True)."""
+        view = _View(block, decoded, self._number)
+        self._number += len(view.rows)
+        columns = [column(view) for column in self._columns]
+        return "".join(["\t".join(texts) + "\n" for texts in zip(*columns, strict=True)])
