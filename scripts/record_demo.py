@@ -199,6 +199,9 @@ def build(net: Network) -> None:
     gw.configure(
         "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv4.icmp_ratelimit=0"
     )
+    # -e: where the kernel has a firewall on bridges, it would drop the packets that are broken on purpose
+    firewall = (f"net.bridge.bridge-nf-call-{tables}=0" for tables in ("iptables", "ip6tables", "arptables"))
+    gw.configure("sysctl", "-eqw", *firewall)
     gw.configure(*"ethtool -K lan0 tx off gso off tso off gro off".split())
 
     names = "server desk laptop phone printer nas lab camera recorder".split()
