@@ -15,13 +15,14 @@ __all__ = ["HISTORY", "FileRates", "LiveRates", "Rates"]
 
 HISTORY: Final = 300
 """Samples of history."""
+SHORTEST: Final = 0.1
+"""Seconds of a live sample; a tick that comes sooner waits for the next."""
 PACKETS, BITS, BITS_IN, BITS_OUT = range(4)
 """Rows of a history: all in units a second."""
 
 _SECOND: Final = 1_000_000_000
 _NARROWEST: Final = 1_000_000
 """Nanoseconds that a bin has at least; over less no mean is taken."""
-_ALL_BITS: Final = (1 << 64) - 1
 
 
 class Rates(Protocol):
@@ -88,7 +89,7 @@ class LiveRates:
             self._since = now
             return
         elapsed = now - self._since
-        if elapsed <= 0:
+        if elapsed < SHORTEST:
             return
         sample = self._counts / elapsed
         repeats = min(max(round(elapsed), 1), HISTORY)
@@ -130,9 +131,8 @@ class FileRates:
         last = part.last_ts if self._first is None else max(self._last, part.last_ts)
         self._make_room(first, last)
         self._first, self._last = first, last
-        # Unsigned and modulo 2**64: time stamps may lie further apart than a signed difference reaches.
-        since = rows.ts.view(np.uint64) - np.uint64(self._start & _ALL_BITS)
-        at = (since // np.uint64(self._width)).view(np.int64)
+        # In units of four nanoseconds no difference of time stamps overflows; start and width are multiples.
+        at = ((rows.ts >> 2) - (self._start >> 2)) // (self._width >> 2)
         packet = rows.marks & EVENT == 0
         if not packet.all():
             rows, at = rows.take(packet), at[packet]

@@ -233,7 +233,7 @@ class Session:
             self._available = available()
         if self.warning is None and self.store.used > self._available // 2:
             self.warning = (
-                f"{self.store.packets:,} packets take {self.store.used >> 20} MiB, more than half of the memory that was "
+                f"{self.store.packets:,} packets take {self.store.used >> 20} MiB, over half of the memory that was "
                 "available; a part of the file (editcap -c) takes less"
             )
 

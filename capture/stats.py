@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,8 +141,11 @@ class Statistics:
 
     def protocols(self) -> list[ProtocolRow]:
         """The hierarchy: each protocol followed by what rides on it, siblings with the most packets first."""
-        own = self._path_packets.tolist()
-        packets, sizes = own.copy(), self._path_bytes.tolist()
+        own, sizes = self._path_packets.tolist(), self._path_bytes.tolist()
+        if own[NO_PATH]:  # what no one could name is data, as is what has an unknown type
+            own[_DATA] += own[NO_PATH]
+            sizes[_DATA] += sizes[NO_PATH]
+        packets = own.copy()
         children: defaultdict[int, list[int]] = defaultdict(list)
         # A path's id is larger than its parent's, so from the back every count is complete when it is handed up.
         for path in range(len(PATHS) - 1, 0, -1):
@@ -158,8 +161,6 @@ class Statistics:
             name = PROTOCOLS[PATHS.last[path]].name
             rows.append(ProtocolRow(name, PATHS.names[path], packets[path], sizes[path], own[path]))
             waiting += sorted(children[path], key=packets.__getitem__)
-        if own[NO_PATH]:
-            rows.append(ProtocolRow("data", "data", own[NO_PATH], int(self._path_bytes[NO_PATH]), own[NO_PATH]))
         return rows
 
     def switch_packets(self) -> dict[str, int]:
@@ -178,7 +179,8 @@ class Statistics:
         return self.top(self.talkers.count)
 
 
-_SUMS = (
+_DATA: Final = PATHS.intern("data")
+_SUMS: Final = (
     "packets",
     "bytes",
     "captured_bytes",

@@ -273,7 +273,7 @@ class Talkers:
 
     def _fold(self) -> None:
         n = self.count
-        keep = np.sort(np.argpartition(self._hosts.counts[_BYTES, :n], n - n // 2)[n - n // 2 :])
+        keep = np.sort(np.argpartition(self._hosts.counts[_BYTES, :n], n // 2)[n - n // 2 :])
         kept = self._hosts.take(keep)
         m = self.count = len(keep)
         self.others += self._hosts.counts[:, :n].sum(axis=1) - kept.counts.sum(axis=1)
