@@ -1,0 +1,202 @@
+"""The Textual application: it drains the capture's queue into the model and repaints at its own pace."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from rich.text import Text
+from textual.app import App
+from textual.binding import BindingType
+from textual.screen import Screen
+from textual.timer import Timer
+
+from netwatch.app.keys import PROGRAM_KEYS, bindings
+from netwatch.app.main_screen import MainScreen
+from netwatch.capture.text import escape
+from netwatch.widgets.header import RunState
+from netwatch.widgets.palette import Look, theme
+
+if TYPE_CHECKING:
+    from textual.driver import Driver
+
+    from netwatch.capture.block import Batch
+    from netwatch.capture.engine import Engine
+    from netwatch.capture.session import Session
+
+__all__ = ["NetwatchApp"]
+
+_DRAIN: Final = 1 / 15
+"""Seconds between two looks at the queue."""
+_DRAIN_BUDGET: Final = 0.02
+"""Seconds of work at one look: a key that waits behind it is still answered at once."""
+_AGAIN: Final = 0.004
+"""Seconds until the next look where batches were left."""
+
+
+class NetwatchApp(App[None], inherit_bindings=False):
+    """One capture on one screen."""
+
+    CSS_PATH = "netwatch.tcss"
+    TITLE = "netwatch"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(PROGRAM_KEYS))
+
+    def __init__(
+        self,
+        session: Session,
+        engine: Engine,
+        batches: queue.Queue[Batch],
+        *,
+        fps: float = 10.0,
+        ring: int = 0,
+        duration: float | None = None,
+        look: Look | None = None,
+        driver_class: type[Driver] | None = None,
+    ) -> None:
+        """`duration`: seconds after which the program ends by itself, from when packets can arrive."""
+        super().__init__(driver_class=driver_class)
+        self.session = session
+        self.engine = engine
+        self.state = RunState(ring=ring)
+        self.look = look or Look.of_terminal(self.console.color_system, self.no_color, terminal_encoding(os.environ))
+        self.frames = 0
+        """Repaints so far, by the clock; those that a key asked for are not counted."""
+        self.longest_stall = 0.0
+        """Longest time for which no key was answered, in seconds."""
+        self.memory_peak = 0
+        """Bytes of anonymous memory, at most."""
+        self.crash: str | None = None
+        """One line: what went wrong inside."""
+        self._batches = batches
+        self._fps = fps
+        self._duration = duration
+        self._deadline: float | None = None
+        self._expected: float | None = None
+        self._draining_on: Timer | None = None
+        self._said_warning = False
+        self._main: MainScreen | None = None
+
+    def get_default_screen(self) -> Screen[None]:
+        self._main = MainScreen(self.session, self.look, self.state)
+        return self._main
+
+    def on_mount(self) -> None:
+        self.register_theme(theme(self.look))
+        self.theme = "netwatch"
+        self.set_interval(_DRAIN, self._drain)
+        self.set_interval(1 / self._fps, self._repaint)
+        self.set_interval(1, self._weigh)
+        self._handle_signals()
+        # Not before the first frame stands: from here on packets may arrive.
+        self.call_after_refresh(self.engine.start)
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for name in ("SIGTERM", "SIGHUP"):
+            try:
+                loop.add_signal_handler(getattr(signal, name), self.exit)
+            except (NotImplementedError, RuntimeError, AttributeError, ValueError):
+                continue  # not on this system, or not in the main thread (tests)
+
+    def _drain(self) -> None:
+        """Take over what the capture thread found, as far as there is time."""
+        begun = perf_counter()
+        if self._expected is not None:
+            self.longest_stall = max(self.longest_stall, begun - self._expected)
+        if self._take(begun + _DRAIN_BUDGET) and self._draining_on is None:
+            self._draining_on = self.set_timer(_AGAIN, self._drain_on)
+        self._expected = perf_counter() + _DRAIN
+        self._look_at_engine()
+
+    def _drain_on(self) -> None:
+        self._draining_on = None
+        if self._take(perf_counter() + _DRAIN_BUDGET):
+            self._draining_on = self.set_timer(_AGAIN, self._drain_on)
+
+    def _take(self, deadline: float) -> bool:
+        """Ingest batches until `deadline`; whether some may be left."""
+        while True:
+            try:
+                batch = self._batches.get_nowait()
+            except queue.Empty:
+                return False
+            self.session.ingest(batch)
+            if perf_counter() >= deadline:
+                return True
+
+    def _repaint(self) -> None:
+        self.session.tick(monotonic())
+        self.frames += 1
+        if self._main is not None and self.screen is self._main:
+            self._main.paint()
+
+    def _weigh(self) -> None:
+        self.memory_peak = max(self.memory_peak, anonymous_memory())
+
+    def _look_at_engine(self) -> None:
+        """Rare events: it started, failed, ended."""
+        engine, state, main = self.engine, self.state, self._main
+        if main is None or not main.is_running or state.ended:
+            return
+        if self._deadline is None and engine.started.is_set():
+            self._deadline = monotonic() + self._duration if self._duration is not None else float("inf")
+            for note in getattr(self.session.source, "notes", ()):
+                main.footer.say(note, role="bright", seconds=8)
+        if self._deadline is not None and monotonic() >= self._deadline:
+            self.exit()
+        if self.session.warning is not None and not self._said_warning:
+            self._said_warning = True
+            main.footer.say(self.session.warning, role="filter-chip", seconds=None)
+        if engine.ended and self._batches.empty():
+            state.ended = True
+            state.failed = engine.failed
+            damage = self.session.source.damage
+            if engine.failed is not None:
+                main.footer.say(f" {escape(engine.failed)} ", role="alert-chip", seconds=None)
+            elif damage is not None:
+                words = f" damaged at byte {damage.offset:,}: {escape(damage.message)} "
+                main.footer.say(words, role="alert-chip", seconds=None)
+            main.paint_now()
+
+    def _fatal_error(self) -> None:
+        # Textual's own prints a page of traceback with local variables, which may hold bytes of packets.
+        self.crash = crash_words(self._exception)
+        self.bell()
+        self.panic(Text(f"netwatch: {self.crash}"))
+
+
+def crash_words(error: BaseException | None) -> str:
+    """One line: what went wrong and where; no values, which may come from packets."""
+    if error is None:
+        return "internal error"
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f" at {Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}" if place is not None else ""
+    return f"internal error: {type(error).__name__}{where}; please report it"
+
+
+def terminal_encoding(environment: Mapping[str, str]) -> str:
+    """What the terminal reads, by the locale; one that says nothing means UTF-8, as terminals do today."""
+    name = next((environment[key] for key in ("LC_ALL", "LC_CTYPE", "LANG") if environment.get(key)), "")
+    _, dot, encoding = name.partition(".")
+    return encoding.partition("@")[0] if dot else "utf-8"
+
+
+def anonymous_memory() -> int:
+    """RssAnon of this process in bytes (man 5 proc), which the mapped ring is no part of; 0: unknown."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+            for entry in status:
+                if entry.startswith("RssAnon:"):
+                    return int(entry.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return 0

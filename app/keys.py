@@ -1,0 +1,113 @@
+"""The key map of the main screen: every key with its id, label and tooltip, in one place.
+
+The bindings, the footer and the help are made from this table; a test holds that no key stands in it twice. Not used:
+ctrl+h, i, j, m, s, z, which terminals take for themselves.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from textual.binding import Binding
+
+from netwatch.capture.protocols import SWITCHES
+
+__all__ = ["GROUPS", "KEYS", "PROGRAM_KEYS", "Key", "bindings"]
+
+
+class Key(NamedTuple):
+    """One action and the keys that start it."""
+
+    id: str
+    """Stable: what a key map of one's own refers to."""
+    keys: str
+    """Textual's names, comma-separated."""
+    shown: str
+    """How footer and help write the key."""
+    action: str
+    label: str
+    tooltip: str
+    group: str
+    rank: int = 0
+    """Place in the footer, 1 first; 0: not there."""
+
+
+GROUPS: Final = ("Packets", "Filter", "Panes", "Show", "Program")
+"""In the order in which the help lists them."""
+
+KEYS: Final[tuple[Key, ...]] = (
+    Key("move.up", "up,k", "↑ k", "move(-1)", "up", "Move up; leaves the live tail", "Panes"),
+    Key("move.down", "down,j", "↓ j", "move(1)", "down", "Move down", "Panes"),
+    Key("move.page_up", "pageup", "pgup", "move_pages(-1)", "page up", "Move up a page", "Panes"),
+    Key("move.page_down", "pagedown", "pgdn", "move_pages(1)", "page down", "Move down a page", "Panes"),
+    Key("move.first", "home,g", "home g", "first", "first", "First row that is kept", "Panes"),
+    Key("move.last", "end,G", "end G", "last", "live", "Newest packet, and live from there on", "Packets", 10),
+    Key("tree.fold", "left,h", "← h", "fold(False)", "fold", "Close a branch, or go to its parent", "Panes"),
+    Key("tree.unfold", "right,l", "→ l", "fold(True)", "unfold", "Open a branch", "Panes"),
+    Key("pane.next", "tab", "tab", "next_pane(1)", "pane", "Next pane", "Panes", 5),
+    Key("pane.previous", "shift+tab", "shift+tab", "next_pane(-1)", "pane back", "Previous pane", "Panes"),
+    Key("open", "enter", "enter", "open", "open", "Open the packet; in a table show only this", "Packets", 2),
+    Key("back", "escape", "esc", "back", "back", "One level back: message, filter, switches, pane", "Filter", 4),
+    Key("pause", "space", "space", "pause", "pause", "Pause the view, capture goes on; again: live", "Packets", 1),
+    Key("filter", "slash", "/", "filter", "filter", "Type a display filter", "Filter", 3),
+    Key("go_to", "colon", ":", "go_to", "go to", "Go to a packet number or a time", "Packets", 9),
+    Key(
+        "match.next",
+        "n",
+        "n",
+        "match(True)",
+        "next",
+        "Next marked packet; without marks the next of the same conversation",
+        "Packets",
+    ),
+    Key(
+        "match.previous",
+        "N",
+        "N",
+        "match(False)",
+        "previous",
+        "Previous marked packet; without marks the previous of the same conversation",
+        "Packets",
+    ),
+    Key("mark", "m", "m", "mark", "mark", "Mark the packet, or take its mark away", "Packets", 11),
+    Key("copy", "y", "y", "copy", "copy", "Copy the line to the clipboard of your terminal", "Packets", 12),
+    Key("time", "T", "T", "time_format", "time", "Time: since start, delta, local, UTC", "Show", 8),
+    Key("unit", "b", "b", "unit", "bits/bytes", "Rates in bits or bytes", "Show", 13),
+    Key("statistics", "S", "S", "statistics", "stats", "Statistics of all packets, or of the filter", "Show", 7),
+    *(
+        Key(
+            f"switch.{switch.label.lower()}",
+            switch.key,
+            switch.key,
+            f"switch('{switch.key}')",
+            switch.label,
+            f"Show {switch.label}; several switches show their union",
+            "Filter",
+        )
+        for switch in SWITCHES
+    ),
+    Key("switch.clear", "0", "0", "clear_switches", "all", "All switches off: every protocol is shown", "Filter"),
+    Key("help", "question_mark", "?", "help", "help", "All keys, and what the screen means", "Program", 6),
+)
+
+PROGRAM_KEYS: Final = (Key("quit", "q,ctrl+c", "q", "app.quit", "quit", "Quit", "Program", 14),)
+"""What works on every screen."""
+
+
+def bindings(keys: tuple[Key, ...]) -> list[Binding]:
+    """Keys as Textual wants them. What is typed into a prompt goes to the prompt, ctrl+c never does."""
+    made = []
+    for key in keys:
+        for name in key.keys.split(","):
+            made.append(
+                Binding(
+                    name,
+                    key.action,
+                    key.label,
+                    show=False,
+                    tooltip=key.tooltip,
+                    id=f"{key.id}.{name}",
+                    priority=name == "ctrl+c",
+                )
+            )
+    return made

@@ -1,0 +1,339 @@
+"""The main screen: header, switches, packet list, breakdown and talkers, footer; and what every key does there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.screen import Screen
+from textual.widgets import Static
+
+from netwatch.app.keys import KEYS, PROGRAM_KEYS, bindings
+from netwatch.app.search import next_match
+from netwatch.capture.filter import FilterError
+from netwatch.capture.locate import LocateError, locate
+from netwatch.widgets.breakdown import Breakdown
+from netwatch.widgets.display import TIME_FORMATS, Display
+from netwatch.widgets.filter_bar import FilterBar, GotoBar
+from netwatch.widgets.footer import Footer, Hint
+from netwatch.widgets.header import Header, RunState
+from netwatch.widgets.key_table import KeyTable
+from netwatch.widgets.packet_list import PacketList
+from netwatch.widgets.pane import Lines, Pane
+from netwatch.widgets.prompt import Prompt
+from netwatch.widgets.switches import Switches
+from netwatch.widgets.talkers import Talkers, filter_of
+
+if TYPE_CHECKING:
+    from netwatch.capture.session import Session
+    from netwatch.widgets.palette import Look
+
+__all__ = ["MIN_HEIGHT", "MIN_WIDTH", "MainScreen"]
+
+MIN_WIDTH: Final = 60
+MIN_HEIGHT: Final = 16
+_TALL: Final = 32
+"""Lines from which on the header has a graph."""
+_HUGE: Final = 48
+_WIDE: Final = 160
+"""Columns from which on the tables stand beside the list."""
+
+
+class MainScreen(Screen[None], inherit_bindings=False):
+    """Widgets speak, this screen decides."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(KEYS))
+    AUTO_FOCUS = "#list"
+
+    def __init__(self, session: Session, look: Look, state: RunState) -> None:
+        super().__init__()
+        self.session = session
+        self.look = look
+        self.state = state
+        self.display_as = Display()
+        self._before: list[str] = []
+        """Filters that `enter` on a table replaced; `esc` goes back through them."""
+        self._filter_history: list[str] = []
+        self._place_history: list[str] = []
+
+    def compose(self) -> ComposeResult:
+        session, look, display = self.session, self.look, self.display_as
+        # A regular file is read from its start; what flows is followed at its end.
+        follow = session.source.live or session.store.budget is not None
+        yield Header(session, look, display, self.state, id="header")
+        yield Switches(session, look, id="switches")
+        with Container(id="body"):
+            yield PacketList(session, look, display, follow=follow, id="list")
+            with Container(id="tables"):
+                yield Breakdown(session, look, display, id="breakdown")
+                yield Talkers(session, look, display, id="talkers")
+        shown = sorted((key for key in (*KEYS, *PROGRAM_KEYS) if key.rank), key=lambda key: key.rank)
+        yield Footer([Hint(key.shown, key.label, key.action) for key in shown], look, id="footer")
+        yield Static("", id="too-small", markup=False)
+
+    # What the rest asks of the screen
+
+    @property
+    def packets(self) -> PacketList:
+        """The packet list."""
+        return self.query_one("#list", PacketList)
+
+    @property
+    def tables(self) -> list[KeyTable[object]]:
+        """Breakdown and talkers."""
+        return list(self.query(KeyTable))
+
+    @property
+    def footer(self) -> Footer:
+        return self.query_one("#footer", Footer)
+
+    def paint(self) -> None:
+        """Bring everything up to date; only what changed is drawn."""
+        for table in self.tables:
+            table.look_up()
+        for widget in self.query(Lines):
+            if not isinstance(widget, KeyTable | Footer):
+                widget.paint()
+
+    def paint_now(self) -> None:
+        """After a key: the tables do not wait for their second."""
+        for table in self.tables:
+            table.look_up(now=True)
+        self.paint()
+
+    # Layout
+
+    def on_resize(self, event: events.Resize) -> None:
+        width, height = event.size
+        self.set_class(height >= _TALL, "-tall")
+        self.set_class(height >= _HUGE, "-huge")
+        self.set_class(width >= _WIDE, "-wide")
+        small = width < MIN_WIDTH or height < MIN_HEIGHT
+        self.set_class(small, "-small")
+        if small:
+            words = f"the terminal is {width}×{height}\nnetwatch needs {MIN_WIDTH}×{MIN_HEIGHT} at least"
+            self.query_one("#too-small", Static).update(words)
+
+    # Moves
+
+    @property
+    def _pane(self) -> Pane:
+        """The pane that has the focus; the list where none has."""
+        return self.focused if isinstance(self.focused, Pane) else self.packets
+
+    def action_move(self, rows: int) -> None:
+        self._pane.move(rows)
+        self._keep_pinned()
+
+    def action_move_pages(self, pages: int) -> None:
+        self._pane.move(pages * self._pane.page)
+        self._keep_pinned()
+
+    def action_first(self) -> None:
+        self._pane.go_first()
+        self._keep_pinned()
+
+    def action_last(self) -> None:
+        """In the list the live tail, also out of a pause; in a table its last row."""
+        if self._pane is self.packets and self.session.paused:
+            self.action_pause()
+        else:
+            self._pane.go_last()
+
+    def action_fold(self, opened: bool) -> None:
+        self._pane.fold(opened)
+
+    def action_next_pane(self, step: int) -> None:
+        if step > 0:
+            self.focus_next(Pane)
+        else:
+            self.focus_previous(Pane)
+
+    def action_match(self, forward: bool) -> None:
+        cursor = self.packets.cursor
+        found = next_match(self.session, cursor, forward=forward) if cursor is not None else None
+        if found is None:
+            what = "marked packet" if self.session.marked else "packet of this conversation (m marks packets)"
+            self.footer.say(f"no {'further' if forward else 'earlier'} {what}")
+            return
+        self.packets.go_to(found)
+        self._keep_pinned()
+
+    # Opening and going back
+
+    @on(Pane.Opened)
+    def _open_clicked(self, event: Pane.Opened) -> None:
+        event.pane.focus()
+        self.action_open()
+
+    def action_open(self) -> None:
+        """A packet in full, or only what the row of a table is about."""
+        pane = self._pane
+        if isinstance(pane, Breakdown) and pane.selected_row is not None:
+            self._show_only(pane.selected_row.protocol.name)
+        elif isinstance(pane, Talkers) and pane.selected_row is not None:
+            self._show_only(filter_of(pane.selected_row))
+        elif isinstance(pane, PacketList):
+            self._open_packet()
+
+    def _open_packet(self) -> None:
+        from netwatch.app.detail_screen import DetailScreen
+
+        packets, session = self.packets, self.session
+        index = packets.cursor
+        if index is None or not packets.total or session.store.number(index) is None:
+            return
+        was_following = packets.follow
+
+        def back(shown: int | None) -> None:
+            if shown is not None and shown != index:
+                packets.go_to(shown)
+            elif was_following and not session.paused:
+                packets.go_last()
+
+        self.app.push_screen(DetailScreen(session, self.look, index), back)
+
+    def _show_only(self, text: str) -> None:
+        before = self.session.filter_text
+        if text != before and self._apply_filter(text):
+            self._before.append(before)
+
+    def action_back(self) -> None:
+        """One level back: a message, the filter that enter made, the typed filter, the switches, the pane."""
+        if self.footer.notice is not None:
+            self.footer.hush()
+        elif self._before:
+            self._apply_filter(self._before.pop())
+        elif self.session.filter_text:
+            self._apply_filter("")
+        elif self.session.switches:
+            self.action_clear_switches()
+        elif not self.packets.has_focus:
+            self.packets.focus()
+
+    # Pause
+
+    def action_pause(self) -> None:
+        if self.session.paused:
+            self.session.resume()
+            self.packets.go_last()
+        else:
+            self.packets.follow = False
+            self.session.pause(*self.packets.visible_range())
+        self.paint_now()
+
+    def _keep_pinned(self) -> None:
+        """While paused what is on screen is kept, wherever one scrolls."""
+        if self.session.paused:
+            self.session.pause(*self.packets.visible_range())
+
+    # Filter and switches
+
+    def action_switch(self, key: str) -> None:
+        self.session.toggle(key)
+        self._shown_changed()
+
+    def action_clear_switches(self) -> None:
+        self.session.clear_switches()
+        self._shown_changed()
+
+    @on(Switches.Toggled)
+    def _switch_clicked(self, event: Switches.Toggled) -> None:
+        if event.key == "0":
+            self.action_clear_switches()
+        else:
+            self.action_switch(event.key)
+
+    def action_filter(self) -> None:
+        self._ask(FilterBar(self.session, self._filter_history, id="prompt"))
+
+    def action_go_to(self) -> None:
+        self._ask(GotoBar(self.session, self._place_history, id="prompt"))
+
+    def _ask(self, prompt: Prompt) -> None:
+        if not self.query(Prompt):
+            self.mount(prompt)
+
+    @on(Prompt.Changed)
+    def _typed(self, event: Prompt.Changed) -> None:
+        if isinstance(event.prompt, FilterBar):
+            self._apply_filter(event.text)
+            event.prompt.judge_again()
+
+    @on(Prompt.Submitted)
+    def _entered(self, event: Prompt.Submitted) -> None:
+        if isinstance(event.prompt, FilterBar):
+            self._before.clear()
+            self._apply_filter(event.text)
+        elif event.text:
+            try:
+                self.packets.go_to(locate(self.session.store, event.text))
+            except LocateError as error:
+                self.footer.say(str(error), role="alert")
+        self._answered(event.prompt)
+
+    @on(Prompt.Cancelled)
+    def _cancelled(self, event: Prompt.Cancelled) -> None:
+        if isinstance(event.prompt, FilterBar):
+            self._apply_filter(event.prompt.before)
+        self._answered(event.prompt)
+
+    def _answered(self, prompt: Prompt) -> None:
+        prompt.remove()
+        self.packets.focus()
+        self._keep_pinned()
+
+    def _apply_filter(self, text: str) -> bool:
+        try:
+            self.session.set_filter(text)
+        except FilterError as error:
+            self.footer.say(str(error), role="alert")
+            return False
+        self._shown_changed()
+        return True
+
+    def _shown_changed(self) -> None:
+        self.packets.rearrange()
+        self._keep_pinned()
+        self.paint_now()
+
+    # What is shown, and how
+
+    def action_mark(self) -> None:
+        cursor = self.packets.cursor
+        if cursor is not None:
+            self.session.toggle_mark(cursor)
+            self.packets.paint()
+
+    def action_copy(self) -> None:
+        text = self.packets.copy_text()
+        if text:
+            self.app.copy_to_clipboard(text)
+            self.footer.say(f"copied  {text}".replace("\t", "  "))
+
+    def action_time_format(self) -> None:
+        self.display_as.next_time_format()
+        self.footer.say(f"time: {TIME_FORMATS[self.display_as.time_format]}")
+        self.packets.paint()
+
+    def action_unit(self) -> None:
+        self.display_as.bits = not self.display_as.bits
+        self.paint_now()
+
+    def action_statistics(self) -> None:
+        self.session.statistics_follow_filter = not self.session.statistics_follow_filter
+        follow = self.session.statistics_follow_filter
+        self.footer.say("statistics of what the filter shows" if follow else "statistics of everything captured")
+        self.paint_now()
+
+    def action_help(self) -> None:
+        from netwatch.app.help_screen import HelpScreen
+
+        self.app.push_screen(HelpScreen(self.look))
+
+    @on(Footer.Chosen)
+    async def _hint_clicked(self, event: Footer.Chosen) -> None:
+        await self.run_action(event.action)

@@ -1,0 +1,175 @@
+"""Protocol breakdown: the hierarchy with packets, bytes and share of each protocol."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable
+from typing import Any, Final, NamedTuple
+
+from rich.style import Style
+
+from netwatch.capture.protocols import ID, PROTOCOLS
+from netwatch.capture.stats import ProtocolRow
+from netwatch.widgets.key_table import KeyTable
+from netwatch.widgets.painting import bar, fit, fit_left
+from netwatch.widgets.pane import Label
+from netwatch.widgets.units import exact, quantity
+
+__all__ = ["Branch", "Breakdown"]
+
+_NUMBER: Final = 5
+_PERCENT: Final = 4
+
+
+class Branch(NamedTuple):
+    """One line: a protocol at its place in the hierarchy."""
+
+    protocol: ProtocolRow
+    depth: int
+    """Levels below the outermost that is shown."""
+    children: bool
+    folded: bool
+
+
+class Breakdown(KeyTable[Branch]):
+    """What the packets are, as a tree that folds. Its cursor belongs to a path such as `eth:ip:tcp`."""
+
+    DEFAULT_CSS = "Breakdown { width: 1fr; height: 1fr; }"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._folded: set[str] = set()
+
+    def fetch(self) -> list[Branch]:
+        rows = self.session.shown_statistics.protocols()
+        if self.has_focus:
+            rows = self._in_old_order(rows)
+        hidden = _common_root(rows)
+        parents = {row.path.rpartition(":")[0] for row in rows}
+        branches = []
+        closed: str | None = None
+        for row in rows:
+            if closed is not None and row.path.startswith(closed):
+                continue
+            closed = None
+            if row.path == hidden:
+                continue
+            folded = row.path in self._folded and row.path in parents
+            depth = row.path.count(":") - (1 if hidden is not None else 0)
+            branches.append(Branch(row, depth, row.path in parents, folded))
+            if folded:
+                closed = row.path + ":"
+        return branches
+
+    def key_of(self, row: Branch) -> Hashable:
+        return row.protocol.path
+
+    def placed(self, fresh: list[Branch]) -> list[Branch]:
+        return fresh  # a branch out of its place would be a lie; `fetch` keeps the order instead
+
+    def fold(self, opened: bool) -> None:
+        """`h`: close, or go to the parent; `l`: open, or go to the first child."""
+        row = self.selected_row
+        if row is None:
+            return
+        path = row.protocol.path
+        if opened and row.folded:
+            self._folded.discard(path)
+        elif not opened and row.children and not row.folded:
+            self._folded.add(path)
+        else:
+            self._go_beside(path, opened=opened, children=row.children)
+            return
+        self.look_up(now=True)
+        self.move(0)
+
+    def labels_above(self, inner: int) -> list[Label]:
+        look = self.look
+        title, numbers_at, bytes_at, bar_at, _ = _columns(inner)
+        labels: list[Label] = [(1, " Protocols ", self.title_style)]
+        if numbers_at - 2 > title:
+            labels.append((numbers_at + _NUMBER - 8, " packets", look["head"]))
+            labels.append((bytes_at + _NUMBER - 6, " bytes", look["head"]))
+            labels.append((bar_at - 1, " share ", look["head"]))
+        return labels
+
+    def labels_below(self, inner: int) -> list[Label]:  # noqa: ARG002 - one layout for all widths
+        look, session = self.look, self.session
+        statistics = session.shown_statistics
+        labels: list[Label] = []
+        if session.statistics_follow_filter:
+            labels.append((1, " of the filter ", look["filter-chip"]))
+        else:
+            labels.append((1, " of all ", look["dim"]))
+        if statistics.malformed:
+            labels.append(
+                (-2, f" {look.glyphs.malformed} {exact(statistics.malformed)} malformed ", look["malformed"])
+            )
+        return labels
+
+    def pieces(self, row: Branch, inner: int) -> list[tuple[str, Style]]:
+        look, glyphs = self.look, self.look.glyphs
+        name_width, _, _, _, bar_width = _columns(inner)
+        protocol = row.protocol
+        known = PROTOCOLS[ID.get(protocol.name, 0)]
+        style = look.families[known.family]
+        sign = glyphs.closed if row.folded else glyphs.opened if row.children else glyphs.leaf
+        total = self.session.shown_statistics.packets
+        share = protocol.packets / total if total else 0.0
+        indent = " " * min(row.depth, max(0, name_width - 8))
+        return [
+            (f"{indent}{sign} ", look["group"]),
+            (fit(known.label, name_width - len(indent) - 2, glyphs.more) + " ", style),
+            (fit_left(quantity(protocol.packets), _NUMBER) + " ", look["text"]),
+            (fit_left(quantity(protocol.bytes), _NUMBER) + " ", look["dim"]),
+            (bar(share, bar_width, glyphs), style),
+            (fit_left(_percent(share), _PERCENT + 1), look["dim"]),
+        ]
+
+    def _go_beside(self, path: str, *, opened: bool, children: bool) -> None:
+        wanted = None if opened else path.rpartition(":")[0]
+        for at, row in enumerate(self.rows):
+            other = row.protocol.path
+            if other == wanted or (opened and children and other.rpartition(":")[0] == path):
+                self._select(at)
+                return
+
+    def _in_old_order(self, rows: list[ProtocolRow]) -> list[ProtocolRow]:
+        """Siblings as they stood; new ones behind them. While somebody reads the tree it does not turn over."""
+        rank = {row.protocol.path: at for at, row in enumerate(self.rows)}
+        children: defaultdict[str, list[ProtocolRow]] = defaultdict(list)
+        for row in rows:
+            children[row.path.rpartition(":")[0]].append(row)
+        for siblings in children.values():
+            siblings.sort(key=lambda row: rank.get(row.path, len(rank)))
+        ordered: list[ProtocolRow] = []
+        waiting = children[""][::-1]
+        while waiting:
+            row = waiting.pop()
+            ordered.append(row)
+            waiting += children[row.path][::-1]
+        return ordered
+
+
+def _columns(inner: int) -> tuple[int, int, int, int, int]:
+    """Width of the name, where packets, bytes and bar begin, width of the bar."""
+    name = min(max(13, inner // 4), 26)
+    packets = name + 1
+    size = packets + _NUMBER + 1
+    start = size + _NUMBER + 1
+    return name, packets, size, start, max(0, inner - start - _PERCENT - 1)
+
+
+def _common_root(rows: list[ProtocolRow]) -> str | None:
+    """The link layer, where all packets share it and more is known of each: it says nothing."""
+    roots = [row for row in rows if ":" not in row.path]
+    if len(roots) == 1 and not roots[0].own_packets and len(rows) > 1:
+        return roots[0].path
+    return None
+
+
+def _percent(share: float) -> str:
+    """`0%`, `<1%`, `37%`, `100%`."""
+    if 0 < share < 0.01:
+        return "<1%"
+    return f"{int(share * 100)}%"

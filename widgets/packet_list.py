@@ -1,0 +1,365 @@
+"""The packet list: a window on the session's view, painted line by line.
+
+The cursor belongs to a packet, by its row index, and never to a place: packets that arrive, packets that are evicted
+and a filter that changes move the rows under it, and it keeps both its packet and its line on the screen.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from rich.segment import Segment
+from textual.cache import LRUCache
+
+from netwatch.capture.dissect import Summary, summarise
+from netwatch.capture.text import escape
+from netwatch.widgets.packet_row import (
+    Layout,
+    Row,
+    event_segments,
+    heads,
+    plain_text,
+    rows_of,
+    segments,
+    time_text,
+)
+from netwatch.widgets.pane import Label, Pane, thumb_rows
+from netwatch.widgets.units import exact
+
+if TYPE_CHECKING:
+    from netwatch.capture.session import Session
+    from netwatch.widgets.display import Display
+    from netwatch.widgets.palette import Look
+
+__all__ = ["PacketList"]
+
+_DISSECT_BUDGET: Final = 0.008
+"""Seconds a frame for words of rows that came into view; what is left over follows with the next frame."""
+
+_LONGEST_INFO: Final = 512
+"""Characters of an info text that are kept: no screen is wider."""
+
+
+class PacketList(Pane):
+    """Number, time, source, destination, protocol, length and info of each packet that the filter shows."""
+
+    DEFAULT_CSS = "PacketList { width: 1fr; height: 1fr; }"
+
+    def __init__(
+        self, session: Session, look: Look, display: Display, *, follow: bool, id: str | None = None
+    ) -> None:
+        super().__init__(look, id=id)
+        self.session = session
+        self.display_as = display
+        self.follow = follow
+        """The newest packet stays in view. Every move away turns it off, `go_last` turns it on."""
+        self.unfinished = False
+        """Some rows still miss their words: another frame is wanted soon."""
+        self._cursor: int | None = None
+        self._line = 0
+        self._top = 0
+        """Position of the first line; negative while lines above the cursor's were evicted."""
+        self._rearranged = True
+        self._base: int | None = None
+        self._summaries: LRUCache[int, Summary] = LRUCache(4096)
+        self._drawn: LRUCache[tuple[object, ...], list[Segment]] = LRUCache(1024)
+        self._drawn_for: tuple[object, ...] = ()
+
+    # What is where
+
+    @property
+    def cursor(self) -> int | None:
+        """Row index of the selected packet; None while there is none."""
+        return self._cursor
+
+    @property
+    def cursor_line(self) -> int:
+        """Line of the body, 0-based without the heads, on which the cursor stands."""
+        return self._line
+
+    @property
+    def rows_visible(self) -> int:
+        """Lines that packets have."""
+        return max(1, self.size.height - 3)
+
+    @property
+    def total(self) -> int:
+        """Rows that can be scrolled to."""
+        return len(self.session.view)
+
+    def visible_range(self) -> tuple[int, int]:
+        """First and last row index on screen; (0, -1) if there is none."""
+        shown = self.session.view.indices(self._top, min(self._top + self.rows_visible, self.total))
+        return (int(shown[0]), int(shown[-1])) if len(shown) else (0, -1)
+
+    # Moves
+
+    def move(self, rows: int) -> None:
+        total = self.total
+        if not total or not rows:
+            return
+        position = self._position(total)
+        target = max(0, min(position + rows, total - 1))
+        if self.follow and target >= position:
+            return
+        self.follow = False
+        self._line = max(0, min(self._line + target - position, self.rows_visible - 1))
+        self._select(target)
+
+    def go_first(self) -> None:
+        if self.total:
+            self.follow = False
+            self._line = 0
+            self._select(0)
+
+    def go_last(self) -> None:
+        self.follow = not self.session.paused
+        total = self.total
+        if total:
+            self._line = self.rows_visible - 1
+            self._select(total - 1)
+
+    def go_to(self, index: int) -> None:
+        """Select the packet with this row index, or the next one shown, in the middle of the list."""
+        total = self.total
+        if not total:
+            return
+        self.follow = False
+        self._line = self.rows_visible // 2
+        self._select(min(self.session.view.position(index), total - 1))
+
+    def scroll_rows(self, rows: int) -> None:
+        total = self.total
+        top = max(0, min(self._top + rows, total - self.rows_visible))
+        if not total or top == self._top:
+            return
+        self.follow = False
+        line = self._position(total) - top
+        self._line = max(0, min(line, self.rows_visible - 1))
+        self._select(top + self._line)
+
+    def select_line(self, y: int) -> bool:
+        line = y - 1
+        if not 0 <= line < self.rows_visible or not 0 <= self._top + line < self.total:
+            return False
+        self.follow = False
+        self._line = line
+        self._select(self._top + line)
+        return True
+
+    def copy_text(self) -> str:
+        """The selected packet as a line of text; empty if there is none."""
+        if self._cursor is None or not self.total:
+            return ""
+        index = self._cursor
+        row = self._rows([index])[0]
+        if row.is_event:
+            return escape(self.session.store.data(index))
+        summary = self._summary(row)
+        time = time_text(row.ts, self._base_of(row.row, row.ts), self.display_as.time_format, 32)
+        source, destination = self._ends(row, summary)
+        return plain_text(row, self.session.store.number(index), time, source, destination, summary.info)
+
+    # Painting
+
+    def labels_above(self, inner: int) -> list[Label]:
+        look, session = self.look, self.session
+        labels: list[Label] = [(1, " Packets ", self.title_style)]
+        if session.filter_text or session.switches:
+            shown = f"{exact(self.total)} of {exact(session.store.packets - session.store.evicted)}"
+            room = inner - len(shown) - 30
+            text = session.filter_text if len(session.filter_text) <= room else session.filter_text[: room - 1] + "…"
+            wanted = f" {text}  {shown} " if text else f" {shown} "
+            labels.append((12, wanted, look["filter-chip"]))
+        below = self.total - self._top - self.rows_visible
+        if self.follow:
+            labels.append((-2, f" following {look.glyphs.incoming} ", look["good"]))
+        elif below > 0:
+            labels.append((-2, f" {exact(below)} below ", look["dim"]))
+        return labels
+
+    def labels_below(self, inner: int) -> list[Label]:  # noqa: ARG002 - one layout for all widths
+        store, dim = self.session.store, self.look["dim"]
+        kept = f" {exact(store.packets - store.evicted)} kept "
+        labels: list[Label] = [(1, kept, dim)]
+        if store.evicted:
+            labels.append((1 + len(kept) + 1, f" {exact(store.evicted)} evicted ", dim))
+        if self._cursor is not None and self.total and (number := store.number(self._cursor)) is not None:
+            labels.append((-2, f" packet {exact(number)} ", dim))
+        return labels
+
+    def thumb(self, rows: int) -> range:
+        covered = thumb_rows(self._top, self.rows_visible, self.total)
+        return range(covered.start + 1, min(covered.stop + 1, rows))
+
+    def body(self, inner: int, rows: int) -> list[list[Segment]]:
+        visible = rows - 1
+        time_format = self.display_as.time_format
+        layout = Layout.of_width(inner, time_format)
+        names = heads(layout, time_format, self.look["head"])
+        total = self.total
+        self._settle(total, visible)
+        self.unfinished = False
+        if not total:
+            return [names, *self._empty(inner, visible)]
+        drawn_for = (inner, time_format, self.look)
+        if drawn_for != self._drawn_for:
+            self._drawn_for = drawn_for
+            self._drawn.clear()
+        gone = max(0, -self._top)
+        blank = [Segment(" " * inner, self.look.ground)]
+        return [names, *[blank] * gone, *self._packet_lines(layout, inner, visible - gone)]
+
+    def rearrange(self) -> None:
+        """The person changed what is shown: no line needs to stay empty for what is gone."""
+        self._rearranged = True
+        self.paint()
+
+    def on_resize(self) -> None:
+        self._rearranged = True
+
+    def _settle(self, total: int, visible: int) -> None:
+        """Find the cursor again after rows came and went, and put it on its line.
+
+        Rows that are evicted above it leave their lines empty until the next move: the cursor stands still.
+        """
+        if not total:
+            self._top = 0
+            return
+        if self.follow:
+            self._cursor = self._index_at(total - 1)
+            self._line = visible - 1
+        elif self._cursor is None:
+            self._cursor = self._index_at(0)
+        position = self._position(total)
+        nearest = self._index_at(position)
+        if nearest != self._cursor:
+            self._cursor, self._rearranged = nearest, True
+        self._line = min(self._line, visible - 1)
+        self._top = position - self._line
+        if self.follow or self._rearranged or self._top > 0:
+            self._top = max(0, min(self._top, total - visible))
+            self._line = position - self._top
+        self._rearranged = False
+
+    def _packet_lines(self, layout: Layout, inner: int, count: int) -> list[list[Segment]]:
+        session = self.session
+        top = max(0, self._top)
+        shown: list[int] = session.view.indices(top, top + count).tolist()
+        above = self._times_above(shown) if self.display_as.time_format == "delta" else {}
+        lit = 2 if self.has_focus else 1
+        keys: list[tuple[object, ...]] = [
+            (index, lit if index == self._cursor else 0, index in session.marked, above.get(index)) for index in shown
+        ]
+        missing = [index for index, key in zip(shown, keys, strict=True) if key not in self._drawn]
+        fresh = {row.row: row for row in self._rows(missing)} if missing else {}
+        deadline = perf_counter() + _DISSECT_BUDGET
+        lines = []
+        for index, key in zip(shown, keys, strict=True):
+            line = self._drawn.get(key)
+            if line is None:
+                row = fresh[index]
+                line, complete = self._line_of(row, layout, inner, key, deadline)
+                if complete:
+                    self._drawn[key] = line
+                else:
+                    self.unfinished = True
+            lines.append(line)
+        return lines
+
+    def _line_of(
+        self, row: Row, layout: Layout, inner: int, key: tuple[object, ...], deadline: float
+    ) -> tuple[list[Segment], bool]:
+        """The line of a row, and whether it is complete: without time for the dissector, info waits."""
+        _, selected, marked, above = key
+        base = above if isinstance(above, int) else self._base_of(row.row, row.ts)
+        time = time_text(row.ts, base, self.display_as.time_format, layout.time)
+        lit = int(bool(selected)) + int(selected == 2)
+        if row.is_event:
+            text = escape(self.session.store.data(row.row))
+            return event_segments(text, time, inner, self.look, selected=lit), True
+        summary = self._summaries.get(row.row)
+        if summary is None and perf_counter() < deadline:
+            summary = self._summary(row)
+        source, destination = self._ends(row, summary)
+        line = segments(
+            row,
+            layout,
+            self.look,
+            number=self.session.store.number(row.row) if layout.number else None,
+            time=time,
+            source=source,
+            destination=destination,
+            info=summary.info if summary is not None else self.look.glyphs.more,
+            marked=bool(marked),
+            selected=lit,
+        )
+        return line, summary is not None
+
+    def _empty(self, inner: int, visible: int) -> list[list[Segment]]:
+        """What an empty list says: why it is empty, and what to do."""
+        session, dim = self.session, self.look["dim"]
+        source = session.source
+        if session.filter_text or session.switches:
+            words = ["no packet matches", "esc clears the filter, 0 the switches"]
+        elif source.exhausted:
+            words = ["no packets in this capture"]
+        elif source.live:
+            words = [f"listening on {escape(source.name)}", "the first packet will stand here"]
+        else:
+            words = ["reading…"]
+        blank = [Segment(" " * inner, self.look.ground)]
+        before = max(0, (visible - len(words)) // 2)
+        return [blank] * before + [self.message_line(word, inner, dim) for word in words]
+
+    # The model
+
+    def _position(self, total: int) -> int:
+        position = self.session.view.position(self._cursor) if self._cursor is not None else 0
+        return max(0, min(position, total - 1))
+
+    def _select(self, position: int) -> None:
+        self._cursor = self._index_at(position)
+        self._rearranged = True
+        self.paint()
+
+    def _index_at(self, position: int) -> int:
+        return int(self.session.view.indices(position, position + 1)[0])
+
+    def _rows(self, indices: list[int]) -> list[Row]:
+        return rows_of(indices, self.session.store.rows(np.array(indices, np.int64)))
+
+    def _times_above(self, shown: list[int]) -> dict[int, int]:
+        """Time of the row above each, for the delta format; the first of all is its own."""
+        before = self.session.view.indices(max(0, self._top - 1), self._top).tolist()
+        chain = [*before, *shown]
+        times = self.session.store.rows(np.array(chain, np.int64)).ts.tolist()
+        if not before:
+            times.insert(0, times[0])
+        return dict(zip(shown, times, strict=False))
+
+    def _base_of(self, index: int, ts: int) -> int:
+        """Zero of the time column: the first packet's time, also when that is long evicted."""
+        if self._base is None:
+            first = self.session.store.first
+            self._base = int(self.session.store.rows(np.array([first], np.int64)).ts[0]) if first <= index else ts
+        return self._base
+
+    def _summary(self, row: Row) -> Summary:
+        known = self._summaries.get(row.row)
+        if known is not None:
+            return known
+        source = self.session.source
+        linktype = source.interfaces[row.iface].linktype
+        made = summarise(self.session.store.data(row.row), linktype, row.wirelen)
+        made = made._replace(info=made.info[:_LONGEST_INFO])
+        self._summaries[row.row] = made
+        return made
+
+    @staticmethod
+    def _ends(row: Row, summary: Summary | None) -> tuple[str, str]:
+        if summary is not None and row.wants_inner:
+            return summary.source or row.source, summary.destination or row.destination
+        return row.source, row.destination

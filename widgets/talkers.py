@@ -1,0 +1,113 @@
+"""Top talkers: addresses by what they sent and received."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Final, NamedTuple
+
+from rich.style import Style
+
+from netwatch.capture.columns import KIND_MAC
+from netwatch.capture.talkers import HostRow
+from netwatch.widgets.key_table import KeyTable
+from netwatch.widgets.packet_row import address
+from netwatch.widgets.painting import bar, fit_left, fit_middle
+from netwatch.widgets.pane import Label
+from netwatch.widgets.units import exact, quantity, rate
+
+__all__ = ["Talkers", "filter_of"]
+
+_MOST: Final = 1000
+"""Addresses that can be scrolled to; nobody reads further down."""
+
+_NUMBER: Final = 5
+
+
+class _Columns(NamedTuple):
+    address: int
+    packets: bool
+    rate: int
+    bar: int
+
+    @classmethod
+    def of_width(cls, inner: int) -> _Columns:
+        address_width = 15 if inner < 52 else 18 if inner < 62 else 26 if inner < 90 else 39
+        packets = inner >= 58
+        used = address_width + (5 if packets else 3) * (_NUMBER + 1) + 1
+        return cls(address_width, packets, _NUMBER, max(0, inner - used))
+
+
+def filter_of(row: HostRow) -> str:
+    """The display filter that shows this address only."""
+    name = {4: "ip.addr", 6: "ipv6.addr", KIND_MAC: "eth.addr"}[row.kind]
+    return f"{name} == {row.address}"
+
+
+class Talkers(KeyTable[HostRow]):
+    """Bytes and packets in and out, rate and share of each address. Its cursor belongs to an address."""
+
+    DEFAULT_CSS = "Talkers { width: 1fr; height: 1fr; }"
+
+    def fetch(self) -> list[HostRow]:
+        return self.session.shown_statistics.top(_MOST)
+
+    def key_of(self, row: HostRow) -> Hashable:
+        return row.key
+
+    def labels_above(self, inner: int) -> list[Label]:
+        look = self.look
+        columns = _Columns.of_width(inner)
+        labels: list[Label] = [(1, " Talkers ", self.title_style)]
+        at = columns.address + 1
+        names = ["pkt in", "pkt out"] if columns.packets else []
+        for name in [*names, "in", "out", self.display_as.volume_unit]:
+            labels.append((at + _NUMBER - len(name) - 1, f" {name}", look["head"]))
+            at += _NUMBER + 1
+        if columns.bar >= 6:
+            labels.append((at - 1, " share ", look["head"]))
+        return labels
+
+    def labels_below(self, inner: int) -> list[Label]:  # noqa: ARG002 - one layout for all widths
+        look, session = self.look, self.session
+        statistics = session.shown_statistics
+        labels: list[Label] = []
+        if session.statistics_follow_filter:
+            labels.append((1, " of the filter ", look["filter-chip"]))
+        else:
+            labels.append((1, " of all ", look["dim"]))
+        count = statistics.talkers.count
+        words = f" {exact(count)} address{'' if count == 1 else 'es'} "
+        if not statistics.talkers.exact:
+            words = f" over {exact(count)} addresses "
+        labels.append((-2, words, look["dim"]))
+        return labels
+
+    def pieces(self, row: HostRow, inner: int) -> list[tuple[str, Style]]:
+        look = self.look
+        columns = _Columns.of_width(inner)
+        incoming, outgoing = look["incoming"], look["outgoing"]
+        text = address(row.kind, row.hi, row.lo)
+        pieces = [(fit_middle(text, columns.address, look.glyphs.more) + " ", look["text"])]
+        if columns.packets:
+            pieces.append((fit_left(quantity(row.packets_in), _NUMBER) + " ", look["dim"]))
+            pieces.append((fit_left(quantity(row.packets_out), _NUMBER) + " ", look["dim"]))
+        pieces.append((fit_left(quantity(row.bytes_in), _NUMBER) + " ", incoming))
+        pieces.append((fit_left(quantity(row.bytes_out), _NUMBER) + " ", outgoing))
+        speed = self.display_as.volume(row.byte_rate)
+        pieces.append((fit_left(rate(speed), _NUMBER) + " ", look["bright" if speed >= 1 else "faint"]))
+        if columns.bar:
+            pieces += self._share(row, columns.bar)
+        return pieces
+
+    def _share(self, row: HostRow, width: int) -> list[tuple[str, Style]]:
+        """A bar of two colours: what came in and what went out."""
+        look = self.look
+        filled = bar(row.share, width, look.glyphs).rstrip()
+        both = row.bytes_in + row.bytes_out
+        split = round(len(filled) * row.bytes_in / both) if both else 0
+        # A cell that is not full must be the last one: the first colour takes whole cells only.
+        return [
+            (filled[:split], look["incoming"]),
+            (filled[split:], look["outgoing"]),
+            (" " * (width - len(filled)), look.ground),
+        ]
