@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from netwatch.capture.block import Damage, Loss
-from netwatch.capture.stats import ProtocolRow, Statistics
+from netwatch.capture.stats import Statistics
 from netwatch.capture.talkers import COUNTS, HostRow
+from netwatch.capture.table import table
 from netwatch.capture.text import escape
 
 __all__ = ["Summary", "as_dict", "as_json", "as_text", "lost"]
@@ -118,38 +119,41 @@ def _clock(ts: int) -> str:
         return str(_seconds(ts))
 
 
-def _protocols(counted: Statistics) -> Iterator[str]:
-    rows = counted.protocols()
-    if not rows:
-        return
-    names = [_indented(row) for row in rows]
-    width = max(len("Protocol"), *map(len, names))
-    yield ""
-    yield f"{'Protocol':{width}} {'packets':>13} {'share':>7} {'bytes':>17} {'share':>7} {'own packets':>13}"
-    for name, row in zip(names, rows, strict=True):
-        yield (
-            f"{name:{width}} {row.packets:>13,} {_share(row.packets, counted.packets):>7} "
-            f"{row.bytes:>17,} {_share(row.bytes, counted.bytes):>7} {row.own_packets:>13,}"
+def _protocols(counted: Statistics) -> list[str]:
+    rows = [
+        (
+            "  " * row.path.count(":") + row.name,
+            f"{row.packets:,}",
+            _share(row.packets, counted.packets),
+            f"{row.bytes:,}",
+            _share(row.bytes, counted.bytes),
+            f"{row.own_packets:,}",
         )
-
-
-def _indented(row: ProtocolRow) -> str:
-    return "  " * row.path.count(":") + row.name
+        for row in counted.protocols()
+    ]
+    head = ("protocol", "packets", "share", "bytes", "share", "own packets")
+    return ["", *table([head, *rows], frozenset({0}))] if rows else []
 
 
 def _hosts(counted: Statistics) -> Iterator[str]:
     rows = counted.top(TOP_HOSTS)
     if not rows:
         return
-    left = counted.talkers.count - len(rows)
-    width = max(len("Host"), *(len(row.address) for row in rows))
-    yield ""
-    yield f"{'Host':{width}} {'packets':>13} {'bytes':>17} {'share':>7} {'bytes in':>17} {'bytes out':>17}"
-    for row in rows:
-        yield (
-            f"{row.address:{width}} {row.packets:>13,} {row.bytes:>17,} {_share(row.bytes, counted.bytes):>7} "
-            f"{row.bytes_in:>17,} {row.bytes_out:>17,}"
+    head = ("host", "packets", "bytes", "share", "bytes in", "bytes out")
+    lines = [
+        (
+            row.address,
+            f"{row.packets:,}",
+            f"{row.bytes:,}",
+            _share(row.bytes, counted.bytes),
+            f"{row.bytes_in:,}",
+            f"{row.bytes_out:,}",
         )
+        for row in rows
+    ]
+    yield ""
+    yield from table([head, *lines], frozenset({0}))
+    left = counted.talkers.count - len(rows)
     if left:
         yield f"and {left:,} more hosts (--json lists them)"
     if not counted.talkers.exact:

@@ -23,6 +23,9 @@ class Filtered:
         """Raises CaptureError 2 for a bad filter, where the link type is known before the first packet."""
         self.name = source.name
         self.live = source.live
+        self.interfaces: list[Interface] = source.interfaces
+        self.exhausted = source.exhausted
+        self.damage: Damage | None = source.damage
         self._source = source
         self._expression = expression
         self._matchers: dict[int, Matcher] = {}
@@ -30,24 +33,10 @@ class Filtered:
         for linktype in {interface.linktype for interface in source.interfaces} or {_ETHERNET}:
             self._matcher(linktype)
 
-    @property
-    def interfaces(self) -> list[Interface]:
-        """See Source."""
-        return self._source.interfaces
-
-    @property
-    def exhausted(self) -> bool:
-        """See Source."""
-        return self._source.exhausted
-
-    @property
-    def damage(self) -> Damage | None:
-        """See Source."""
-        return self._source.damage
-
     def next_block(self, timeout: float) -> Block | None:
         """See Source; a block of which nothing is left comes empty. Raises CaptureError 2 as __init__ does."""
         block = self._source.next_block(timeout)
+        self.exhausted, self.damage = self._source.exhausted, self._source.damage
         if block is None:
             return None
         base = block.raw.ctypes.data
@@ -77,6 +66,7 @@ class Filtered:
     def close(self) -> None:
         """See Source."""
         self._source.close()
+        self.exhausted = True
 
     def _matcher(self, linktype: int) -> Matcher:
         if linktype not in self._matchers:

@@ -1,0 +1,212 @@
+"""`--summary`, `--json`, `--fields` and `-w` without a dashboard: one thread, one loop over the source's blocks."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Protocol
+
+from netwatch.app.interrupt import Stop
+from netwatch.app.opening import open_source
+from netwatch.app.options import Options
+from netwatch.app.output import failed, print_out, tell
+from netwatch.app.reports import Report
+from netwatch.capture.block import Block, Damage, Source
+from netwatch.capture.columns import EVENT
+from netwatch.capture.decode import Decoded, Decoder
+from netwatch.capture.engine import blocks
+from netwatch.capture.errors import EXIT_DAMAGED, CaptureError
+from netwatch.capture.stats import Statistics, partial
+from netwatch.capture.summary import Summary, as_dict, as_json, as_text, lost
+
+__all__ = ["run"]
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What the run came to, apart from the packets."""
+
+    name: str
+    damage: Damage | None = None
+    code: int = 0
+
+
+class _Sink(Protocol):
+    """One output. Both methods raise CaptureError 74, or BrokenPipeError, if it fails."""
+
+    def take(self, block: Block, decoded: Decoded | None) -> None:
+        """The next packets. `decoded` is there if any of the outputs needs it."""
+        ...
+
+    def finish(self, source: Source | None, outcome: _Outcome) -> None:
+        """All packets were taken. `source` is still open; None: there was no capture to be read."""
+        ...
+
+
+class _Counted:
+    """The summary: printed, or reported, or both."""
+
+    def __init__(self, options: Options, report: Report | None) -> None:
+        self._options = options
+        self._report = report
+        self._statistics = Statistics(live=False)
+
+    def take(self, block: Block, decoded: Decoded | None) -> None:  # noqa: ARG002 - the decoder kept what counts
+        assert decoded is not None  # asked for by whoever makes this sink
+        self._statistics.merge(partial(decoded.rows))
+        if self._report is not None:
+            self._report.memory.sample()
+
+    def finish(self, source: Source | None, outcome: _Outcome) -> None:
+        summary = Summary(outcome.name, self._statistics, damage=outcome.damage)
+        if source is not None:
+            summary.loss = source.loss()
+        if self._report is not None:
+            self._report.write(summary)
+        if self._options.json:
+            print_out(as_json(as_dict(summary)).encode("ascii"))
+        elif self._options.summary and source is not None:
+            print_out(as_text(summary).encode("utf-8", "backslashreplace"))
+
+
+class _Fields:
+    """`--fields`, flushed with each block."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        """Raises CaptureError 2 for an unknown name."""
+        from netwatch.capture.fields import FieldWriter
+
+        self._writer = FieldWriter(names)
+        self._begun = False
+
+    def take(self, block: Block, decoded: Decoded | None) -> None:
+        assert decoded is not None  # asked for by whoever makes this sink
+        self._print(self._writer.lines(block, decoded))
+
+    def finish(self, source: Source | None, outcome: _Outcome) -> None:  # noqa: ARG002 - one of several outputs
+        if source is not None:
+            self._print("")
+
+    def _print(self, lines: str) -> None:
+        if not self._begun:
+            self._begun = True
+            lines = self._writer.header() + lines
+        print_out(lines.encode("utf-8", "backslashreplace"))
+
+
+class _Written:
+    """`-w`."""
+
+    def __init__(self, path: str, source: Source) -> None:
+        """Raises CaptureError 74."""
+        from netwatch.capture.writer import PcapngWriter
+
+        self._path = path
+        try:
+            self._writer = PcapngWriter(path, source.interfaces)
+        except OSError as error:
+            raise failed(path, error) from None
+
+    def take(self, block: Block, decoded: Decoded | None) -> None:  # noqa: ARG002 - written as it was captured
+        try:
+            self._writer.write(block)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise failed(self._path, error) from None
+
+    def finish(self, source: Source | None, outcome: _Outcome) -> None:  # noqa: ARG002 - one of several outputs
+        try:
+            self._writer.close(source.loss() if source is not None else None)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise failed(self._path, error) from None
+
+
+def run(options: Options, stop: Stop) -> int:
+    """Read or capture until the end, `stop`, or what the options say. Returns the exit code.
+
+    Raises CaptureError for what cannot be opened, BrokenPipeError where nobody reads the output.
+    """
+    sinks: list[_Sink] = []
+    if options.fields:
+        sinks.append(_Fields(options.fields))
+    report = Report(options.report) if options.report is not None else None
+    if options.summary or report is not None:
+        sinks.append(_Counted(options, report))
+    outcome = _Outcome(name=options.read or "")
+    try:
+        source = open_source(options)
+    except CaptureError as error:
+        if error.code != EXIT_DAMAGED:
+            raise
+        # Not even a header: still a capture that is damaged, from its first byte on.
+        outcome.damage, outcome.code = Damage(0, str(error)), error.code
+        tell(str(error))
+        return _finish(sinks, None, outcome)
+    outcome.name = source.name
+    try:
+        if options.write is not None:
+            sinks.append(_Written(options.write, source))
+        return _consume(options, stop, source, sinks, outcome)
+    finally:
+        source.close()
+
+
+def _consume(options: Options, stop: Stop, source: Source, sinks: list[_Sink], outcome: _Outcome) -> int:
+    decoder = Decoder(fields=bool(options.fields)) if any(not isinstance(s, _Written) for s in sinks) else None
+    stop.wake_with(source.wake)
+    _start(options, stop, source)
+    try:
+        for block in blocks(source, stop, options.count):
+            decoded = decoder.decode(block) if decoder is not None else None
+            for sink in sinks:
+                sink.take(block, decoded)
+            if source.live:
+                _tell_events(block)
+    except CaptureError as error:
+        tell(str(error))
+        outcome.code = error.code
+    outcome.damage = source.damage
+    if outcome.damage is not None and not outcome.code:
+        outcome.code = EXIT_DAMAGED
+        tell(f"{source.name}: damaged at byte {outcome.damage.offset:,}: {outcome.damage.message}")
+    if source.loss().packets and not options.summary:
+        tell(lost(source.loss()))
+    return _finish(sinks, source, outcome)
+
+
+def _start(options: Options, stop: Stop, source: Source) -> None:
+    """Let packets arrive; from here on --duration counts."""
+    start = getattr(source, "start", None)
+    if start is not None:
+        start()
+        for note in getattr(source, "notes", ()):
+            tell(note)
+        tell(f"capturing on {source.name}")
+    if options.duration is not None:
+        stop.after(options.duration)
+
+
+def _tell_events(block: Block) -> None:
+    """Rows that are no packets: what became of an interface."""
+    for row in (block.marks & EVENT).nonzero()[0].tolist():
+        start = int(block.offsets[row])
+        tell(block.raw[start : start + int(block.caplen[row])].tobytes().decode("utf-8", "replace"))
+
+
+def _finish(sinks: list[_Sink], source: Source | None, outcome: _Outcome) -> int:
+    """Finish every output, also when another fails."""
+    broken = False
+    for sink in sinks:
+        try:
+            sink.finish(source, outcome)
+        except BrokenPipeError:
+            broken = True
+        except CaptureError as error:
+            tell(str(error))
+            outcome.code = outcome.code or error.code
+    if broken:
+        raise BrokenPipeError(os.strerror(32))
+    return outcome.code

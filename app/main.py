@@ -1,0 +1,82 @@
+"""The command `netwatch`. Imports only what the options ask for: mistakes are told before numpy and Textual load."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from netwatch.app.interrupt import Stop
+from netwatch.app.options import Options, parse
+from netwatch.app.output import STDOUT, failed, fill_closed_descriptors, print_out, tell
+from netwatch.capture.errors import EXIT_USAGE, CaptureError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run with `arguments` (sys.argv's if None) -> the exit code (CONTRACT: 0, 2, 3, 74, 77)."""
+    fill_closed_descriptors()
+    stop = Stop()
+    stop.install()
+    try:
+        return _run(parse(sys.argv[1:] if arguments is None else arguments), stop)
+    except SystemExit:
+        # --help and --version were printed through sys.stdout.
+        return _flush()
+    except CaptureError as error:
+        tell(str(error))
+        return error.code
+    except BrokenPipeError:
+        return 0
+    finally:
+        stop.restore()
+
+
+def _run(options: Options, stop: Stop) -> int:
+    if options.list_interfaces:
+        from netwatch.app.listing import listing
+
+        print_out(listing().encode("utf-8", "backslashreplace"))
+        return 0
+    # Before numpy: its BLAS would start a thread for each core, for which nothing here has work (58 ms).
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    shown = os.isatty(STDOUT)
+    if options.headless or (options.write is not None and not shown):
+        from netwatch.app.headless import run
+
+        return run(options, stop)
+    if not shown:
+        raise CaptureError("standard output is no terminal; add --summary, --json or --fields", EXIT_USAGE)
+    return _show(options, stop)
+
+
+def _show(options: Options, stop: Stop) -> int:
+    from netwatch.app.opening import open_source
+
+    source = open_source(options)
+    try:
+        from netwatch.app.app import run_dashboard
+
+        stop.restore()
+        return run_dashboard(options, source)
+    finally:
+        source.close()
+
+
+def _flush() -> int:
+    """0, or 74 if what was printed does not fit."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_stdout()
+    except OSError as error:
+        _forget_stdout()
+        tell(str(failed("standard output", error)))
+        return failed("standard output", error).code
+    return 0
+
+
+def _forget_stdout() -> None:
+    """Python flushes once more at its end; what is left must go somewhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)

@@ -1,0 +1,67 @@
+"""Options -> the source of the packets."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from netwatch.app.options import Options
+from netwatch.capture.block import Source
+from netwatch.capture.errors import EXIT_USAGE, CaptureError
+
+__all__ = ["DEMO", "open_source"]
+
+DEMO: Final = Path(__file__).parent.parent / "capture" / "data" / "demo.pcapng"
+"""The capture that is shipped: symlinked or installed, it lies beside this package."""
+
+_STDIN: Final = 0
+
+
+def open_source(options: Options) -> Source:
+    """Open what is to be read; a live source is not bound yet. Raises CaptureError."""
+    if options.live:
+        return _open_live(options)
+    source = _open_recorded(options)
+    if not options.capture_filter:
+        return source
+    # libpcap is asked only where there is a filter.
+    from netwatch.capture.sources.filtered import Filtered
+
+    try:
+        return Filtered(source, options.capture_filter)
+    except CaptureError:
+        source.close()
+        raise
+
+
+def _open_live(options: Options) -> Source:
+    from netwatch.capture.kernel.interfaces import default_interface
+    from netwatch.capture.sources.afpacket import open_live
+
+    return open_live(
+        list(options.interfaces) or [default_interface()],
+        ring=options.ring,
+        snaplen=options.snaplen,
+        promiscuous=options.promiscuous,
+        capture_filter=options.capture_filter,
+    )
+
+
+def _open_recorded(options: Options) -> Source:
+    if options.demo:
+        from netwatch.capture.sources.replay import Replay
+
+        # What is only printed comes to an end by itself, unless it was said when.
+        endless = not options.headless or options.count is not None or options.duration is not None
+        return Replay(DEMO, loop=endless)
+    if options.read == "-":
+        from netwatch.capture.sources.stream import open_stream
+
+        if os.isatty(_STDIN):
+            raise CaptureError("-r - reads a capture from a pipe, but standard input is the terminal", EXIT_USAGE)
+        return open_stream(_STDIN, "stdin")
+    from netwatch.capture.sources.files import open_file
+
+    assert options.read is not None  # the only one left
+    return open_file(options.read)

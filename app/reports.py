@@ -1,0 +1,80 @@
+"""`--report FILE`: the summary as JSON when all is done, and what the run itself took."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, Final
+
+from netwatch.app.output import failed
+from netwatch.capture.summary import Summary, as_dict, as_json
+
+__all__ = ["MemoryPeak", "Report"]
+
+_SAMPLE_EVERY: Final = 0.25
+"""Seconds between two looks at the memory: a look costs 50 µs."""
+_STATUS: Final = "/proc/self/status"
+
+
+class MemoryPeak:
+    """The largest RssAnon that was seen: memory of the process's own, without files and the kernel's ring."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._next = 0.0
+
+    def sample(self) -> None:
+        """Look, if it is time to; cheap enough to be called for every block or repaint."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + _SAMPLE_EVERY
+            self.bytes = max(self.bytes, _rss_anon())
+
+
+class Report:
+    """The file, opened before the capture begins, so that a wrong path is told at once."""
+
+    def __init__(self, path: str) -> None:
+        """Raises CaptureError 74 if it cannot be written."""
+        self.path = path
+        self.memory = MemoryPeak()
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise failed(path, error) from None
+
+    def write(
+        self, summary: Summary, *, frames: int = 0, terminal_bytes: int = 0, longest_ui_stall_ms: float = 0.0
+    ) -> None:
+        """Write and close; once, at the end. Raises CaptureError 74.
+
+        `frames`: repaints of the dashboard; `terminal_bytes`: what they sent; `longest_ui_stall_ms`: the longest
+        time in which it did not answer.
+        """
+        self.memory.bytes = max(self.memory.bytes, _rss_anon())
+        made: dict[str, Any] = as_dict(summary) | {
+            "frames": frames,
+            "terminal_bytes": terminal_bytes,
+            "cpu_seconds": round(time.process_time(), 3),
+            "rss_anon_peak": self.memory.bytes,
+            "longest_ui_stall_ms": round(longest_ui_stall_ms, 1),
+        }
+        try:
+            with open(self._fd, "w", encoding="ascii") as file:
+                file.write(as_json(made))
+        except OSError as error:
+            raise failed(self.path, error) from None
+
+
+def _rss_anon() -> int:
+    """Bytes; off Linux the whole resident set."""
+    try:
+        with open(_STATUS, encoding="ascii", errors="replace") as file:
+            for line in file:
+                if line.startswith("RssAnon:"):
+                    return int(line.split()[1]) << 10
+    except OSError:
+        pass
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
