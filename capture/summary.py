@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from netwatch.capture.block import Damage, Loss
 from netwatch.capture.stats import Statistics
-from netwatch.capture.talkers import COUNTS, HostRow
 from netwatch.capture.table import table
+from netwatch.capture.talkers import COUNTS, HostRow
 from netwatch.capture.text import escape
 
 __all__ = ["Summary", "as_dict", "as_json", "as_text", "lost"]
