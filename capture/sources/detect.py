@@ -56,6 +56,8 @@ def complaint(head: bytes) -> str:
     """Why `head` begins no capture, and what to do."""
     if not head:
         return "is empty: not even a file header"
+    if len(head) < 4:
+        return f"is not a capture: only {len(head)} bytes, less than the start of a file header"
     for magic, what in _OTHERS.items():
         if head.startswith(magic):
             return f"is {what}, not a pcap or pcapng capture"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import zlib
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol, cast
 
@@ -26,21 +28,40 @@ class _Gzip:
     """zlib in the manner of the others."""
 
     def __init__(self) -> None:
-        import zlib
-
         # 31: a gzip header and its check sum, the largest window
         self._zlib = zlib.decompressobj(31)
         self._tail = b""
+        self._error: zlib.error | None = None
         self.needs_input = True
         self.eof = False
         self.unused_data = b""
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        made = self._zlib.decompress(self._tail + data, max_length)
+        if self._error is not None:
+            raise self._error
+        data, before = self._tail + data, self._zlib.copy()
+        try:
+            made = self._zlib.decompress(data, max_length)
+        except zlib.error as error:
+            # What it made before the broken byte, a wrong check sum at the end even, went with the error: again from
+            # where this call began, byte by byte, to keep it.
+            self._error, self.needs_input = error, False
+            return _until_error(before, data, max_length)
         self._tail = self._zlib.unconsumed_tail
         self.needs_input = not self._tail and len(made) < max_length
         self.eof, self.unused_data = self._zlib.eof, self._zlib.unused_data
         return made
+
+
+def _until_error(decompressor: zlib._Decompress, data: bytes, max_length: int) -> bytes:
+    """What `data`, which is broken somewhere, gives before that, at most `max_length` bytes."""
+    made = bytearray()
+    with contextlib.suppress(zlib.error):
+        for at in range(len(data)):
+            if len(made) >= max_length:
+                break
+            made += decompressor.decompress(data[at : at + 1], max_length - len(made))
+    return bytes(made)
 
 
 def _standard(module: str, name: str) -> Callable[[], _Decompressor]:
@@ -92,6 +113,8 @@ class Inflater:
             ) from None
         self._input = b""
         self._fresh = True
+        self._over = False
+        """Whether what comes now is no member: it is left alone, as gzip does."""
 
     @property
     def whole(self) -> bool:
@@ -100,7 +123,8 @@ class Inflater:
 
     def push(self, data: bytes) -> None:
         """More compressed bytes; only after pull() gave nothing."""
-        self._input += data
+        if not self._over:
+            self._input += data
 
     def pull(self, limit: int) -> bytes:
         """At most `limit` decompressed bytes; none: push() more. Raises InflateError."""
@@ -121,8 +145,11 @@ class Inflater:
                 return made
 
     def _next_member(self) -> bool:
-        """Begin the next member, if there is one; padding and what else follows the last is left alone."""
-        if len(self._input) < len(self._kind.magic) or not self._input.startswith(self._kind.magic):
+        """Begin the next member, if there is one."""
+        if len(self._input) < len(self._kind.magic):
+            return False
+        if not self._input.startswith(self._kind.magic):
+            self._over, self._input = True, b""
             return False
         self._member = self._kind.make()
         return True

@@ -1,0 +1,122 @@
+"""A file played as if live."""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from netwatch.capture.block import Block, CaptureError
+from netwatch.capture.sources.replay import Replay
+
+MILLISECOND = 1_000_000
+
+
+def capture(folder: Path, times: list[int]) -> Path:
+    """Packets at these milliseconds, each holding its number."""
+    made = [struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65535, 1)]
+    for number, moment in enumerate(times):
+        data = struct.pack("<I", number)
+        made.append(struct.pack("<IIII", moment // 1000, moment % 1000 * MILLISECOND, 4, 4) + data)
+    path = folder / "capture.pcap"
+    path.write_bytes(b"".join(made))
+    return path
+
+
+def numbers(block: Block) -> list[int]:
+    assert block.owned
+    return [int(block.raw[start : start + 4].view("<u4")[0]) for start in block.offsets.tolist()]
+
+
+def play(source: Replay, count: int) -> tuple[list[int], list[int]]:
+    """Times and numbers of at least `count` packets, or of all there are."""
+    times: list[int] = []
+    seen: list[int] = []
+    while len(seen) < count and not source.exhausted:
+        block = source.next_block(5.0)
+        if block is not None:
+            times += block.ts.tolist()
+            seen += numbers(block)
+    return times, seen
+
+
+def test_loops_add_a_constant_so_that_times_never_go_back(tmp_path: Path) -> None:
+    source = Replay(capture(tmp_path, [1000, 1010, 1040]), speed=float("inf"))
+    assert source.live
+    times, seen = play(source, 9)
+    assert seen == [0, 1, 2] * 3
+    # 40 ms, and the mean gap of 20 ms
+    assert [time // MILLISECOND for time in times] == [1000, 1010, 1040, 1060, 1070, 1100, 1120, 1130, 1160]
+    assert source.loops >= 2
+    source.close()
+
+
+def test_times_that_go_back_within_the_file_stay_as_they_are(tmp_path: Path) -> None:
+    source = Replay(capture(tmp_path, [1000, 900, 1100]), speed=float("inf"))
+    times, seen = play(source, 6)
+    assert seen == [0, 1, 2, 0, 1, 2]
+    assert [time // MILLISECOND for time in times] == [1000, 900, 1100, 1300, 1200, 1400]
+    source.close()
+
+
+def test_packets_come_when_they_are_due(tmp_path: Path) -> None:
+    source = Replay(capture(tmp_path, [1000, 1001, 1500]), loop=False)
+    begin = time.monotonic()
+    block = source.next_block(5.0)
+    assert block is not None
+    assert numbers(block)[0] == 0
+    assert source.next_block(0.0) is None
+    assert play(source, 2)[1][-1] == 2
+    assert time.monotonic() - begin >= 0.5
+    assert source.next_block(5.0) is None
+    assert source.exhausted
+    assert source.damage is None
+    source.close()
+
+
+def test_once_and_to_the_end_with_its_damage(tmp_path: Path) -> None:
+    path = capture(tmp_path, [1000, 1001])
+    os.truncate(path, path.stat().st_size - 1)
+    source = Replay(path, loop=False, speed=1e12)
+    assert play(source, 5)[1] == [0]
+    assert source.damage is not None
+    assert source.damage.offset == 44
+
+
+def test_a_capture_without_packets_does_not_loop_for_ever(tmp_path: Path) -> None:
+    source = Replay(capture(tmp_path, []))
+    assert source.next_block(5.0) is None
+    assert source.exhausted
+
+
+def test_a_single_packet_loops_once_a_second(tmp_path: Path) -> None:
+    source = Replay(capture(tmp_path, [1000]), speed=float("inf"))
+    assert [time // MILLISECOND for time in play(source, 3)[0]] == [1000, 2000, 3000]
+    source.close()
+
+
+def test_wake_and_close_interrupt_a_wait(tmp_path: Path) -> None:
+    source = Replay(capture(tmp_path, [0, 3_600_000]))
+    assert source.next_block(1.0) is not None
+    for interrupt in (source.wake, source.close):
+        timer = threading.Timer(0.05, interrupt)
+        timer.start()
+        begin = time.monotonic()
+        assert source.next_block(30.0) is None
+        assert time.monotonic() - begin < 20
+        timer.join()
+    assert source.exhausted
+
+
+def test_what_cannot_be_played(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with pytest.raises(CaptureError, match="pipe") as caught:
+        Replay(fifo)
+    assert caught.value.code == 2
+    with pytest.raises(CaptureError, match="speed"):
+        Replay(capture(tmp_path, [1]), speed=0)
