@@ -171,7 +171,7 @@ def _consume(options: Options, stop: Stop, source: Source, sinks: list[_Sink], o
     outcome.damage = source.damage
     if outcome.damage is not None and not outcome.code:
         outcome.code = EXIT_DAMAGED
-        tell(f"{source.name}: damaged at byte {outcome.damage.offset:,}: {outcome.damage.message}")
+        tell(f"{source.name}: damaged at byte {outcome.damage.offset}: {outcome.damage.message}")
     if source.loss().packets and not options.summary:
         tell(lost(source.loss()))
     return _finish(sinks, source, outcome)

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from netwatch.app.interrupt import Stop
-from netwatch.app.options import Options, parse
-from netwatch.app.output import STDOUT, failed, fill_closed_descriptors, print_out, tell
+from netwatch.app.options import Options, help_text, parse
+from netwatch.app.output import STDOUT, fill_closed_descriptors, print_out, tell
 from netwatch.capture.errors import EXIT_USAGE, CaptureError
 
 __all__ = ["main"]
@@ -21,9 +21,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop.install()
     try:
         return _run(parse(sys.argv[1:] if arguments is None else arguments), stop)
-    except SystemExit:
-        # --help and --version were printed through sys.stdout.
-        return _flush()
     except CaptureError as error:
         tell(str(error))
         return error.code
@@ -34,10 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: Options, stop: Stop) -> int:
-    if options.list_interfaces:
-        from netwatch.app.listing import listing
-
-        print_out(listing().encode("utf-8", "backslashreplace"))
+    told = _tell_about(options)
+    if told:
+        print_out(told.encode("utf-8", "backslashreplace"))
         return 0
     # Before numpy: its BLAS would start a thread for each core, for which nothing here has work (58 ms).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -51,32 +47,29 @@ def _run(options: Options, stop: Stop) -> int:
     return _show(options, stop)
 
 
+def _tell_about(options: Options) -> str:
+    """What --help, --version and --list print; empty if it is none of these."""
+    if options.help:
+        return help_text()
+    if options.version:
+        from netwatch.app.version import version_text
+
+        return version_text()
+    if options.list_interfaces:
+        from netwatch.app.listing import listing
+
+        return listing()
+    return ""
+
+
 def _show(options: Options, stop: Stop) -> int:
     from netwatch.app.opening import open_source
 
     source = open_source(options)
     try:
-        from netwatch.app.app import run_dashboard
+        from netwatch.app.dashboard import run_dashboard
 
         stop.restore()
         return run_dashboard(options, source)
     finally:
         source.close()
-
-
-def _flush() -> int:
-    """0, or 74 if what was printed does not fit."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _forget_stdout()
-    except OSError as error:
-        _forget_stdout()
-        tell(str(failed("standard output", error)))
-        return failed("standard output", error).code
-    return 0
-
-
-def _forget_stdout() -> None:
-    """Python flushes once more at its end; what is left must go somewhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)

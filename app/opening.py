@@ -54,7 +54,9 @@ def _open_recorded(options: Options) -> Source:
 
         # What is only printed comes to an end by itself, unless it was said when.
         endless = not options.headless or options.count is not None or options.duration is not None
-        return Replay(DEMO, loop=endless)
+        replay = Replay(DEMO, loop=endless)
+        replay.name = "demo"
+        return replay
     if options.read == "-":
         from netwatch.capture.sources.stream import open_stream
 

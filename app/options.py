@@ -10,14 +10,13 @@ import argparse
 import math
 import os
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from netwatch.capture.errors import EXIT_USAGE, CaptureError
 
-__all__ = ["DEFAULT_BUFFER", "DEFAULT_RING", "MAX_SNAPLEN", "Options", "parse"]
+__all__ = ["DEFAULT_BUFFER", "DEFAULT_RING", "MAX_SNAPLEN", "Options", "help_text", "parse"]
 
 MAX_SNAPLEN: Final = 262_144
 """tcpdump's: no packet is longer."""
@@ -51,6 +50,8 @@ exit codes: 0 done, 2 usage, 3 damaged capture or none, 74 output failed, 77 no 
 class Options:
     """What is to be done."""
 
+    help: bool = False
+    version: bool = False
     demo: bool = False
     interfaces: tuple[str, ...] = ()
     """Empty: the one of the default route."""
@@ -89,12 +90,11 @@ class Options:
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """Read the command line (without the program's name).
-
-    Raises CaptureError 2 for a mistake, SystemExit 0 after --help and --version.
-    """
+    """Read the command line (without the program's name). Raises CaptureError 2 for a mistake."""
     before, words_after = _split(arguments)
     found = _parser().parse_intermixed_args(before)
+    if found.help or found.version:
+        return Options(help=found.help, version=found.version)
     words: list[str] = found.words
     demo = False
     if words and words[0] in ("demo", *_LATER):
@@ -131,6 +131,11 @@ def parse(arguments: Sequence[str]) -> Options:
     )
     _check(options)
     return options
+
+
+def help_text() -> str:
+    """What --help prints."""
+    return _parser().format_help()
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -177,14 +182,6 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise CaptureError(f"{message} (netwatch --help lists the options)", EXIT_USAGE)
-
-
-class _Version(argparse.Action):
-    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> NoReturn:
-        from netwatch.app.version import version_text
-
-        sys.stdout.write(version_text())
-        parser.exit(0)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -239,8 +236,9 @@ def _parser() -> argparse.ArgumentParser:
 
     group = parser.add_argument_group("about")
     add = group.add_argument
-    add("-h", "--help", action="help", help="this text")
-    add("--version", action=_Version, nargs=0, help="versions of netwatch and of what it stands on")
+    # Plain flags: argparse would print by itself, and what it prints can fail.
+    add("-h", "--help", action="store_true", help="this text")
+    add("--version", action="store_true", help="versions of netwatch and of what it stands on")
     return parser
 
 
