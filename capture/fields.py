@@ -166,7 +166,10 @@ def _arp(column: Column) -> Column:
 
 
 ETHERTYPE_MIN: Final = 0x0600
-_IP_WHOLE: Final = IPV4.itemsize
+_ETH_WHOLE: Final = ETHERNET.itemsize
+_ARP_WHOLE: Final = 28
+_TCP_WINDOW: Final = 16
+_ICMP_LENGTH: Final = 6
 _PORTS_WHOLE: Final = 4
 
 COLUMNS: Final[dict[str, Column]] = {
@@ -174,26 +177,27 @@ COLUMNS: Final[dict[str, Column]] = {
     "frame.time_epoch": _time_epoch,
     "frame.len": _frame_len,
     "frame.cap_len": _frame_cap_len,
-    "eth.dst": _address("eth", 0, 6, mac),
-    "eth.src": _address("eth", 6, 6, mac),
-    "eth.addr": _address("eth", 0, 6, mac),
+    "eth.dst": _address("eth", 0, 6, mac, need=_ETH_WHOLE),
+    "eth.src": _address("eth", 6, 6, mac, need=_ETH_WHOLE),
+    "eth.addr": _address("eth", 0, 6, mac, need=_ETH_WHOLE),
     "eth.type": _eth_type,
     "vlan.id": _number("vlan", TAG, "tci", mask=0x0FFF),
     "vlan.priority": _number("vlan", TAG, "tci", lambda tci: str(tci >> 13)),
     "ieee8021ad.id": _number("ieee8021ad", TAG, "tci", mask=0x0FFF),
     "arp.opcode": _number("arp", ARP, "opcode"),
-    "arp.src.hw_mac": _arp(_address("arp", 8, 6, mac)),
-    "arp.src.proto_ipv4": _arp(_address("arp", 14, 4, ipv4)),
-    "arp.dst.hw_mac": _arp(_address("arp", 18, 6, mac)),
+    "arp.src.hw_mac": _arp(_address("arp", 8, 6, mac, need=_ARP_WHOLE)),
+    "arp.src.proto_ipv4": _arp(_address("arp", 14, 4, ipv4, need=_ARP_WHOLE)),
+    "arp.dst.hw_mac": _arp(_address("arp", 18, 6, mac, need=_ARP_WHOLE)),
     "arp.dst.proto_ipv4": _arp(_address("arp", 24, 4, ipv4)),
     "ip.len": _number("ip", IPV4, "length"),
     "ip.id": _number("ip", IPV4, "id", _hex16),
     "ip.ttl": _number("ip", IPV4, "ttl"),
     "ip.proto": _number("ip", IPV4, "protocol"),
-    "ip.src": _address("ip", 12, 4, ipv4, need=_IP_WHOLE),
-    "ip.dst": _address("ip", 16, 4, ipv4, need=_IP_WHOLE),
-    "ip.addr": _address("ip", 12, 4, ipv4, need=_IP_WHOLE),
-    "ipv6.plen": _number("ipv6", IPV6, "length"),
+    "ip.src": _address("ip", 12, 4, ipv4),
+    # A route among the options may change the destination: without them it is not known.
+    "ip.dst": _address("ip with options", 16, 4, ipv4),
+    "ip.addr": _address("ip", 12, 4, ipv4),
+    "ipv6.plen": _number("ipv6", IPV6, "length", need=7),
     "ipv6.nxt": _number("ipv6", IPV6, "next"),
     "ipv6.hlim": _number("ipv6", IPV6, "hop_limit"),
     "ipv6.src": _address("ipv6", 8, 16, ipv6),
@@ -204,14 +208,14 @@ COLUMNS: Final[dict[str, Column]] = {
     "tcp.port": _number("tcp", TCP, "sport", need=_PORTS_WHOLE),
     "tcp.seq_raw": _number("tcp", TCP, "seq"),
     "tcp.ack_raw": _number("tcp", TCP, "ack"),
-    "tcp.flags": _number("tcp", TCP, "offset_flags", _hex16, mask=0x0FFF),
+    "tcp.flags": _number("tcp", TCP, "offset_flags", _hex16, need=_TCP_WINDOW, mask=0x0FFF),
     "tcp.window_size_value": _number("tcp", TCP, "window"),
     "udp.srcport": _number("udp", UDP, "sport", need=_PORTS_WHOLE),
     "udp.dstport": _number("udp", UDP, "dport", need=_PORTS_WHOLE),
     "udp.port": _number("udp", UDP, "sport", need=_PORTS_WHOLE),
     "udp.length": _number("udp", UDP, "length"),
-    "icmp.type": _number("icmp", ICMP, "type"),
-    "icmp.code": _number("icmp", ICMP, "code"),
+    "icmp.type": _number("icmp", ICMP, "type", need=_ICMP_LENGTH),
+    "icmp.code": _number("icmp", ICMP, "code", need=_ICMP_LENGTH),
     "icmpv6.type": _number("icmpv6", ICMP, "type"),
     "icmpv6.code": _number("icmpv6", ICMP, "code"),
 }

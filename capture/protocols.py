@@ -134,6 +134,7 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
     Protocol("echo", "ECHO", "other"),
     Protocol("netwatch", "Netwatch", "other"),
     Protocol("etherip", "EtherIP", "tunnel"),
+    Protocol("udpencap", "UDPENCAP", "tunnel"),
     # A row that is no packet: the interface went away, came back, the link went down.
     Protocol("event", "—", "event"),
 )

@@ -1,3 +1,324 @@
-"""What rides on TCP and UDP, by ports and first bytes."""
+"""What rides on TCP and UDP, by ports and first bytes: only where one packet decides.
+
+A port proposes a protocol, the first bytes confirm it; what no port explains may still give itself away by its bytes.
+A segment of TCP whose protocol shows only together with others stays TCP.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwatch.capture.decode.tables import RANK_APPLICATION, TCP_PORT, UDP_PORT
+from netwatch.capture.decode.walk import Front, Table, Walk, layer, number_of
+from netwatch.capture.protocols import ID
+
+HEAD: Final = 16
+"""First bytes that are looked at."""
+
+Head = NDArray[np.uint8]
+Sizes = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+Probe = Callable[[Head, Sizes], Mask]
+"""(m, HEAD) first bytes, zeros where there are fewer, and (m,) sizes as the limits say → (m,) whether they fit."""
+
+
+def head(walk: Walk, front: Front) -> Head:
+    """The first bytes of every packet's layer."""
+    last = max(len(walk.raw) - HEAD, 0)
+    at = np.minimum(front.at, last)
+    whole = front.end - front.at >= HEAD
+    if len(walk.raw) >= HEAD:
+        first: Head = walk.read(at, _HEAD).view(np.uint8).reshape(-1, HEAD)
+    else:
+        first = np.zeros((len(front), HEAD), np.uint8)
+    if not whole.all():
+        few = (~whole).nonzero()[0]
+        place = np.arange(HEAD)
+        index = front.at[few, None] + place
+        inside = index < front.end[few, None]
+        first[few] = np.where(inside, walk.raw[np.minimum(index, len(walk.raw) - 1)], 0)
+    return first
+
+
+_HEAD: Final = np.dtype([("bytes", "u1", (HEAD,))])
+
+
+def _starts(first: Head, *words: bytes) -> Mask:
+    """Whether it begins with one of these, of which the first 8 bytes count."""
+    begin = np.ascontiguousarray(first[:, :8]).view("<u8")[:, 0]
+    found = np.zeros(len(first), np.bool_)
+    for word in words:
+        size = min(len(word), 8)
+        wanted = np.uint64(int.from_bytes(word[:size], "little"))
+        found |= begin & np.uint64((1 << 8 * size) - 1) == wanted
+    return found
+
+
+def _http(first: Head, _: Sizes) -> Mask:
+    # RFC 9110, 9 and the methods of WebDAV and UPnP; two letters say enough to leave most packets alone.
+    letter = first[:, 0]
+    possible = ((letter >= ord("A")) & (letter <= ord("V")) & (first[:, 1] >= ord("A"))).nonzero()[0]
+    found = np.zeros(len(first), np.bool_)
+    found[possible] = _starts(first[possible], *_HTTP_STARTS)
+    return found
+
+
+_HTTP_STARTS: Final = (
+    b"HTTP/1.", b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"OPTIONS ", b"CONNECT ", b"TRACE ", b"PATCH ",
+    b"PROPFIND ", b"PROPPATCH ", b"MKCOL ", b"COPY ", b"MOVE ", b"LOCK ", b"UNLOCK ", b"NOTIFY ", b"SUBSCRIBE ",
+    b"UNSUBSCRIBE ", b"M-SEARCH ", b"REPORT ", b"SEARCH ",
+)  # fmt: skip
+
+
+def _ssdp(first: Head, _: Sizes) -> Mask:
+    return _starts(first, b"NOTIFY ", b"M-SEARCH ", b"HTTP/1.")
+
+
+def _sip(first: Head, _: Sizes) -> Mask:
+    return _starts(first, *_SIP_STARTS)
+
+
+_SIP_STARTS: Final = (
+    b"SIP/2.0 ", b"INVITE ", b"ACK ", b"BYE ", b"CANCEL ", b"REGISTER ", b"OPTIONS ", b"SUBSCRIBE ", b"NOTIFY ",
+    b"PUBLISH ", b"INFO ", b"MESSAGE ", b"PRACK ", b"REFER ", b"UPDATE ",
+)  # fmt: skip
+
+
+def _rtsp(first: Head, _: Sizes) -> Mask:
+    return _starts(first, *_RTSP_STARTS)
+
+
+_RTSP_STARTS: Final = (
+    b"RTSP/", b"DESCRIBE ", b"ANNOUNCE ", b"GET_PARAMETER ", b"OPTIONS ", b"PAUSE ", b"PLAY ", b"RECORD ",
+    b"REDIRECT ", b"SETUP ", b"SET_PARAMETER ", b"TEARDOWN ",
+)  # fmt: skip
+
+
+def _tls(first: Head, sizes: Sizes) -> Mask:
+    """RFC 8446, 5.1: a content type, version 3.x, a length; RFC 5246, E.2: a hello of SSL 2."""
+    kind, length = first[:, 0], first[:, 3].astype(np.intp) * 256 + first[:, 4]
+    record = (kind >= 20) & (kind <= 24) & (first[:, 1] == 3) & (first[:, 2] <= 4)
+    fits: Mask = record & (length > 0) & (length <= 16384 + 2048) & (sizes >= 5)
+    return fits
+
+
+def _dtls(first: Head, sizes: Sizes) -> Mask:
+    """RFC 6347, 4.1: version 1.0 or 1.2 (of the first drafts 0x0100), a record that fits."""
+    kind, length = first[:, 0], first[:, 11].astype(np.intp) * 256 + first[:, 12]
+    version = (first[:, 1] == 0xFE) & ((first[:, 2] == 0xFF) | (first[:, 2] == 0xFD))
+    fits: Mask = (kind >= 20) & (kind <= 25) & version & (length > 0) & (length <= sizes - 13)
+    return fits
+
+
+def _quic(first: Head, sizes: Sizes) -> Mask:
+    """RFC 9000, 17.2: a long header of a version in use; 17.3: a short header."""
+    fits: Mask = _quic_long(first, sizes) | ((first[:, 0] & 0xC0 == 0x40) & (sizes > 20))
+    return fits
+
+
+def _quic_long(first: Head, sizes: Sizes) -> Mask:
+    version = first[:, 1:9]
+    known = _starts(version, b"\0\0\0\1", b"\x6b\x33\x43\xcf", b"\xff\0\0")
+    fits: Mask = (first[:, 0] & 0xC0 == 0xC0) & known & (sizes > 20) & (first[:, 5] <= 20)
+    return fits
+
+
+def _stun(first: Head, sizes: Sizes) -> Mask:
+    """RFC 8489, 5: two zero bits, the magic cookie, a length in units of 4 bytes."""
+    length = first[:, 2].astype(np.intp) * 256 + first[:, 3]
+    cookie = _starts(first[:, 4:12], b"\x21\x12\xa4\x42")
+    fits: Mask = (first[:, 0] & 0xC0 == 0) & cookie & (length + 20 <= sizes) & (length & 3 == 0)
+    return fits
+
+
+def _wireguard(first: Head, sizes: Sizes) -> Mask:
+    """The four messages have a type, three zeros and sizes of their own."""
+    kind = first[:, 0]
+    zeros = _starts(first[:, 1:9], b"\0\0\0")
+    right = np.where(
+        kind == 1, sizes == 148, np.where(kind == 2, sizes == 92, np.where(kind == 3, sizes == 64, False))
+    )
+    fits: Mask = zeros & (right | ((kind == 4) & (sizes >= 32) & (sizes & 15 == 0)))
+    return fits
+
+
+def _http2(first: Head, _: Sizes) -> Mask:
+    return _starts(first, b"PRI * HT")
+
+
+def _bittorrent(first: Head, _: Sizes) -> Mask:
+    return _starts(first, b"\x13BitTorr")
+
+
+def _bgp(first: Head, _: Sizes) -> Mask:
+    return _starts(first, b"\xff" * 8)
+
+
+def _modbus(first: Head, sizes: Sizes) -> Mask:
+    length = first[:, 4].astype(np.intp) * 256 + first[:, 5]
+    fits: Mask = (first[:, 2] == 0) & (first[:, 3] == 0) & (length >= 2) & (length <= 254) & (sizes >= 8)
+    return fits
+
+
+def _dhcp(first: Head, sizes: Sizes) -> Mask:
+    fits: Mask = (first[:, 0] >= 1) & (first[:, 0] <= 2) & (sizes >= 236)
+    return fits
+
+
+def _mqtt(first: Head, _: Sizes) -> Mask:
+    fits: Mask = first[:, 0] >= 0x10
+    return fits
+
+
+def _any(first: Head, _: Sizes) -> Mask:
+    return np.ones(len(first), np.bool_)
+
+
+class Rule(NamedTuple):
+    """A protocol, the ports that propose it, and what its first bytes must be."""
+
+    name: str
+    tcp: Sequence[int] = ()
+    udp: Sequence[int] = ()
+    probe: Probe = _any
+
+
+RULES: Final = (
+    Rule("dns", tcp=[53], udp=[53]),
+    Rule("mdns", udp=[5353]),
+    Rule("llmnr", tcp=[5355], udp=[5355]),
+    Rule("nbns", udp=[137]),
+    Rule("nbdgm", udp=[138]),
+    Rule("dhcp", udp=[67, 68, 4011], probe=_dhcp),
+    Rule("dhcpv6", udp=[546, 547]),
+    Rule("ntp", udp=[123]),
+    Rule("http", tcp=[80, 591, 3128, 3132, 5985, 8080, 8088, 11371, 2869, 2710, 1900], probe=_http),
+    Rule("tls", tcp=[443, 261, 448, 465, 563, 585, 614, 636, 684, 853, 989, 990, 991, 992, 993, 994, 995, 4031,
+                     5061, 6619, 8443, 9443], probe=_tls),
+    Rule("ssh", tcp=[22]),
+    Rule("telnet", tcp=[23, 2323]),
+    Rule("ftp", tcp=[21]),
+    Rule("smtp", tcp=[25, 587]),
+    Rule("pop", tcp=[110]),
+    Rule("imap", tcp=[143]),
+    Rule("kerberos", tcp=[88], udp=[88]),
+    Rule("ldap", tcp=[389, 3268], udp=[389]),
+    Rule("bgp", tcp=[179], probe=_bgp),
+    Rule("rtsp", tcp=[554, 8554], probe=_rtsp),
+    Rule("sip", tcp=[5060], udp=[5060], probe=_sip),
+    Rule("mqtt", tcp=[1883], probe=_mqtt),
+    Rule("amqp", tcp=[5672]),
+    Rule("redis", tcp=[6379]),
+    Rule("pgsql", tcp=[5432]),
+    Rule("mysql", tcp=[3306]),
+    Rule("memcache", tcp=[11211], udp=[11211]),
+    Rule("kafka", tcp=[9092]),
+    Rule("rpc", tcp=[111], udp=[111]),
+    Rule("openvpn", tcp=[1194], udp=[1194]),
+    Rule("echo", tcp=[7], udp=[7]),
+    Rule("snmp", tcp=[161, 162], udp=[161, 162]),
+    Rule("syslog", udp=[514]),
+    Rule("tftp", udp=[69]),
+    Rule("ssdp", udp=[1900], probe=_ssdp),
+    Rule("radius", udp=[1645, 1646, 1700, 1812, 1813, 3799]),
+    Rule("isakmp", udp=[500]),
+    Rule("rip", udp=[520]),
+    Rule("hsrp", udp=[1985, 2029]),
+    Rule("bfd", udp=[3784, 4784, 6784, 7784]),
+    Rule("stun", tcp=[3478], udp=[3478], probe=_stun),
+    Rule("quic", udp=[443], probe=_quic),
+    Rule("dtls", udp=[853, 4433, 5684], probe=_dtls),
+    Rule("bittorrent", tcp=range(6881, 6890), probe=_bittorrent),
+)  # fmt: skip
+"""What ports propose."""
+
+TCP_GUESSES: Final[tuple[tuple[str, Probe], ...]] = (
+    ("tls", _tls),
+    ("http2", _http2),
+    ("http", _http),
+    ("bittorrent", _bittorrent),
+)
+UDP_GUESSES: Final[tuple[tuple[str, Probe], ...]] = (
+    ("stun", _stun),
+    ("dtls", _dtls),
+    ("quic", _quic_long),
+    ("wg", _wireguard),
+)
+"""What gives itself away on any port."""
+
+
+def _guess(walk: Walk, front: Front, guesses: Sequence[tuple[str, Probe]]) -> None:
+    first, sizes = head(walk, front), front.limit - front.at
+    for name, probe in guesses:
+        fits = probe(first, sizes)
+        if fits.any():
+            _end(walk, front.take(fits), name)
+            rest = (~fits).nonzero()[0]
+            front, first, sizes = front.take(rest), first[rest], sizes[rest]
+    walk.stop(front, front.path)
+
+
+def _end(walk: Walk, front: Front, name: str) -> None:
+    front = walk.enter(front, ID[name], 0)
+    walk.stop(front, front.path)
+
+
+@layer("tcp payload", RANK_APPLICATION + 1)
+def _tcp_payload(walk: Walk, front: Front) -> None:
+    _guess(walk, front, TCP_GUESSES)
+
+
+@layer("udp payload", RANK_APPLICATION + 1)
+def _udp_payload(walk: Walk, front: Front) -> None:
+    _guess(walk, front, UDP_GUESSES)
+
+
+def _follow(rule: Rule, table: Table, ports: Sequence[int], otherwise: int) -> None:
+    """Enter a layer for the rule on one transport; what its probe refuses goes to `otherwise`."""
+
+    def handle(walk: Walk, front: Front) -> None:
+        if rule.probe is not _any:
+            fits = rule.probe(head(walk, front), front.limit - front.at)
+            walk.hand(front.take(~fits), otherwise)
+            front = front.take(fits)
+        _end(walk, front, rule.name)
+
+    name = f"{rule.name} at {otherwise}"
+    layer(name, RANK_APPLICATION, (table, ports))(handle)
+
+
+for _rule in RULES:
+    if _rule.tcp:
+        _follow(_rule, TCP_PORT, _rule.tcp, number_of("tcp payload"))
+    if _rule.udp:
+        _follow(_rule, UDP_PORT, _rule.udp, number_of("udp payload"))
+
+
+@layer("nbss", RANK_APPLICATION, (TCP_PORT, [139, 445]))
+def _nbss(walk: Walk, front: Front) -> None:
+    """RFC 1002, 4.3: session packets; SMB says which version it is in its first bytes."""
+    first = head(walk, front)
+    known = (first[:, 0] == 0) | ((first[:, 0] >= 0x81) & (first[:, 0] <= 0x85))
+    walk.hand(front.take(~known), number_of("tcp payload"))
+    front, first = walk.below(front.take(known), ID["nbss"]), first[known]
+    for word, name in ((b"\xffSMB", "smb"), (b"\xfeSMB", "smb2")):
+        fits = _starts(first[:, 4:12], word)
+        _end(walk, front.take(fits), name)
+        front, first = front.take(~fits), first[~fits]
+    walk.stop(front, front.path)
+
+
+@layer("udp encapsulation", RANK_APPLICATION, (UDP_PORT, [4500]))
+def _encapsulated(walk: Walk, front: Front) -> None:
+    """RFC 3948: ESP in UDP, or IKE behind four zeros."""
+    front = walk.enter(front, ID["udpencap"], 1)
+    zeros = _starts(head(walk, front), b"\0\0\0\0")
+    _end(walk, front.take(zeros), "isakmp")
+    front = front.take(~zeros)
+    alive = front.limit - front.at == 1
+    walk.stop(front.take(alive), front.path[alive])
+    _end(walk, front.take(~alive), "esp")

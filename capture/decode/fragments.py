@@ -35,10 +35,12 @@ PIECE_COST: Final = 128
 
 @dataclass(slots=True)
 class Pieces:
-    """m fragments that were captured whole, as the network layer found them. All arrays have shape (m,)."""
+    """m fragments, as the network layer found them. All arrays have shape (m,)."""
 
     front: Front
     """At the start of the fragments' payload."""
+    payload_end: NDArray[np.intp]
+    """Where the payload ends by the fragment's own header; it may lie."""
     header: NDArray[np.intp]
     """Where the addresses start in Walk.raw."""
     address_size: int
@@ -49,6 +51,8 @@ class Pieces:
     more: NDArray[np.bool_]
     layers: NDArray[np.uint8]
     """What the datagram holds."""
+    first_is_read: bool
+    """Whether a first fragment that cannot be put together is read as far as it goes: as tshark, only of IPv4."""
 
 
 @dataclass(slots=True)
@@ -136,7 +140,7 @@ class Reassembly:
             int(pieces.ident[position]),
             int(walk.rows.vlan[row]),
         )
-        at, end = int(pieces.front.at[position]), int(pieces.front.limit[position])
+        at, end = int(pieces.front.at[position]), int(pieces.payload_end[position])
         datagram = self._open.get(key)
         if datagram is None:
             datagram = self._open[key] = _Datagram(self._packets + row)
@@ -166,24 +170,26 @@ class Reassembly:
 def collect(walk: Walk, pieces: Pieces) -> None:
     """Fragments, at their payload: whole ones are put aside for reassembly.
 
-    One that was cut cannot be: then its bytes are read as they are if it is the first, and not at all if not.
+    One that was cut, or that claims more than there is, cannot be.
     """
     front = pieces.front
     walk.mark(front.row, FRAGMENT)
     walk.stop(front, front.path)
-    whole = (front.end >= front.limit) & (front.limit > front.at)
-    readable = ~whole & (pieces.offset == 0)
+    whole = (front.end >= pieces.payload_end) & (pieces.payload_end > front.at)
+    readable = ~whole & (pieces.offset == 0) & pieces.first_is_read
     walk.hand(front.take(readable), pieces.layers[readable])
     keep = whole.nonzero()[0]
     if len(keep):
         walk.pieces.append(
             Pieces(
                 front.take(keep),
+                pieces.payload_end[keep],
                 pieces.header[keep],
                 pieces.address_size,
                 pieces.ident[keep],
                 pieces.offset[keep],
                 pieces.more[keep],
                 pieces.layers[keep],
+                pieces.first_is_read,
             )
         )

@@ -20,8 +20,8 @@ from netwatch.capture.decode.tables import (
     RANK_EXTENSION,
     RANK_NETWORK,
 )
-from netwatch.capture.decode.walk import INNER, QUOTED, Front, Walk, layer, leaf, number_of
-from netwatch.capture.layouts import AH, EXTENSION, FRAGMENT_HEADER, IPV4, IPV6, wide
+from netwatch.capture.decode.walk import DATA, INNER, QUOTED, Front, Walk, layer, leaf, number_of
+from netwatch.capture.layouts import AH, EXTENSION, FRAGMENT_HEADER, IPV4, IPV6, WORD16, wide
 from netwatch.capture.protocols import ID
 
 OFFSET_MASK: Final = 0x1FFF
@@ -44,36 +44,31 @@ leaf("arp", (ETHERTYPE, [0x0806, 0x8035]))
     (BSD_FAMILY, [2]),
 )
 def _ipv4(walk: Walk, front: Front) -> None:
-    front, _ = walk.having(front, 1)
+    front = _started(walk, front, ID["ip"])
     first = walk.raw[front.at]
     odd = (first < 0x45) | (first > 0x4F)
     if odd.any():
         _not_ipv4(walk, front.take(odd), first[odd])
         front = front.take(~odd)
-    front = walk.below(front, ID["ip"])
+    front = _honest(walk, walk.below(front, ID["ip"]))
+    walk.note("ip", front)
     front, _ = walk.having(front, IPV4.itemsize)
     header = walk.read(front.at, IPV4)
     total = wide(header["length"])
     # RFC 791 allows no zero; segmentation offload leaves one: what is there counts.
     total = np.where(total == 0, front.limit - front.at, total)
     size = (wide(header["version_ihl"]) & 0x0F) * 4
-    small = total < size
-    if small.any():
-        bad = front.take(small)
-        walk.mark(bad.row, MALFORMED)
-        walk.stop(bad, bad.path)
-        good = (~small).nonzero()[0]
-        front, header, size, total = front.take(good), header[good], size[good], total[good]
     _mark_lies(walk, front, total)
-    walk.note("ip", front)
     _show(walk, front, KIND_IPV4, header["src"], header["dst"])
     outermost = (walk.rows.ip_proto[front.row] == 0).nonzero()[0]
     walk.rows.ip_proto[front.row[outermost]] = header["protocol"][outermost]
     start = front.at
     front, keep = walk.having(front.within(start + total), size)
     if keep is not None:
-        header, size, start = header[keep], size[keep], start[keep]
+        header, size, start, total = header[keep], size[keep], start[keep], total[keep]
     walk.network[front.row] = start
+    if walk.headers is not None:
+        walk.headers.note("ip with options", front.row, start, front.end)
     front = Front(front.row, start + size, front.end, front.limit, front.path, front.mode | np.uint8(INNER))
     layers = IP_PROTOCOL.layers[header["protocol"]]
     field = wide(header["fragment"])
@@ -82,16 +77,27 @@ def _ipv4(walk: Walk, front: Front) -> None:
         field = field[piece]
         pieces = Pieces(
             front.take(piece),
+            (start + total)[piece],
             start[piece] + 12,
             8,
             (wide(header["protocol"][piece]) << 16) | header["id"][piece],
             (field & OFFSET_MASK) * 8,
             field & MORE_FRAGMENTS != 0,
             layers[piece],
+            True,
         )
         collect(walk, pieces)
         front, layers = front.take(~piece), layers[~piece]
-    walk.hand(front, layers)
+    _hand_rest(walk, front, layers)
+
+
+def _started(walk: Walk, front: Front, protocol: int) -> Front:
+    """The packets with at least a byte of the header, which decides the version; the others end as `protocol`."""
+    bare = front.end <= front.at
+    if not bare.any():
+        return front
+    walk.having(walk.below(front.take(bare), protocol), 1)
+    return front.take(~bare)
 
 
 def _not_ipv4(walk: Walk, front: Front, first: NDArray[np.uint8]) -> None:
@@ -101,6 +107,27 @@ def _not_ipv4(walk: Walk, front: Front, first: NDArray[np.uint8]) -> None:
     bad = walk.below(front.take(~six), ID["ip"])
     walk.mark(bad.row, MALFORMED)
     walk.stop(bad, bad.path)
+
+
+def _hand_rest(walk: Walk, front: Front, layers: NDArray[np.uint8]) -> None:
+    """On to what IP carries; a packet of which nothing is left carries nothing."""
+    empty = front.limit <= front.at
+    if empty.any():
+        layers = np.where(empty, np.uint8(DATA), layers)
+    walk.hand(front, layers)
+
+
+def _honest(walk: Walk, front: Front) -> Front:
+    """The packets whose total length, as far as it was captured, has room for the header; the others end here."""
+    front, _ = walk.having(front, 4)
+    total = wide(walk.read(front.at + 2, WORD16)["word"])
+    small = (total < (wide(walk.raw[front.at]) & 0x0F) * 4) & (total != 0)
+    if not small.any():
+        return front
+    bad, good = front.split(small)
+    walk.mark(bad.row, MALFORMED)
+    walk.stop(bad, bad.path)
+    return good
 
 
 def _mark_lies(walk: Walk, front: Front, size: NDArray[np.intp]) -> None:
@@ -141,7 +168,7 @@ def _show(
     (BSD_FAMILY, [24, 28, 30]),
 )
 def _ipv6(walk: Walk, front: Front) -> None:
-    front, _ = walk.having(front, 1)
+    front = _started(walk, front, ID["ipv6"])
     wrong = walk.raw[front.at] >> 4 != 6
     if wrong.any():
         bad = walk.below(front.take(wrong), ID["ipv6"])
@@ -188,14 +215,18 @@ def _ipv6_fragment(walk: Walk, front: Front) -> None:
     walk.hand(front.take(whole), layers[whole])
     piece = (~whole).nonzero()[0]
     if len(piece):
+        network = walk.network[front.row[piece]]
+        size = wide(walk.read(network + 4, WORD16)["word"])
         pieces = Pieces(
             front.take(piece),
-            walk.network[front.row[piece]] + 8,
+            np.where(size == 0, front.limit[piece], network + IPV6.itemsize + size),
+            network + 8,
             32,
             wide(header["id"][piece]),
             field[piece] & ~7,
             field[piece] & 1 != 0,
             layers[piece],
+            False,
         )
         collect(walk, pieces)
 

@@ -16,6 +16,7 @@ __all__ = [
     "LINKTYPE",
     "LLC_SAP",
     "PPP_PROTOCOL",
+    "RANK_APPLICATION",
     "RANK_EXTENSION",
     "RANK_FRAME",
     "RANK_IN_UDP",
@@ -57,3 +58,4 @@ RANK_EXTENSION: Final = 35
 RANK_TUNNEL: Final = 40
 RANK_TRANSPORT: Final = 50
 RANK_IN_UDP: Final = 60
+RANK_APPLICATION: Final = 70

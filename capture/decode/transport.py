@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from netwatch.capture.columns import MALFORMED, PORTS
 from netwatch.capture.decode.tables import IP_PROTOCOL, RANK_TRANSPORT, TCP_PORT, UDP_PORT
-from netwatch.capture.decode.walk import QUOTED, Front, Walk, layer, number_of
+from netwatch.capture.decode.walk import DATA, QUOTED, Front, Table, Walk, layer, number_of
 from netwatch.capture.layouts import ICMP, PORT_PAIR, TCP, UDP, WORD16, wide
 from netwatch.capture.protocols import ID
 
@@ -61,7 +61,7 @@ def _tcp(walk: Walk, front: Front) -> None:
     loaded = front.end > front.at
     empty = (~loaded).nonzero()[0]
     walk.stop(front.take(empty), front.path[empty])
-    walk.hand(front.take(loaded), by_port(TCP_PORT.layers, sport[loaded], dport[loaded]))
+    walk.hand(front.take(loaded), _by_port(TCP_PORT, sport[loaded], dport[loaded], number_of("tcp payload")))
 
 
 @layer("udp", RANK_TRANSPORT, (IP_PROTOCOL, [17]))
@@ -82,13 +82,16 @@ def _udp(walk: Walk, front: Front) -> None:
     loaded = front.end > front.at
     empty = (~loaded).nonzero()[0]
     walk.stop(front.take(empty), front.path[empty])
-    walk.hand(front.take(loaded), by_port(UDP_PORT.layers, sport[loaded], dport[loaded]))
+    walk.hand(front.take(loaded), _by_port(UDP_PORT, sport[loaded], dport[loaded], number_of("udp payload")))
 
 
-def by_port(layers: NDArray[np.uint8], sport: NDArray[np.intp], dport: NDArray[np.intp]) -> NDArray[np.uint8]:
+def _by_port(table: Table, sport: NDArray[np.intp], dport: NDArray[np.intp], otherwise: int) -> NDArray[np.uint8]:
     """What the lower of the two ports stands for, else the higher: servers have the low ones."""
-    low = layers[np.minimum(sport, dport)]
-    return np.where(low != 0, low, layers[np.maximum(sport, dport)])
+    layers = table.layers[np.minimum(sport, dport)]
+    unknown = (layers == DATA).nonzero()[0]
+    layers[unknown] = table.layers[np.maximum(sport[unknown], dport[unknown])]
+    layers[layers == DATA] = otherwise
+    return layers
 
 
 @layer("udplite", RANK_TRANSPORT, (IP_PROTOCOL, [136]))
