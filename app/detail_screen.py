@@ -88,6 +88,8 @@ class DetailScreen(Screen[int]):
 
     @on(DetailTree.FieldSelected)
     def _show_bytes(self, event: DetailTree.FieldSelected) -> None:
+        if not event.tree.has_focus:
+            return  # the tree follows the byte cursor, not the other way round
         item = event.item
         self.query_one(HexView).highlight(item.start, item.size)
         self.query_one(DetailTree).border_subtitle = Content(item.field.name)

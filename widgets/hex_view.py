@@ -136,7 +136,8 @@ class HexView(ScrollView, can_focus=True):
         self._measure()
 
     def on_click(self, event: events.Click) -> None:
-        offset = self._byte_at(event.x, event.y)
+        place = event.get_content_offset(self)
+        offset = None if place is None else self._byte_at(place.x, place.y)
         if offset is not None:
             self._select(offset)
 

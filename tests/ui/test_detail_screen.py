@@ -1,0 +1,156 @@
+"""The detail view: fields and bytes point at each other, neighbours can be visited, nothing hostile gets out."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+from textual.app import App
+
+from netwatch.app.detail_screen import DetailScreen
+from netwatch.capture.block import Batch
+from netwatch.capture.decode import Decoder
+from netwatch.capture.session import Session
+from netwatch.capture.sources.files import open_file
+from netwatch.capture.stats import partial
+from netwatch.widgets.detail_tree import DetailTree
+from netwatch.widgets.hex_view import HexView, bytes_per_row
+from netwatch.widgets.palette import Look, theme
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def dns_packet(name: bytes) -> bytes:
+    """An Ethernet/IPv4/UDP packet with a DNS query for one label."""
+    dns = (
+        struct.pack("!6H", 0xBC38, 0x0100, 1, 0, 0, 0) + bytes([len(name)]) + name + b"\0" + struct.pack("!2H", 1, 1)
+    )
+    udp = struct.pack("!4H", 40000, 53, 8 + len(dns), 0) + dns
+    ip = struct.pack("!2B3H2BH", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0)
+    ip += socket.inet_aton("192.0.2.1") + socket.inet_aton("192.0.2.53")
+    return bytes.fromhex("0200000000020200000000010800") + ip + udp
+
+
+def session_of(path: Path, packets: list[bytes]) -> Session:
+    records = [
+        struct.pack("<4I", 1_700_000_000 + n, 0, len(data), len(data)) + data for n, data in enumerate(packets)
+    ]
+    path.write_bytes(struct.pack("<I2HiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1) + b"".join(records))
+    source, decoder = open_file(str(path)), Decoder()
+    session = Session(source, buffer=None)
+    while not source.exhausted:
+        block = source.next_block(0.1)
+        if block is not None:
+            rows = decoder.decode(block).rows
+            session.ingest(Batch(rows, block.raw if block.owned else None, partial(rows)))
+    return session
+
+
+class Detail(App[int]):
+    def __init__(self, session: Session, index: int = 0) -> None:
+        super().__init__()
+        self.session, self.index, self.look = session, index, Look()
+        self.register_theme(theme(self.look))
+        self.theme = "netwatch"
+
+    def on_mount(self) -> None:
+        self.push_screen(DetailScreen(self.session, self.look, self.index), self.exit)
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    return session_of(tmp_path / "t.pcap", [dns_packet(b"example"), dns_packet(b"second"), dns_packet(b"third")])
+
+
+def text_on_screen(app: App[int]) -> str:
+    return "\n".join("".join(segment.text for segment in line) for line in app.screen._compositor.render_strips())
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+async def test_every_field_lights_its_bytes(session: Session, size: tuple[int, int]) -> None:
+    app = Detail(session)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        tree, hex_view = app.screen.query_one(DetailTree), app.screen.query_one(HexView)
+        seen = set()
+        tree.root.expand_all()
+        await pilot.press("down")
+        for line in range(tree.last_line + 1):
+            tree.cursor_line = line
+            await pilot.pause()
+            item = tree.field_item()
+            assert item is not None
+            assert hex_view.field_range == range(item.start, item.start + item.size)
+            seen.add(item.field.name)
+        assert {"eth.src", "ip.src", "udp.dstport", "dns.qry.name"} <= seen
+
+
+async def test_a_byte_selects_the_field_that_owns_it(session: Session) -> None:
+    app = Detail(session)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        tree, hex_view = app.screen.query_one(DetailTree), app.screen.query_one(HexView)
+        await pilot.press("tab", "home", *["right"] * 26)  # byte 26: the first of the IPv4 source
+        await pilot.pause()
+        item = tree.field_item()
+        assert item is not None
+        assert item.field.name == "ip.src"
+        assert hex_view.field_range == range(26, 30)
+        assert hex_view.cursor == 26
+
+
+async def test_a_click_in_the_bytes_selects_too(session: Session) -> None:
+    app = Detail(session)
+    async with app.run_test(size=(200, 60)) as pilot:
+        await pilot.pause()
+        hex_view = app.screen.query_one(HexView)
+        assert bytes_per_row(hex_view.scrollable_content_region.width) == 16
+        # row 2, byte 4: offset 0x24, the destination port; digits begin at column 6, three a byte
+        await pilot.click(HexView, offset=(2 + 6 + 3 * 4, 1 + 2))
+        await pilot.pause()
+        item = app.screen.query_one(DetailTree).field_item()
+        assert item is not None
+        assert item.field.name == "udp.dstport"
+        # the same byte in the text column
+        await pilot.click(HexView, offset=(2 + 6 + 48 + 2 + 1, 1 + 2))
+        assert hex_view.cursor == 0x21
+
+
+async def test_neighbours_and_the_way_back(session: Session) -> None:
+    app = Detail(session, 1)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert "Packet 2" in text_on_screen(app)
+        await pilot.press("n", "n")
+        assert "Packet 3" in text_on_screen(app)
+        await pilot.press("N", "m")
+        assert "Packet 2 ◆" in text_on_screen(app)
+        assert session.marked == {1}
+        await pilot.press("escape")
+    assert app.return_value == 1
+
+
+async def test_folds_hold_for_the_next_packet(session: Session) -> None:
+    app = Detail(session)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        tree = app.screen.query_one(DetailTree)
+        folded = {str(node.label): node.is_expanded for node in tree.root.children}
+        await pilot.press("right", "n")
+        again = {str(node.label): node.is_expanded for node in tree.root.children}
+        assert not next(iter(folded.values()))
+        assert next(iter(again.values()))
+
+
+@pytest.mark.parametrize("name", [b"\x1b[2J\x1b]0;owned\x07\x9b31m", "\u202egnp.exe \u009b31m".encode()])
+async def test_nothing_hostile_reaches_the_screen(tmp_path: Path, name: bytes) -> None:
+    app = Detail(session_of(tmp_path / "h.pcap", [dns_packet(name)]))
+    async with app.run_test(size=(200, 60)) as pilot:
+        app.screen.query_one(DetailTree).root.expand_all()
+        await pilot.press("down")
+        shown = text_on_screen(app).replace("\n", "")
+        assert not [char for char in shown if not char.isprintable()]
+        assert "\\x1b" in shown or "\\u202e" in shown or "\\x9b" in shown or "\\u009b" in shown
