@@ -10,15 +10,17 @@ from rich.style import Style
 from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
+from netwatch.app.keys import DETAIL_KEYS, bindings
 from netwatch.capture.dissect import Tree, dissect
 from netwatch.capture.text import escape
 from netwatch.widgets.detail_tree import DetailTree
+from netwatch.widgets.footer import Footer, Hint
 from netwatch.widgets.hex_view import HexView
 
 if TYPE_CHECKING:
@@ -33,24 +35,16 @@ _BESIDE_WIDE: Final = 132
 """Columns from which on sixteen bytes a row leave the tree 56."""
 
 
-class DetailScreen(Screen[int]):
+class DetailScreen(Screen[int], inherit_bindings=False):
     """Dismissed with the row index of the packet shown last, so that the list goes there."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "Back", id="detail.back"),
-        Binding("tab", "switch_pane", "Tree / bytes", id="detail.pane"),
-        Binding("n", "neighbour(1)", "Next packet", id="detail.next"),
-        Binding("N", "neighbour(-1)", "Previous", id="detail.previous"),
-        Binding("m", "mark", "Mark", id="detail.mark"),
-        Binding("y", "copy", "Copy", id="detail.copy"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(DETAIL_KEYS))
 
     DEFAULT_CSS = """
     DetailScreen {
         layout: vertical;
         & > #detail-head { height: auto; max-height: 3; padding: 0 1; background: $surface; }
         & > #detail-body { layout: vertical; height: 1fr; }
-        & > #detail-keys { height: 1; padding: 0 1; color: $text-muted; }
         &.-beside > #detail-body { layout: horizontal; }
         & DetailTree { height: 1fr; border: round $border-blurred; padding: 0 1; background: $background; }
         & HexView { height: 10; border: round $border-blurred; padding: 0 1; background: $background; }
@@ -74,7 +68,8 @@ class DetailScreen(Screen[int]):
         with Container(id="detail-body"):
             yield DetailTree(self._look, id="detail-tree")
             yield HexView(self._look, id="detail-hex")
-        yield Static("", id="detail-keys")
+        hints = sorted(DETAIL_KEYS, key=lambda key: key.rank)
+        yield Footer([Hint(key.shown, key.label, key.action) for key in hints], self._look, id="footer")
 
     def on_mount(self) -> None:
         self.set_class(not self._look.glyphs.braille, "-ascii")
@@ -131,7 +126,16 @@ class DetailScreen(Screen[int]):
         text = hex_view.field_hex() if hex_view.has_focus else self.query_one(DetailTree).field_text()
         if text:
             self.app.copy_to_clipboard(text)
-            self.notify(f"copied: {text if len(text) <= 60 else text[:59] + '…'}", timeout=2, markup=False)
+            self.query_one(Footer).say(f"copied  {text}")
+
+    def action_help(self) -> None:
+        from netwatch.app.help_screen import HelpScreen
+
+        self.app.push_screen(HelpScreen(self._look))
+
+    @on(Footer.Chosen)
+    async def _hint_clicked(self, event: Footer.Chosen) -> None:
+        await self.run_action(event.action)
 
     def _show(self) -> None:
         store = self._session.store

@@ -12,7 +12,7 @@ from textual.binding import Binding
 
 from netwatch.capture.protocols import SWITCHES
 
-__all__ = ["GROUPS", "KEYS", "PROGRAM_KEYS", "Key", "bindings"]
+__all__ = ["DETAIL_KEYS", "GROUPS", "HELP_KEYS", "KEYS", "PROGRAM_KEYS", "Key", "bindings"]
 
 
 class Key(NamedTuple):
@@ -92,6 +92,28 @@ KEYS: Final[tuple[Key, ...]] = (
 
 PROGRAM_KEYS: Final = (Key("quit", "q,ctrl+c", "q", "app.quit", "quit", "Quit", "Program", 14),)
 """What works on every screen."""
+
+
+DETAIL_KEYS: Final[tuple[Key, ...]] = (
+    Key("detail.back", "escape", "esc", "back", "back", "Back to the list, to the packet seen last", "Detail", 1),
+    Key("detail.pane", "tab", "tab", "switch_pane", "fields/bytes", "Between fields and bytes", "Detail", 2),
+    Key("detail.next", "n", "n", "neighbour(1)", "next", "Next packet that the list shows", "Detail", 3),
+    Key("detail.previous", "N", "N", "neighbour(-1)", "previous", "Previous packet that the list shows", "Detail", 4),
+    Key("detail.mark", "m", "m", "mark", "mark", "Mark the packet, or take its mark away", "Detail", 6),
+    Key("detail.copy", "y", "y", "copy", "copy", "Copy the field's line; in the bytes, as hexadecimal", "Detail", 5),
+    Key("detail.help", "question_mark", "?", "help", "help", "This page", "Detail", 7),
+)
+"""An opened packet. Arrows and their vi letters belong to the fields and the bytes."""
+
+HELP_KEYS: Final[tuple[Key, ...]] = (
+    Key("help.close", "escape,question_mark,enter", "esc", "close", "close", "Close", "Help"),
+    Key("help.up", "up,k", "↑ k", "scroll(-1)", "up", "Up", "Help"),
+    Key("help.down", "down,j", "↓ j", "scroll(1)", "down", "Down", "Help"),
+    Key("help.page_up", "pageup", "pgup", "page(-1)", "page up", "Page up", "Help"),
+    Key("help.page_down", "pagedown,space", "pgdn", "page(1)", "page down", "Page down", "Help"),
+    Key("help.first", "home,g", "home", "edge(False)", "top", "Top", "Help"),
+    Key("help.last", "end,G", "end", "edge(True)", "end", "End", "Help"),
+)
 
 
 def bindings(keys: tuple[Key, ...]) -> list[Binding]:

@@ -1,0 +1,163 @@
+"""`?`: every key, and what the screen means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from rich.text import Text
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from netwatch.app.keys import DETAIL_KEYS, GROUPS, HELP_KEYS, KEYS, PROGRAM_KEYS, Key, bindings
+
+if TYPE_CHECKING:
+    from netwatch.widgets.palette import Look
+
+__all__ = ["HelpScreen"]
+
+_KEY_WIDTH: Final = 11
+_COLUMN: Final = 66
+"""Columns that one column of keys takes; twice that and the keys stand in two."""
+
+_FILTERS: Final = (
+    ("dns", "a protocol, by Wireshark's name"),
+    ("443   10.0.0.0/8   fe80::1", "a port, a network, an address: either side"),
+    ("src host 192.0.2.7 and not port 22", "tcpdump's words, and or not ( )"),
+    ("tcp.port == 443 || frame.len > 1000", "Wireshark's fields and comparisons"),
+    ("tcp.flags.syn and ip.addr != 192.0.2.1", "!= holds where neither side is equal"),
+)
+
+_MEANINGS: Final = (
+    ("malformed", "a header is short or lies about its length; what could be read is shown"),
+    ("truncated", "cut by the snap length (-s): nothing is wrong with the packet"),
+    ("marked", "marked with m; n and N go from mark to mark"),
+)
+
+_NOTES: Final = (
+    "Packets/s counts what the kernel hands over: receive offload (GRO) joins TCP segments, so one packet of 64 kB "
+    "may have been forty on the wire.",
+    "Lost, by cause: ring (netwatch was too slow; a larger --ring helps), interface (the card or its driver had no "
+    "room). Evicted packets were seen and counted, but are no longer kept (--buffer).",
+    "In and out in the table of talkers are the address's own: in is what it received.",
+)
+
+
+class HelpScreen(ModalScreen[None], inherit_bindings=False):
+    """Closed by any key that opened it or goes back."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(HELP_KEYS))
+
+    DEFAULT_CSS = """
+    HelpScreen {
+        align: center middle;
+        & > VerticalScroll {
+            width: auto; max-width: 100%; height: auto; max-height: 100%;
+            border: round $border; padding: 0 2; background: $surface; scrollbar-size-vertical: 1;
+        }
+        &.-ascii > VerticalScroll { border: ascii $border; }
+        & Static { width: auto; height: auto; }
+    }
+    """
+
+    def __init__(self, look: Look, notes: tuple[str, ...] = ()) -> None:
+        """`notes`: further lines, of this run (what the screen costs the link)."""
+        super().__init__()
+        self._look = look
+        self._notes = notes
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll() as scroll:
+            scroll.border_title = "netwatch: keys"
+            scroll.border_subtitle = "esc closes"
+            yield Static(id="help-text")
+
+    def on_mount(self) -> None:
+        self.set_class(not self._look.glyphs.braille, "-ascii")
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.query_one("#help-text", Static).update(self._text(event.size.width - 8))
+
+    def action_scroll(self, lines: int) -> None:
+        """Up and down, as everywhere."""
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+
+    def action_page(self, pages: int) -> None:
+        scroll = self.query_one(VerticalScroll)
+        scroll.scroll_relative(y=pages * max(1, scroll.size.height - 1), animate=False)
+
+    def action_edge(self, end: bool) -> None:
+        scroll = self.query_one(VerticalScroll)
+        scroll.scroll_to(y=scroll.max_scroll_y if end else 0, animate=False)
+
+    def action_close(self) -> None:
+        self.dismiss()
+
+    def _text(self, width: int) -> Text:
+        blocks = [
+            self._keys(group, [key for key in (*KEYS, *PROGRAM_KEYS) if key.group == group]) for group in GROUPS
+        ]
+        blocks.append(self._keys("An opened packet", list(DETAIL_KEYS)))
+        if width >= 2 * _COLUMN:
+            text = _side_by_side(blocks, _COLUMN)
+        else:
+            text = Text("\n\n").join(Text("\n").join(block) for block in blocks)
+        width = min(width, 2 * _COLUMN)
+        for lines in (self._filters(), self._meanings(), self._prose(width)):
+            text.append("\n\n")
+            text.append_text(Text("\n").join(lines))
+        return text
+
+    def _heading(self, words: str) -> Text:
+        return Text(words, self._look["title-focus"])
+
+    def _keys(self, title: str, keys: list[Key]) -> list[Text]:
+        look = self._look
+        return [
+            self._heading(title),
+            *(
+                Text.assemble((f"{key.shown:<{_KEY_WIDTH}}", look["key"]), (key.tooltip, look["text"]))
+                for key in keys
+            ),
+        ]
+
+    def _filters(self) -> list[Text]:
+        look = self._look
+        lines = [self._heading("Display filter, after /")]
+        for example, meaning in _FILTERS:
+            lines.append(Text.assemble((f"{example:<40}", look["key"]), (meaning, look["text"])))
+        return lines
+
+    def _meanings(self) -> list[Text]:
+        look = self._look
+        lines = [self._heading("Signs")]
+        for role, meaning in _MEANINGS:
+            glyph = getattr(look.glyphs, role)
+            lines.append(Text.assemble((f"{glyph:<{_KEY_WIDTH}}", look[role]), (meaning, look["text"])))
+        return lines
+
+    def _prose(self, width: int) -> list[Text]:
+        lines = [self._heading("What is counted")]
+        for note in (*_NOTES, *self._notes):
+            lines += Text(note, self._look["text"]).wrap(self.app.console, width)
+        return lines
+
+
+def _side_by_side(blocks: list[list[Text]], width: int) -> Text:
+    """Blocks of lines in two columns of about the same height."""
+    columns: list[list[Text]] = [[], []]
+    for block in blocks:
+        shorter = min(columns, key=len)
+        if shorter:
+            shorter.append(Text())
+        shorter += block
+    lines = []
+    for row in range(max(map(len, columns))):
+        left, right = (column[row].copy() if row < len(column) else Text() for column in columns)
+        left.truncate(width - 2, overflow="ellipsis")
+        left.pad_right(width - left.cell_len)
+        lines.append(left + right)
+    return Text("\n").join(lines)
