@@ -1,0 +1,1 @@
+"""netwatch beside its peers, on the same packets, in one run: `python -m benchmarks --help`."""

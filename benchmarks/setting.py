@@ -1,0 +1,22 @@
+"""What every benchmark gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Setting"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The large capture, and how to measure."""
+
+    big: Path
+    """A pcap file of Ethernet frames."""
+    packets: int
+    """How many are in it."""
+    times: int
+    """Runs of which the median counts."""
+    work: Path
+    """A folder that is removed at the end."""
