@@ -40,8 +40,9 @@ class LastWordSuggester(Suggester):
         head, separator, last = value.rpartition(" ")
         if len(last) < 2:
             return None
+        stem = f"{last}." if last in self._words else last  # a whole word needs no other word, but may have fields
         for word in self._words:
-            if word.startswith(last) and word != last:
+            if word.startswith(stem) and word != last:
                 return f"{head}{separator}{word}"
         return None
 
@@ -63,7 +64,7 @@ class Prompt(Horizontal):
         & > Label { height: 1; width: auto; padding: 0 1; }
         & > #prompt-title { background: $primary; color: $text; text-style: bold; }
         & > #prompt-verdict { max-width: 50%; }
-        & > Input { width: 1fr; height: 1; border: none; padding: 0 1; background: $surface; }
+        & > Input, & > Input:focus { width: 1fr; height: 1; border: none; padding: 0 1; background: $surface; }
         &.-valid > #prompt-verdict { color: $text-success; }
         &.-invalid > #prompt-verdict { color: $text-error; text-style: bold; }
         &.-invalid > Input { color: $text-error; }
@@ -125,7 +126,14 @@ class Prompt(Horizontal):
     def compose(self) -> ComposeResult:
         yield Label(Content(self._title), id="prompt-title")
         suggester = LastWordSuggester(self._words) if self._words else None
-        yield Input(self._text, placeholder=self._hint, suggester=suggester, select_on_focus=False, max_length=1000)
+        yield Input(
+            self._text,
+            placeholder=self._hint,
+            suggester=suggester,
+            select_on_focus=False,
+            max_length=1000,
+            compact=True,
+        )
         yield Label("", id="prompt-verdict")
 
     def on_mount(self) -> None:
