@@ -22,8 +22,8 @@ NO_PATH: Final = 0
 """The empty path, before the link layer is known."""
 
 _QUOTES: Final = frozenset({ID["icmp"], ID["icmpv6"]})
-"""What follows these in a path is the packet that an error quotes: counted, as tshark's io,phs does, but the
-error decides what is shown and switched."""
+"""What follows these in a path is the packet that an error quotes: a filter finds it, but the error decides what is
+shown, switched and, as in tshark's io,phs, counted."""
 
 
 class PathTable:
@@ -42,6 +42,8 @@ class PathTable:
         """shape (MAX_PATHS,): bit i is set where SWITCHES[i] takes the path."""
         self.members: list[frozenset[int]] = [frozenset()]
         """Protocol ids in the path before a quotation, by path id: what a protocol name in a filter asks for."""
+        self.unquoted: list[int] = [0]
+        """Path id without a quotation, by path id: what the protocol breakdown counts."""
         self._next = np.full((MAX_PATHS, len(PROTOCOLS)), -1, np.int32)
 
     def __len__(self) -> int:
@@ -92,6 +94,7 @@ class PathTable:
         self.switches[new] = self.switches[path] if quoted else self._switches(path, protocol)
         self.parents.append(path)
         self.members.append(members)
+        self.unquoted.append(self.unquoted[path] if quoted else new)
         self.names.append(f"{parent_name}:{name}" if parent_name else name)
         self._next[path, protocol] = new
         return new

@@ -141,14 +141,19 @@ class Statistics:
 
     def protocols(self) -> list[ProtocolRow]:
         """The hierarchy: each protocol followed by what rides on it, siblings with the most packets first."""
-        own, sizes = self._path_packets.tolist(), self._path_bytes.tolist()
+        known = len(PATHS)
+        whole = PATHS.unquoted[:known]  # what an ICMP error quotes is part of the error
+        own, sizes = (
+            np.bincount(whole, counts[:known], known).astype(np.int64).tolist()
+            for counts in (self._path_packets, self._path_bytes)
+        )
         if own[NO_PATH]:  # what no one could name is data, as is what has an unknown type
             own[_DATA] += own[NO_PATH]
             sizes[_DATA] += sizes[NO_PATH]
         packets = own.copy()
         children: defaultdict[int, list[int]] = defaultdict(list)
         # A path's id is larger than its parent's, so from the back every count is complete when it is handed up.
-        for path in range(len(PATHS) - 1, 0, -1):
+        for path in range(known - 1, 0, -1):
             if packets[path]:
                 parent = PATHS.parents[path]
                 children[parent].append(path)
