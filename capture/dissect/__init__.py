@@ -67,7 +67,10 @@ def field_names() -> frozenset[str]:
 
 
 def find(tree: Tree, name: str) -> Item | None:
-    """The first item of that name, from the outermost layer to the innermost, depth first."""
+    """The first item of that name, from the outermost layer to the innermost, depth first.
+
+    Messages that only begin in this packet are left out: their names stand where they are complete.
+    """
     return _find(tree.layers, name)
 
 
@@ -75,7 +78,7 @@ def _find(items: Iterable[Item], name: str) -> Item | None:
     for item in items:
         if item.field.name == name:
             return item
-        found = _find(item.children, name)
+        found = None if item.partial else _find(item.children, name)
         if found is not None:
             return found
     return None

@@ -152,7 +152,7 @@ def _known(field: Field) -> Field:
 class Item:
     """One line of the tree: a field, its value, and the bytes of the frame that hold it."""
 
-    __slots__ = ("children", "field", "said", "size", "start", "value")
+    __slots__ = ("children", "field", "partial", "said", "size", "start", "value")
 
     def __init__(
         self, field: Field, value: Any, start: int, size: int, said: str = "", children: list[Item] | None = None
@@ -167,6 +167,8 @@ class Item:
         self.said = said
         """What the dissector says of it, in place of what follows from the value."""
         self.children: list[Item] = [] if children is None else children
+        self.partial = False
+        """Its message goes on in other packets: `--fields` takes its names from the packet that completes it."""
 
     @property
     def text(self) -> str:

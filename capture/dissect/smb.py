@@ -1,0 +1,168 @@
+"""SMB and SMB2, their heads (MS-CIFS 2.2.3, MS-SMB2 2.2.1)."""
+
+from __future__ import annotations
+
+from netwatch.capture.dissect.kit import U8, U16, U64, Bit, Bytes, Flags8, Header, Hex16, Hex32, Hex64
+from netwatch.capture.dissect.packet import Packet
+from netwatch.capture.dissect.registry import NOT_MINE, Step, on
+
+COMMANDS2 = {
+    0: "Negotiate Protocol",
+    1: "Session Setup",
+    2: "Session Logoff",
+    3: "Tree Connect",
+    4: "Tree Disconnect",
+    5: "Create",
+    6: "Close",
+    7: "Flush",
+    8: "Read",
+    9: "Write",
+    10: "Lock",
+    11: "Ioctl",
+    12: "Cancel",
+    13: "KeepAlive",
+    14: "Find",
+    15: "Notify",
+    16: "GetInfo",
+    17: "SetInfo",
+    18: "Break",
+}
+COMMANDS = {
+    0x04: "Close",
+    0x10: "Check Directory",
+    0x24: "Locking AndX",
+    0x25: "Trans",
+    0x2B: "Echo",
+    0x2D: "Open AndX",
+    0x2E: "Read AndX",
+    0x2F: "Write AndX",
+    0x32: "Trans2",
+    0x34: "Find Close2",
+    0x71: "Tree Disconnect",
+    0x72: "Negotiate Protocol",
+    0x73: "Session Setup AndX",
+    0x74: "Logoff AndX",
+    0x75: "Tree Connect AndX",
+    0xA0: "NT Trans",
+    0xA2: "NT Create AndX",
+    0xA4: "NT Cancel",
+}
+STATUS = {
+    0x00000000: "STATUS_SUCCESS",
+    0x00000103: "STATUS_PENDING",
+    0x80000005: "STATUS_BUFFER_OVERFLOW",
+    0x80000006: "STATUS_NO_MORE_FILES",
+    0xC000000D: "STATUS_INVALID_PARAMETER",
+    0xC0000011: "STATUS_END_OF_FILE",
+    0xC0000016: "STATUS_MORE_PROCESSING_REQUIRED",
+    0xC0000022: "STATUS_ACCESS_DENIED",
+    0xC0000033: "STATUS_OBJECT_NAME_INVALID",
+    0xC0000034: "STATUS_OBJECT_NAME_NOT_FOUND",
+    0xC000006D: "STATUS_LOGON_FAILURE",
+    0xC00000BB: "STATUS_NOT_SUPPORTED",
+    0xC00000CC: "STATUS_BAD_NETWORK_NAME",
+    0xC0000203: "STATUS_USER_SESSION_DELETED",
+}
+SMB2 = Header(
+    "smb2",
+    "SMB2 (Server Message Block Protocol version 2)",
+    (
+        Bytes("protocol_id", "ProtocolId", 4),
+        U16("header_len", "Header Length"),
+        U16("credit.charge", "Credit Charge"),
+        Hex32("nt_status", "NT Status", STATUS),
+        U16("cmd", "Command", COMMANDS2),
+        U16("credits.granted", "Credits"),
+        Hex32("flags", "Flags"),
+        Hex32("chain_offset", "Chain Offset"),
+        U64("msg_id", "Message ID"),
+        Hex32("pid", "Process Id"),
+        Hex32("tid", "Tree Id"),
+        Hex64("sesid", "Session Id"),
+        Bytes("signature", "Signature", 16),
+    ),
+    little=True,
+)
+SMB = Header(
+    "smb",
+    "SMB (Server Message Block Protocol)",
+    (
+        Bytes("server_component", "Server Component", 4),
+        U8("cmd", "SMB Command", COMMANDS),
+        Hex32("nt_status", "NT Status", STATUS),
+        Flags8(
+            "flags",
+            "Flags",
+            Bit(0x80, "flags.response", "Request/Response"),
+            Bit(0x08, "flags.caseless", "Case Sensitivity"),
+        ),
+        Hex16("flags2", "Flags2"),
+        U16("pid.high", "Process ID High"),
+        Bytes("signature", "Signature", 8),
+        Bytes("reserved", "Reserved", 2),
+        U16("tid", "Tree ID"),
+        U16("pid", "Process ID"),
+        U16("uid", "User ID"),
+        U16("mid", "Multiplex ID"),
+    ),
+    little=True,
+)
+NOT_ERRORS = frozenset({0x00000000, 0x00000103})
+NTLM = {1: "NTLMSSP_NEGOTIATE", 2: "NTLMSSP_CHALLENGE", 3: "NTLMSSP_AUTH"}
+
+
+@on("nbss", 0)
+def smb(packet: Packet, at: int, limit: int) -> Step | None:
+    """Which of the versions, by the first four bytes."""
+    magic = packet.data[at : at + 4]
+    if magic == b"\xfeSMB":
+        return _smb2(packet, at, limit)
+    if magic == b"\xffSMB":
+        return _smb1(packet, at, limit)
+    return NOT_MINE
+
+
+def _smb2(packet: Packet, at: int, limit: int) -> Step | None:
+    packet.column("smb2")
+    words: list[str] = []
+    for _ in range(32):
+        layer, values = packet.open(SMB2, at, limit)
+        _, _, _, status, command, _, flags, chain, *_ = values
+        end = at + chain if chain >= SMB2.size and at + chain < limit else limit
+        response = flags & 1
+        said = f"{COMMANDS2.get(command, f'Unknown ({command})')} {'Response' if response else 'Request'}"
+        said += _error(status) if response else ""
+        said += _ntlm(packet, at + SMB2.size, end)
+        layer.said = said
+        words.append(said)
+        packet.info = ";".join(words)
+        packet.run(Step((), at + SMB2.size, end))
+        if end == limit:
+            return None
+        at = end
+    return None
+
+
+def _smb1(packet: Packet, at: int, limit: int) -> Step | None:
+    packet.column("smb")
+    layer, (_, command, status, flags, *_) = packet.open(SMB, at, limit)
+    response = flags & 0x80
+    packet.info = f"{COMMANDS.get(command, f'Unknown ({command})')} {'Response' if response else 'Request'}"
+    packet.info += _ntlm(packet, at + SMB.size, limit)
+    packet.info += _error(status) if response else ""
+    layer.said = packet.info
+    return Step((), at + SMB.size, limit)
+
+
+def _error(status: int) -> str:
+    return "" if status in NOT_ERRORS else f", Error: {STATUS.get(status, f'0x{status:08x}')}"
+
+
+def _ntlm(packet: Packet, at: int, limit: int) -> str:
+    """Which NTLM message the security blob holds, by its signature (MS-NLMP 2.2.1)."""
+    end = packet.end(limit)
+    found = packet.data.find(b"NTLMSSP\0", at, end)
+    if found < 0 or found + 9 > end:
+        return ""
+    name = NTLM.get(packet.data[found + 8])
+    return f", {name}" if name else ""
