@@ -1,11 +1,14 @@
+# make demo   set up and show the dashboard on recorded traffic; needs no root
+# make test   set up and run the tests; with root also those that capture
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check install bench screenshots
+.PHONY: demo test check install bench screenshots record clean
 
 demo: $(VENV)/.run
-	$(BIN)/netwatch demo
+	@$(BIN)/netwatch demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
@@ -14,23 +17,41 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --explicit-package-bases tests benchmarks
+	MYPYPATH=scripts $(BIN)/mypy --explicit-package-bases scripts
 
-bench: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet -e '.[bench]'
+install: $(VENV)/.run
+
+bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
 
 screenshots: $(VENV)/.dev
 	$(BIN)/python screenshots/make.py
 
-install: $(VENV)/.run
+# the capture that the demo plays; needs root and the programs that the script names
+record:
+	$(PYTHON) scripts/record_demo.py
 
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
 
-$(VENV)/.run: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
-	touch $@
+# ensurepip is what Debian packs apart: without it `python3 -m venv` leaves half an environment behind
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "netwatch: needs Python 3.11 or newer: apt-get install python3, or make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "netwatch: needs Python's venv module: apt-get install python3-venv" >&2; exit 1; }
+	@echo "netwatch: setting up $(VENV) (once) …" >&2
+	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
-	touch $@ $(VENV)/.run
+$(VENV)/.run: pyproject.toml | $(BIN)/pip
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/pip
+	@$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.bench: pyproject.toml | $(BIN)/pip
+	@$(PIP) --editable '.[bench]'
+	@touch $@ $(VENV)/.run

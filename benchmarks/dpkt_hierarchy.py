@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 
-import dpkt  # type: ignore[import-untyped]
+import dpkt  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
 
 def main(path: str) -> None:
