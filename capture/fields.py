@@ -142,8 +142,17 @@ def _frame_cap_len(view: _View) -> Texts:
 
 def _eth_type(view: _View) -> Texts:
     index, values = view.read("eth", ETHERNET, "type", 0)
-    typed = values >= ETHERTYPE_MIN
+    typed = (values >= ETHERTYPE_MIN) | (values == 0)
     return _spread(len(view.rows), index[typed], _each(values[typed], _hex16))
+
+
+def _ip_len(view: _View) -> Texts:
+    """Zero, which segmentation offload leaves, stands for what there is (as tshark)."""
+    index, values = view.read("ip", IPV4, "length", 0)
+    rows = view.rows[index]
+    end = view.block.offsets[rows] + view.block.wirelen[rows]
+    values = np.where(values == 0, end - view.headers.at("ip")[rows], values)
+    return _spread(len(view.rows), index, _each(values, str))
 
 
 def _hex16(value: int) -> str:
@@ -189,7 +198,7 @@ COLUMNS: Final[dict[str, Column]] = {
     "arp.src.proto_ipv4": _arp(_address("arp", 14, 4, ipv4, need=_ARP_WHOLE)),
     "arp.dst.hw_mac": _arp(_address("arp", 18, 6, mac, need=_ARP_WHOLE)),
     "arp.dst.proto_ipv4": _arp(_address("arp", 24, 4, ipv4)),
-    "ip.len": _number("ip", IPV4, "length"),
+    "ip.len": _ip_len,
     "ip.id": _number("ip", IPV4, "id", _hex16),
     "ip.ttl": _number("ip", IPV4, "ttl"),
     "ip.proto": _number("ip", IPV4, "protocol"),
@@ -208,8 +217,8 @@ COLUMNS: Final[dict[str, Column]] = {
     "tcp.port": _number("tcp", TCP, "sport", need=_PORTS_WHOLE),
     "tcp.seq_raw": _number("tcp", TCP, "seq"),
     "tcp.ack_raw": _number("tcp", TCP, "ack"),
-    "tcp.flags": _number("tcp", TCP, "offset_flags", _hex16, need=_TCP_WINDOW, mask=0x0FFF),
-    "tcp.window_size_value": _number("tcp", TCP, "window"),
+    "tcp.flags": _number("tcp flags", TCP, "offset_flags", _hex16, need=_TCP_WINDOW, mask=0x0FFF),
+    "tcp.window_size_value": _number("tcp flags", TCP, "window"),
     "udp.srcport": _number("udp", UDP, "sport", need=_PORTS_WHOLE),
     "udp.dstport": _number("udp", UDP, "dport", need=_PORTS_WHOLE),
     "udp.port": _number("udp", UDP, "sport", need=_PORTS_WHOLE),

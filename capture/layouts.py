@@ -49,10 +49,8 @@ ETHERNET: Final[Layout] = np.dtype(
 TAG: Final[Layout] = np.dtype([("tci", ">u2"), ("type", ">u2")])
 """IEEE 802.1Q, 9.6: what follows the tag's EtherType; the VLAN id is the low 12 bits of tci."""
 
-SNAP: Final[Layout] = np.dtype(
-    [("dsap", "u1"), ("ssap", "u1"), ("control", "u1"), ("oui_hi", "u1"), ("oui_lo", ">u2"), ("type", ">u2")]
-)
-"""RFC 1042."""
+SNAP: Final[Layout] = np.dtype([("oui_hi", "u1"), ("oui_lo", ">u2"), ("type", ">u2")])
+"""RFC 1042, what follows the three or four bytes of LLC."""
 
 SLL: Final[Layout] = np.dtype(
     [

@@ -92,20 +92,24 @@ def _tag(walk: Walk, front: Front, name: str) -> None:
     header = walk.read(front.at, TAG)
     first = (walk.rows.vlan[front.row] == NO_VLAN).nonzero()[0]
     walk.rows.vlan[front.row[first]] = header["tci"][first] & 0xFFF
-    _by_type(walk, front.moved(TAG.itemsize), wide(header["type"]))
+    front, types = front.moved(TAG.itemsize), wide(header["type"])
+    if name == "vlan":
+        _by_type(walk, front, types)
+    else:
+        walk.hand(front, ETHERTYPE.layers[types])
 
 
-@layer("llc", RANK_SHIM)
+@layer("llc", RANK_SHIM, (LINKTYPE, [100]))
 def _llc(walk: Walk, front: Front) -> None:
     front = walk.enter(front, ID["llc"], 3)
     dsap = walk.raw[front.at]
     control = walk.raw[front.at + 2]
-    snap = (dsap == 0xAA) & (walk.raw[front.at + 1] == 0xAA) & (control == 0x03)
-    _snap(walk, front.take(snap))
-    plain = (~snap).nonzero()[0]
     # Information and supervisory frames have two bytes of control (IEEE 802.2, 5.2), unnumbered ones have one.
-    size = np.where(control[plain] & 3 == 3, 3, 4)
-    walk.hand(front.take(plain).moved(size), LLC_SAP.layers[dsap[plain]])
+    size = np.where(control & 3 == 3, 3, 4)
+    snap = (dsap == 0xAA) & (walk.raw[front.at + 1] == 0xAA) & ((control & 1 == 0) | (control == 0x03))
+    _snap(walk, front.take(snap).moved(size[snap]))
+    plain = (~snap).nonzero()[0]
+    walk.hand(front.take(plain).moved(size[plain]), LLC_SAP.layers[dsap[plain]])
 
 
 def _snap(walk: Walk, front: Front) -> None:
@@ -170,7 +174,16 @@ def _ppp(walk: Walk, front: Front) -> None:
     front = walk.enter(front, ID["ppp"], 2)
     # RFC 1662, 3.1: all-stations address and unnumbered information may stand in front.
     framed = walk.read(front.at, WORD16)["word"] == 0xFF03
-    front, _ = walk.having(front.moved(np.where(framed, 2, 0)), 1)
+    _ppp_protocol(walk, front.moved(np.where(framed, 2, 0)))
+
+
+@layer("ppp without framing", RANK_SHIM)
+def _bare_ppp(walk: Walk, front: Front) -> None:
+    _ppp_protocol(walk, walk.enter(front, ID["ppp"], 1))
+
+
+def _ppp_protocol(walk: Walk, front: Front) -> None:
+    front, _ = walk.having(front, 1)
     # RFC 1661, 6.5: an odd first byte is the whole, compressed field.
     protocol = wide(walk.raw[front.at])
     size = np.where(protocol & 1, 1, 2)
@@ -182,13 +195,22 @@ def _ppp(walk: Walk, front: Front) -> None:
     walk.hand(front.moved(size), PPP_PROTOCOL.layers[protocol])
 
 
+@layer("mp", RANK_SHIM, (PPP_PROTOCOL, [0x003D]))
+def _multilink(walk: Walk, front: Front) -> None:
+    """RFC 1990, section 3: only a fragment that begins and ends a packet is read further."""
+    front = walk.enter(front, ID["mp"], 4)
+    whole = walk.raw[front.at] & 0xC0 == 0xC0
+    walk.hand(front.take(~whole), DATA)
+    _ppp_protocol(walk, front.take(whole).moved(4))
+
+
 @layer("pppoes", RANK_LINK, (ETHERTYPE, [0x8864]), (LINKTYPE, [51]))
 def _pppoe_session(walk: Walk, front: Front) -> None:
     front = walk.enter(front, ID["pppoes"], PPPOE.itemsize)
     size = wide(walk.read(front.at, PPPOE)["length"])
     front = front.moved(PPPOE.itemsize)
     walk.mark(front.row[front.at + size > front.limit], MALFORMED)
-    walk.hand(front.within(front.at + size), number_of("ppp"))
+    walk.hand(front.within(front.at + size), number_of("ppp without framing"))
 
 
 leaf("pppoed", (ETHERTYPE, [0x8863]))
@@ -201,13 +223,53 @@ def _mpls(walk: Walk, front: Front) -> None:
 
 @layer("mpls label", RANK_LINK)
 def _label(walk: Walk, front: Front) -> None:
-    """RFC 3032: one label a step; what follows the bottom of the stack is IP, or else the frame of a pseudowire."""
+    """RFC 3032: one label a step; after the bottom of the stack comes IP, or what a pseudowire carries."""
     front, _ = walk.having(front, 4)
-    last = walk.raw[front.at + 2] & 1 == 1
+    label = walk.read(front.at, WORD32)["word"].astype(np.uint32)
+    last = label & 0x100 != 0
     front = front.moved(4)
     walk.hand(front.take(~last), number_of("mpls label"))
-    front, _ = walk.having(front.take(last), 1)
-    walk.hand(front, IP_VERSION.layers[walk.raw[front.at] >> 4])
+    front, label = front.take(last), label[last] >> 12
+    front, keep = walk.having(front, 1)
+    if keep is not None:
+        label = label[keep]
+    nibble = walk.raw[front.at] >> 4
+    layers = IP_VERSION.layers[nibble]
+    layers[nibble == 0] = number_of("pseudowire")
+    layers[(nibble == 1) | (label == GENERIC_ASSOCIATED_CHANNEL)] = number_of("pwach")
+    walk.hand(front, layers)
+
+
+GENERIC_ASSOCIATED_CHANNEL: Final = 13
+
+
+@layer("pwach", RANK_LINK)
+def _associated_channel(walk: Walk, front: Front) -> None:
+    """RFC 4385, section 5: the channel type is a PPP protocol's number where it is IP."""
+    front = walk.enter(front, ID["pwach"], 4)
+    kind = walk.read(front.at + 2, WORD16)["word"]
+    walk.hand(front.moved(4), np.where((kind == 0x21) | (kind == 0x57), PPP_PROTOCOL.layers[kind], np.uint8(DATA)))
+
+
+@layer("pseudowire", RANK_LINK)
+def _pseudowire(walk: Walk, front: Front) -> None:
+    """RFC 4448: an Ethernet frame, after a control word or without; nothing says which, so it must look like one."""
+    for name, size in (("pwethnocw", 0), ("pwethcw", 4)):
+        fits = _looks_like_ethernet(walk, front, size)
+        found = walk.below(walk.below(front.take(fits), ID["pwethheuristic"]), ID[name])
+        walk.hand(found.moved(size), number_of("eth"))
+        front = front.take(~fits)
+    walk.hand(front, DATA)
+
+
+def _looks_like_ethernet(walk: Walk, front: Front, skip: int) -> NDArray[np.bool_]:
+    """Two addresses that vendors gave to single cards, and a type that is known."""
+    fits: NDArray[np.bool_] = front.end - front.at >= skip + ETHERNET.itemsize
+    some = fits.nonzero()[0]
+    at = front.at[some] + skip
+    known = ETHERTYPE.layers[wide(walk.read(at + 12, WORD16)["word"])] != DATA
+    fits[some] = known & ((walk.raw[at] | walk.raw[at + 6]) & 0x03 == 0)
+    return fits
 
 
 leaf("stp", (LLC_SAP, [0x42]), (CISCO_TYPE, [0x010B, 0x010C]))

@@ -21,7 +21,7 @@ from netwatch.capture.decode.tables import (
     RANK_NETWORK,
 )
 from netwatch.capture.decode.walk import DATA, INNER, QUOTED, Front, Walk, layer, leaf, number_of
-from netwatch.capture.layouts import AH, EXTENSION, FRAGMENT_HEADER, IPV4, IPV6, WORD16, wide
+from netwatch.capture.layouts import AH, EXTENSION, FRAGMENT_HEADER, IPV4, IPV6, WORD16, WORD32, wide
 from netwatch.capture.protocols import ID
 
 OFFSET_MASK: Final = 0x1FFF
@@ -183,8 +183,9 @@ def _ipv6(walk: Walk, front: Front) -> None:
     _show(walk, front, KIND_IPV6, header["src_lo"], header["dst_lo"])
     size = wide(header["length"])
     front = front.moved(IPV6.itemsize)
-    # Zero is a jumbogram (RFC 2675) or the mark of segmentation offload: what is there counts.
-    size = np.where(size == 0, front.limit - front.at, size)
+    jumbo = (size == 0) & (header["next"] == 0) & (front.end - front.at >= 8)
+    if jumbo.any():
+        size[jumbo] = _jumbo_size(walk, front.at[jumbo])
     _mark_lies(walk, front, size)
     walk.network[front.row] = front.at - IPV6.itemsize
     front = front.within(front.at + size)
@@ -192,9 +193,16 @@ def _ipv6(walk: Walk, front: Front) -> None:
     walk.hand(front, IP_PROTOCOL.layers[header["next"]])
 
 
-@layer("ipv6 options", RANK_EXTENSION, (IP_PROTOCOL, [0, 43, 60, 135, 139, 140]))
+def _jumbo_size(walk: Walk, at: NDArray[np.intp]) -> NDArray[np.intp]:
+    """RFC 2675, section 2: the length in the first option of a hop-by-hop header; 0 where there is none."""
+    option = walk.read(at + 2, WORD16)["word"] == 0xC204
+    size = wide(walk.read(at + 4, WORD32)["word"])
+    return np.where(option & (size > 0xFFFF), size, 0)
+
+
+@layer("ipv6 options", RANK_EXTENSION, (IP_PROTOCOL, [0, 43, 60, 140]))
 def _extension(walk: Walk, front: Front) -> None:
-    """Hop-by-hop, routing and destination options, mobility, HIP, shim6: one shape (RFC 6564)."""
+    """Hop-by-hop, routing and destination options, shim6: one shape (RFC 6564)."""
     front, _ = walk.having(front, EXTENSION.itemsize)
     header = walk.read(front.at, EXTENSION)
     size = wide(header["length"]) * 8 + 8
@@ -216,10 +224,9 @@ def _ipv6_fragment(walk: Walk, front: Front) -> None:
     piece = (~whole).nonzero()[0]
     if len(piece):
         network = walk.network[front.row[piece]]
-        size = wide(walk.read(network + 4, WORD16)["word"])
         pieces = Pieces(
             front.take(piece),
-            np.where(size == 0, front.limit[piece], network + IPV6.itemsize + size),
+            network + IPV6.itemsize + wide(walk.read(network + 4, WORD16)["word"]),
             network + 8,
             32,
             wide(header["id"][piece]),
@@ -242,6 +249,8 @@ def _authentication(walk: Walk, front: Front) -> None:
     walk.hand(front.moved(size), IP_PROTOCOL.layers[header["next"]])
 
 
+leaf("mipv6", (IP_PROTOCOL, [135]))
+leaf("hip", (IP_PROTOCOL, [139]))
 leaf("igmp", (IP_PROTOCOL, [2]))
 leaf("esp", (IP_PROTOCOL, [50]))
 leaf("ipcomp", (IP_PROTOCOL, [108]))

@@ -15,6 +15,10 @@ from netwatch.capture.protocols import ID
 
 ICMP_ERRORS: Final = np.zeros(256, np.bool_)
 ICMP_ERRORS[[3, 4, 5, 11, 12]] = True
+ICMP_REDIRECT: Final = 5
+ICMPV6_REDIRECT: Final = 137
+REDIRECTED_HEADER: Final = 4
+"""Option of neighbour discovery."""
 ICMPV6_ERRORS: Final = np.zeros(256, np.bool_)
 ICMPV6_ERRORS[[1, 2, 3, 4]] = True
 
@@ -40,12 +44,10 @@ def _ports(walk: Walk, front: Front) -> tuple[NDArray[np.intp], NDArray[np.intp]
 def _tcp(walk: Walk, front: Front) -> None:
     front = walk.enter(front, ID["tcp"], PORT_PAIR.itemsize)
     sport, dport = _ports(walk, front)
-    front, keep = walk.having(front, TCP.itemsize)
+    front, keep = walk.having(front, 16)
     if keep is not None:
         sport, dport = sport[keep], dport[keep]
     word = wide(walk.read(front.at + 12, WORD16)["word"])
-    rows = walk.rows
-    rows.tcp_flags[front.row] = (word & 0x0FFF).astype(np.uint16)
     size = (word >> 12) * 4
     small = size < TCP.itemsize
     if small.any():
@@ -53,7 +55,11 @@ def _tcp(walk: Walk, front: Front) -> None:
         walk.mark(bad.row, MALFORMED)
         walk.stop(bad, bad.path)
         good = (~small).nonzero()[0]
-        front, size, sport, dport = front.take(good), size[good], sport[good], dport[good]
+        front, word, size, sport, dport = front.take(good), word[good], size[good], sport[good], dport[good]
+    walk.note("tcp flags", front)
+    rows = walk.rows
+    first = (rows.tcp_flags[front.row] == 0).nonzero()[0]
+    rows.tcp_flags[front.row[first]] = word[first] & 0x0FFF
     front, keep = walk.having(front, size)
     if keep is not None:
         size, sport, dport = size[keep], sport[keep], dport[keep]
@@ -74,10 +80,10 @@ def _udp(walk: Walk, front: Front) -> None:
     size = wide(walk.read(front.at + 4, WORD16)["word"])
     room = front.limit - front.at
     # RFC 2675: zero in a jumbogram. Anything else below the header's own size is a lie, as is more than there is.
-    size = np.where(size == 0, room, size)
-    lying = ((size < UDP.itemsize) | (size > room)) & (front.mode & QUOTED == 0)
+    size = np.where((size == 0) & (room > 0xFFFF), room, size)
+    lying = (size < UDP.itemsize) | (size > room)
     if lying.any():
-        walk.mark(front.row[lying], MALFORMED)
+        walk.mark(front.row[lying & (front.mode & QUOTED == 0)], MALFORMED)
     front = front.within(front.at + np.maximum(size, UDP.itemsize)).moved(UDP.itemsize)
     loaded = front.end > front.at
     empty = (~loaded).nonzero()[0]
@@ -96,6 +102,8 @@ def _by_port(table: Table, sport: NDArray[np.intp], dport: NDArray[np.intp], oth
 
 @layer("udplite", RANK_TRANSPORT, (IP_PROTOCOL, [136]))
 def _udplite(walk: Walk, front: Front) -> None:
+    # Its fields are those of UDP, checksum coverage in place of the length (RFC 3828, 3.1).
+    walk.note("udp", front)
     _only_ports(walk, front, "udplite")
 
 
@@ -117,23 +125,48 @@ def _only_ports(walk: Walk, front: Front, name: str) -> None:
 
 @layer("icmp", RANK_TRANSPORT, (IP_PROTOCOL, [1]))
 def _icmp(walk: Walk, front: Front) -> None:
-    _any_icmp(walk, front, "icmp", ICMP_ERRORS, number_of("ip"))
+    front, kind = _any_icmp(walk, front, "icmp")
+    error = ICMP_ERRORS[kind]
+    front, kind = front.take(error), kind[error]
+    redirect = kind == ICMP_REDIRECT
+    # RFC 792 quotes the header and 64 bits; more may follow in other errors, in a redirect no more is read.
+    rest, _ = walk.having(front.take(redirect), 1)
+    header = (wide(walk.raw[rest.at]) & 0x0F) * 4
+    walk.hand(rest.within(rest.at + header + 8), number_of("ip"))
+    walk.hand(front.take(~redirect), number_of("ip"))
 
 
 @layer("icmpv6", RANK_TRANSPORT, (IP_PROTOCOL, [58]))
 def _icmpv6(walk: Walk, front: Front) -> None:
-    _any_icmp(walk, front, "icmpv6", ICMPV6_ERRORS, number_of("ipv6"))
+    front, kind = _any_icmp(walk, front, "icmpv6")
+    walk.hand(front.take(ICMPV6_ERRORS[kind]), number_of("ipv6"))
+    redirect = front.take(kind == ICMPV6_REDIRECT)
+    # RFC 4861, 4.5: target and destination, then options.
+    redirect, _ = walk.having(redirect, 32)
+    walk.hand(redirect.moved(32), number_of("icmpv6 option"))
 
 
-def _any_icmp(walk: Walk, front: Front, name: str, errors: NDArray[np.bool_], quoted: int) -> None:
+def _any_icmp(walk: Walk, front: Front, name: str) -> tuple[Front, NDArray[np.uint8]]:
+    """The packets that have more than the header, behind it and as a quotation, and their types."""
     front = walk.enter(front, ID[name], 1)
     kind = walk.raw[front.at]
     first = (walk.rows.icmp_type[front.row] == 0).nonzero()[0]
     walk.rows.icmp_type[front.row[first]] = kind[first]
     walk.stop(front, front.path)
-    error = errors[kind]
-    if error.any():
-        front, _ = walk.having(front.take(error), ICMP.itemsize)
-        front = front.moved(ICMP.itemsize)
-        front.mode = front.mode | np.uint8(QUOTED)
-        walk.hand(front, quoted)
+    front, keep = walk.having(front, ICMP.itemsize)
+    if keep is not None:
+        kind = kind[keep]
+    front = front.moved(ICMP.itemsize)
+    front.mode = front.mode | np.uint8(QUOTED)
+    return front, kind
+
+
+@layer("icmpv6 option", RANK_TRANSPORT)
+def _icmpv6_option(walk: Walk, front: Front) -> None:
+    """RFC 4861, 4.6: options in units of 8 bytes; the redirected header holds the packet."""
+    front = front.take(front.end - front.at >= 8)
+    kind, size = walk.raw[front.at], wide(walk.raw[front.at + 1]) * 8
+    redirected = kind == REDIRECTED_HEADER
+    walk.hand(front.take(redirected).moved(8), number_of("ipv6"))
+    others = ((~redirected) & (size > 0)).nonzero()[0]
+    walk.hand(front.take(others).moved(size[others]), number_of("icmpv6 option"))

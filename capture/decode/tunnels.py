@@ -12,12 +12,13 @@ from netwatch.capture.decode.tables import (
     ETHERTYPE,
     GRE_PROTOCOL,
     IP_PROTOCOL,
+    IP_VERSION,
     RANK_IN_UDP,
     RANK_TUNNEL,
     UDP_PORT,
 )
 from netwatch.capture.decode.walk import DATA, Front, Walk, layer, number_of
-from netwatch.capture.layouts import GENEVE, GRE, GTP, VXLAN, WORD16, wide
+from netwatch.capture.layouts import ETHERNET, GENEVE, GRE, GTP, VXLAN, WORD16, wide
 from netwatch.capture.protocols import ID
 
 # GRE flags: RFC 1701, RFC 2890; acknowledgement: RFC 2637
@@ -27,13 +28,16 @@ KEY: Final = 0x2000
 SEQUENCE: Final = 0x1000
 ACKNOWLEDGED: Final = 0x0080
 
-ERSPAN_PROTOCOL: Final = 0x88BE
-WCCP_PROTOCOL: Final = 0x883E
+ERSPAN: Final = 0x88BE
+WCCP: Final = 0x883E
+PPP: Final = 0x880B
+MAX_ROUTES: Final = 2048
+"""Bytes of source routes that are skipped."""
 
 _eth = number_of("eth")
-GRE_PROTOCOL.layers[:] = ETHERTYPE.layers
-# Transparent bridging and the like are EtherTypes; PPP in GRE is PPTP's.
-GRE_PROTOCOL.enter([WCCP_PROTOCOL], number_of("ip"))
+for _code in (0x0800, 0x86DD, 0x0806, 0x6558, 0x8847, 0x8848, PPP):
+    GRE_PROTOCOL.enter([_code], int(ETHERTYPE.layers[_code]))
+GRE_PROTOCOL.enter([WCCP], number_of("ip"))
 
 
 @layer("gre", RANK_TUNNEL, (IP_PROTOCOL, [47]), (UDP_PORT, [4754]))
@@ -45,47 +49,47 @@ def _gre(walk: Walk, front: Front) -> None:
         (flags & (CHECKSUM | ROUTING) != 0).astype(np.intp)
         + (flags & KEY != 0)
         + (flags & SEQUENCE != 0)
-        + ((flags & ACKNOWLEDGED != 0) & (flags & 7 == 1))
+        + ((flags & ACKNOWLEDGED != 0) & (protocol == PPP))
     )
     front, keep = walk.having(front, size)
     if keep is not None:
         flags, protocol, size = flags[keep], protocol[keep], size[keep]
+    # WCCP version 2: a redirect header stands in front of the packet, unless it is seen right behind the fixed part.
+    redirected = protocol == WCCP
+    some = (redirected & (front.end - front.at > 4)).nonzero()[0]
+    redirected[some] = walk.raw[front.at[some] + 4] & 0xF0 != 0x40
     front = front.moved(size)
+    if (flags & ROUTING).any():
+        front, keep = _skip_routes(walk, front, flags & ROUTING != 0)
+        flags, protocol, redirected = flags[keep], protocol[keep], redirected[keep]
     layers = GRE_PROTOCOL.layers[protocol]
     # ERSPAN without a sequence number has no header of its own: type I.
-    layers[(protocol == ERSPAN_PROTOCOL) & (flags & SEQUENCE == 0)] = _eth
-    routed = flags & ROUTING != 0
-    if routed.any():
-        walk.hand(front.take(routed), DATA)
-        front, layers, protocol = front.take(~routed), layers[~routed], protocol[~routed]
-    wccp = protocol == WCCP_PROTOCOL
-    if wccp.any():
-        front = _after_redirect(walk, front, wccp)
-    loaded = front.end > front.at
-    empty = (~loaded).nonzero()[0]
-    walk.stop(front.take(empty), front.path[empty])
-    walk.hand(front.take(loaded), layers[loaded])
+    layers[(protocol == ERSPAN) & (flags & SEQUENCE == 0)] = _eth
+    front, keep = walk.having(front.moved(np.where(redirected, 4, 0)), 1)
+    walk.hand(front, layers if keep is None else layers[keep])
 
 
-def _after_redirect(walk: Walk, front: Front, wccp: NDArray[np.bool_]) -> Front:
-    """Version 2 of WCCP has four bytes in front of the IP header; told by what is no IPv4 header."""
-    some = (wccp & (front.end > front.at)).nonzero()[0]
-    redirected = some[walk.raw[front.at[some]] & 0xF0 != 0x40]
+def _skip_routes(walk: Walk, front: Front, routed: NDArray[np.bool_]) -> tuple[Front, NDArray[np.intp]]:
+    """RFC 1701: source route entries, of 4 bytes and what the last of these says, up to an empty one."""
     skip = np.zeros(len(front), np.intp)
-    skip[redirected] = 4
-    return front.moved(skip)
+    open_ = routed.nonzero()[0]
+    while len(open_):
+        open_ = open_[front.at[open_] + skip[open_] + 4 <= front.end[open_]]
+        size = wide(walk.raw[front.at[open_] + skip[open_] + 3])
+        skip[open_] += 4 + size
+        open_ = open_[(size > 0) & (skip[open_] < MAX_ROUTES)]
+    front, keep = walk.having(front.moved(skip), 0)
+    return front, np.arange(len(skip)) if keep is None else keep
 
 
-@layer("erspan", RANK_TUNNEL, (GRE_PROTOCOL, [ERSPAN_PROTOCOL]))
-def _erspan2(walk: Walk, front: Front) -> None:
+@layer("erspan", RANK_TUNNEL, (GRE_PROTOCOL, [ERSPAN, 0x22EB]))
+def _erspan(walk: Walk, front: Front) -> None:
+    """Types II and III, versions 1 and 2: 8 bytes, or 12 and 8 more where the last bit says so."""
     front = walk.enter(front, ID["erspan"], 8)
-    walk.hand(front.moved(8), _eth)
-
-
-@layer("erspan 3", RANK_TUNNEL, (GRE_PROTOCOL, [0x22EB]))
-def _erspan3(walk: Walk, front: Front) -> None:
-    front = walk.enter(front, ID["erspan"], 12)
-    # The last bit of the header: a platform-specific part follows.
+    version = walk.raw[front.at] >> 4
+    walk.hand(front.take(version == 1).moved(8), _eth)
+    walk.hand(front.take((version == 0) | (version > 2)), DATA)
+    front, _ = walk.having(front.take(version == 2), 12)
     size = np.where(walk.raw[front.at + 11] & 1, 20, 12)
     front, keep = walk.having(front, size)
     walk.hand(front.moved(size if keep is None else size[keep]), _eth)
@@ -95,6 +99,50 @@ def _erspan3(walk: Walk, front: Front) -> None:
 def _vxlan(walk: Walk, front: Front) -> None:
     front = walk.enter(front, ID["vxlan"], VXLAN.itemsize)
     walk.hand(front.moved(VXLAN.itemsize), _eth)
+
+
+@layer("vxlan gpe", RANK_IN_UDP, (UDP_PORT, [4790]))
+def _vxlan_gpe(walk: Walk, front: Front) -> None:
+    """Generic protocol extension (draft-ietf-nvo3-vxlan-gpe): the fourth byte says what is inside."""
+    front = walk.enter(front, ID["vxlan"], VXLAN.itemsize)
+    inside = np.zeros(256, np.uint8)
+    inside[1:6] = [number_of("ip"), number_of("ipv6"), _eth, number_of("nsh"), number_of("mpls")]
+    walk.hand(front.moved(VXLAN.itemsize), inside[walk.raw[front.at + 3]])
+
+
+@layer("nsh", RANK_TUNNEL, (ETHERTYPE, [0x894F]), (GRE_PROTOCOL, [0x894F]))
+def _nsh(walk: Walk, front: Front) -> None:
+    """RFC 8300, 2.2: the length in 4-byte words is the low 6 bits of the second byte."""
+    front = walk.enter(front, ID["nsh"], 8)
+    size = (wide(walk.raw[front.at + 1]) & 0x3F) * 4
+    inside = np.zeros(256, np.uint8)
+    inside[1:6] = [number_of("ip"), number_of("ipv6"), _eth, number_of("nsh"), number_of("mpls")]
+    layers = inside[walk.raw[front.at + 3]]
+    front, keep = walk.having(front, np.maximum(size, 8))
+    if keep is not None:
+        size, layers = size[keep], layers[keep]
+    walk.hand(front.moved(np.maximum(size, 8)), layers)
+
+
+@layer("lisp data", RANK_IN_UDP, (UDP_PORT, [4341]))
+def _lisp_data(walk: Walk, front: Front) -> None:
+    """RFC 9300, 5.1: 8 bytes, then the inner IP header."""
+    front = walk.enter(front, ID["lisp-data"], 8)
+    _by_version(walk, front.moved(8))
+
+
+@layer("lisp", RANK_IN_UDP, (UDP_PORT, [4342]))
+def _lisp(walk: Walk, front: Front) -> None:
+    """RFC 9301, 5.8: only an encapsulated control message holds a packet."""
+    front = walk.enter(front, ID["lisp"], 4)
+    encapsulated = walk.raw[front.at] >> 4 == 8
+    walk.hand(front.take(~encapsulated), DATA)
+    _by_version(walk, front.take(encapsulated).moved(4))
+
+
+def _by_version(walk: Walk, front: Front) -> None:
+    front, _ = walk.having(front, 1)
+    walk.hand(front, IP_VERSION.layers[walk.raw[front.at] >> 4])
 
 
 @layer("geneve", RANK_IN_UDP, (UDP_PORT, [6081]))
@@ -118,8 +166,13 @@ GTP_EXTENSION: Final = 0x04
 def _gtp(walk: Walk, front: Front) -> None:
     front = walk.enter(front, ID["gtp"], GTP.itemsize)
     header = walk.read(front.at, GTP)
-    user = (header["flags"] & 0xF0 == 0x30) & (header["type"] == T_PDU)
-    walk.hand(front.take(~user), DATA)
+    pdu = header["type"] == T_PDU
+    user = (header["flags"] >> 4 == 3) & pdu
+    old = (header["flags"] >> 4 == 1) & pdu
+    walk.hand(front.take(~(user | old)), DATA)
+    # Version 0 (GSM 09.60) has 20 bytes.
+    first, _ = walk.having(front.take(old), 20)
+    walk.hand(first.moved(20), _TUNNELLED_PDU)
     front, header = front.take(user), header[user]
     size = wide(header["length"])
     front = front.moved(GTP.itemsize)
@@ -162,9 +215,12 @@ def _gtp_user_data(walk: Walk, front: Front) -> None:
     walk.hand(front.take(~loaded), DATA)
     front = front.take(loaded)
     first = walk.raw[front.at]
-    layers = np.full(len(front), number_of("ppp"), np.uint8)
+    layers = np.zeros(len(front), np.uint8)
     layers[(first >= 0x45) & (first <= 0x4E)] = number_of("ip")
     layers[first >> 4 == 6] = number_of("ipv6")
+    rest = ((layers == DATA) & (front.end - front.at >= ETHERNET.itemsize)).nonzero()[0]
+    types = walk.read(front.at[rest] + 12, WORD16)["word"]
+    layers[rest[np.isin(types, (0x0800, 0x0806, 0x86DD, 0x8100))]] = _eth
     walk.hand(front, layers)
 
 

@@ -44,7 +44,7 @@ __all__ = [
 
 Rows = NDArray[np.intp]
 
-MAX_BACK: Final = 24
+MAX_BACK: Final = 48
 """Steps back (tags, labels, extension headers, tunnels) that a packet may take."""
 
 # Bits of Front.mode
