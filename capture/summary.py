@@ -94,7 +94,8 @@ def _host(row: HostRow) -> dict[str, Any]:
 
 def _totals(summary: Summary) -> Iterator[str]:
     counted = summary.statistics
-    yield f"{escape(summary.name)}: {counted.packets:,} packets, {counted.bytes:,} bytes on the wire"
+    plural = "" if counted.packets == 1 else "s"
+    yield f"{escape(summary.name)}: {counted.packets:,} packet{plural}, {counted.bytes:,} bytes on the wire"
     if counted.first_ts is not None and counted.last_ts is not None:
         span = counted.duration
         rates = (
