@@ -234,7 +234,7 @@ class PcapngParser:
             marks[several] = self._directions(raw, (at + options)[several], (at + size - 4)[several])
         return Found(
             offsets=(at + start)[:n],
-            caplen=np.minimum(caplen, wirelen)[:n],
+            caplen=caplen[:n],
             wirelen=np.minimum(wirelen, LARGEST_LENGTH)[:n],
             ts=self._times(ticks[:n], iface[:n], simple[:n]),
             linktype=self._linktype[iface[:n]],

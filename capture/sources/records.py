@@ -23,8 +23,7 @@ MAX_BLOCK_RECORDS: Final = 32768
 """Records of a Block at most, so that what the decoder allocates for one stays small."""
 
 LARGEST_LENGTH: Final = np.uint32((1 << 31) - 1)
-"""Wire lengths beyond this are shown as this, and captured bytes beyond the wire length are no part of the packet:
-both as wiretap reads them, so that our rows equal tshark's."""
+"""Wire lengths beyond this are shown as this, as tshark does."""
 
 _LARGEST: Final = 262144
 """The largest packet that Wireshark takes for a packet, and tcpdump's largest snap length."""

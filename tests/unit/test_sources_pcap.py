@@ -103,11 +103,9 @@ def test_in_version_2_3_the_smaller_length_was_captured(tmp_path: Path, lengths:
     assert drain(source) == [(1_000_002_000, b"abc", 100)]
 
 
-def test_bytes_beyond_the_wire_length_are_no_part_of_the_packet(tmp_path: Path) -> None:
-    assert drain(open_file(store(tmp_path, pcap([(1, 0, b"abcdef", 4), (2, 0, b"x", 1)])))) == [
-        (1_000_000_000, b"abcd", 4),
-        (2_000_000_000, b"x", 1),
-    ]
+def test_more_bytes_than_the_packet_had_and_lengths_beyond_reason_stay_as_they_are(tmp_path: Path) -> None:
+    source = open_file(store(tmp_path, pcap([(1, 0, b"abcdef", 4), (2, 0, b"x", 0xFFFFFFFF)])))
+    assert drain(source) == [(1_000_000_000, b"abcdef", 4), (2_000_000_000, b"x", 0x7FFFFFFF)]
 
 
 @pytest.mark.parametrize("magic", [0xA1B2C3D4, 0xA1B2CD34])
