@@ -32,6 +32,9 @@ DEFAULT_SNAPLEN: Final = 262144
 _SHARE_OF_MEMORY: Final = 0.05
 _CHECK_EVERY: Final = 1.0
 """Seconds between two looks at an interface that is down or gone."""
+_EVENT_DELAY: Final = {LinkState.NO_CARRIER: 1.0}
+"""Seconds until a change becomes a row. At least as long as the packets before it wait in a block; the carrier is
+missing for a moment whenever an interface is brought up."""
 _DRAIN_AT_MOST: Final = 1.0
 """Seconds that `finish` waits for blocks that the statistics promise."""
 
@@ -68,7 +71,9 @@ class Port:
     missed: Missed
     state: LinkState = LinkState.UP
     since: float = field(default_factory=time.monotonic)
-    """When `state` began (time.monotonic)."""
+    """When it was last up (time.monotonic)."""
+    deleted: bool = False
+    """Whether it was deleted since then."""
 
     @property
     def any(self) -> bool:
@@ -95,13 +100,14 @@ class LiveSource:
         self.damage = None
         self.notes = notes
         """One-line messages for the person."""
-        self._ports = ports
+        self.ports = ports
+        """By their index in `interfaces`."""
         self._snaplen = snaplen
         self._promiscuous = promiscuous
         self._started = False
         self._closed = False
-        self._events: list[tuple[float, int, int, str]] = []
-        """Heap of (when it is due, its time stamp, port, text)."""
+        self._events: list[tuple[float, int, int, LinkState, str]] = []
+        """Heap of (when it is due, its time stamp, port, new state, text)."""
         self._check_at = 0.0
         self._links = link.watch_links()
         self._waker = Waker()
@@ -116,7 +122,7 @@ class LiveSource:
         if self._started:
             return
         self._started = True
-        for port in self._ports:
+        for port in self.ports:
             try:
                 self._bind(port)
             except OSError as error:
@@ -141,7 +147,7 @@ class LiveSource:
 
     def finish(self) -> Iterator[Block]:
         """Detach, wait one block time-out, then all that the ring still holds. Afterwards `loss` is final."""
-        for port in self._ports:
+        for port in self.ports:
             port.ring.detach()
         begin = time.monotonic()
         while not self.exhausted:
@@ -154,8 +160,8 @@ class LiveSource:
             if waited > 1.5 * BLOCK_TIMEOUT and (self._settled() or waited > _DRAIN_AT_MOST):
                 break
             self._wait(BLOCK_TIMEOUT / 4)
-        while self._events:
-            yield self._event_row()
+        while (block := self._event(math.inf)) is not None:
+            yield block
         self.exhausted = True
 
     def read_at(self, pos: int, size: int) -> bytes:
@@ -165,7 +171,7 @@ class LiveSource:
     def loss(self) -> Loss:
         """See Source. The only reader of the kernel's counters, which reset when read."""
         loss = Loss()
-        for port in self._ports:
+        for port in self.ports:
             port.ring.count()
             loss.ring += port.ring.drops
             loss.freezes += port.ring.freezes
@@ -187,7 +193,7 @@ class LiveSource:
         self.loss()
         self._closed = True
         self.exhausted = True
-        for port in self._ports:
+        for port in self.ports:
             port.close()
         self._links.close()
         self._waker.close()
@@ -198,10 +204,10 @@ class LiveSource:
     def _take(self) -> Block | None:
         """What has arrived, from the ring whose packets are oldest."""
         while True:
-            waiting = [(at, port.number) for port in self._ports if (at := port.ring.first_time()) is not None]
+            waiting = [(at, port.number) for port in self.ports if (at := port.ring.first_time()) is not None]
             if not waiting:
                 return None
-            port = self._ports[min(waiting)[1]]
+            port = self.ports[min(waiting)[1]]
             taken = port.ring.take()
             if taken is not None:
                 return to_block(*taken, port.number, port.linktype, self._snaplen, port.cooked)
@@ -224,7 +230,7 @@ class LiveSource:
 
     def _failed(self, number: int) -> None:
         """The kernel took a socket off its interface: down, or deleted."""
-        port = next(port for port in self._ports if port.ring.sock.fileno() == number)
+        port = next(port for port in self.ports if port.ring.sock.fileno() == number)
         # Reading the error clears it; the socket goes on by itself when the link is up again.
         if (
             port.ring.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ENETDOWN
@@ -235,7 +241,7 @@ class LiveSource:
     def _look(self, now: float) -> None:
         """Note what became of the interfaces since the last time; bind again to one that is back."""
         self._check_at = now + _CHECK_EVERY
-        for port in self._ports:
+        for port in self.ports:
             if not port.any:
                 self._changed(port, self._state(port))
 
@@ -255,30 +261,33 @@ class LiveSource:
         if state is port.state:
             return
         now = time.monotonic()
-        gap = f"after {now - port.since:.1f} s"
-        if port.state is LinkState.GONE:
-            text = f"back {gap}" if state is LinkState.UP else f"back {gap}, {state}"
-        elif state is LinkState.UP:
-            text = f"{state} {gap}"
-        else:
-            text = str(state)
-        if state is LinkState.GONE:
+        text = str(state)
+        if port.state is LinkState.UP:
+            port.since = now
+        if state is LinkState.UP:
+            text = f"{'back' if port.deleted else state} after {now - port.since:.1f} s"
+            port.deleted = False
+        elif state is LinkState.GONE:
+            port.deleted = True
             self._check_at = 0.0  # it may be back already
-        port.state, port.since = state, now
-        # Later than the packets before it, which wait in a block until that is full or its time is out.
-        heapq.heappush(self._events, (now + 1.5 * BLOCK_TIMEOUT, time.time_ns(), port.number, f"{port.name}: {text}"))
+        port.state = state
+        if port.deleted and state not in (LinkState.UP, LinkState.GONE):
+            return  # made again, but not up yet
+        due = now + _EVENT_DELAY.get(state, 1.5 * BLOCK_TIMEOUT)
+        heapq.heappush(self._events, (due, time.time_ns(), port.number, state, f"{port.name}: {text}"))
 
     def _event(self, now: float) -> Block | None:
-        return self._event_row() if self._events and now >= self._events[0][0] else None
-
-    def _event_row(self) -> Block:
-        _, ts, number, text = heapq.heappop(self._events)
-        return event_block(text, ts, number, self._ports[number].linktype)
+        while self._events and now >= self._events[0][0]:
+            _, ts, number, state, text = heapq.heappop(self._events)
+            port = self.ports[number]
+            if state is not LinkState.NO_CARRIER or port.state is LinkState.NO_CARRIER:
+                return event_block(text, ts, number, port.linktype)
+        return None
 
     def _settled(self) -> bool:
-        for port in self._ports:
+        for port in self.ports:
             port.ring.count()
-        return all(port.ring.settled for port in self._ports)
+        return all(port.ring.settled for port in self.ports)
 
 
 def open_live(names: list[str], *, ring: int, snaplen: int, promiscuous: bool, capture_filter: str) -> LiveSource:

@@ -71,8 +71,8 @@ _ETH_P_802_3: Final = 0x0001
 _ETH_P_802_2: Final = 0x0004
 
 _DIRECTION: Final = np.zeros(256, np.uint16)
-"""Columns.marks by sll_pkttype: to us, broadcast and multicast come in; to other hosts (promiscuous) is neither."""
-_DIRECTION[[0, 1, 2]] = INCOMING
+"""Columns.marks by sll_pkttype: to us, to all, to many, and to others (promiscuous) came in, as `inbound` has it."""
+_DIRECTION[[0, 1, 2, 3]] = INCOMING
 _DIRECTION[4] = OUTGOING
 
 

@@ -194,10 +194,11 @@ class Ring:
         return self.given >= self.packets - self.drops
 
     def close(self) -> None:
-        """Idempotent. Not while another thread is in `take`."""
+        """Idempotent."""
         with self._counting:
             if not self._closed:
                 self._closed = True
                 del self._words, self._bytes
-                self._memory.close()
+                with contextlib.suppress(BufferError):  # `take` was left hanging: unmapped when that ends
+                    self._memory.close()
                 self.sock.close()

@@ -1,0 +1,184 @@
+"""From a source to batches: as a generator for who has a thread of his own, and as the capture thread."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final, Protocol
+
+import numpy as np
+
+from netwatch.capture import stats
+from netwatch.capture.block import Batch, Block, Source
+from netwatch.capture.columns import EVENT, Columns
+from netwatch.capture.errors import EXIT_DAMAGED, EXIT_OUTPUT, CaptureError
+
+__all__ = ["BlockDecoder", "BlockWriter", "Engine", "batches", "blocks"]
+
+_WAIT: Final = 1.0
+"""Seconds of one wait for packets; `Source.wake` ends it earlier."""
+_FULL_WAIT: Final = 0.05
+"""Seconds of one wait for room in the queue, between two looks at whether to stop."""
+_JOIN: Final = 1.0
+
+
+class _Decoded(Protocol):
+    @property
+    def rows(self) -> Columns: ...
+
+
+class BlockDecoder(Protocol):
+    """decode.Decoder, as far as it is needed here."""
+
+    def decode(self, block: Block) -> _Decoded:
+        """Row i is record i of the block."""
+        ...
+
+
+class BlockWriter(Protocol):
+    """writer.Writer, as far as it is needed here."""
+
+    def write(self, block: Block) -> None:
+        """All records of the block. Raises OSError."""
+        ...
+
+
+def blocks(source: Source, stopping: threading.Event, count: int | None = None) -> Iterator[Block]:
+    """What `source` yields until it is exhausted, `count` packets are there, or `stopping` is set.
+
+    Who sets `stopping` calls `source.wake` after it. A live source is then detached and what its ring holds still
+    comes, so that the kernel's statistics add up. What is beyond `count` in the last block is cut off.
+    """
+    left = count
+    for block in _until_stopped(source, stopping):
+        if left is not None:
+            block, packets = _first(block, left)
+            left -= packets
+        yield block
+        if left == 0:
+            return
+
+
+def _until_stopped(source: Source, stopping: threading.Event) -> Iterator[Block]:
+    while not (source.exhausted or stopping.is_set()):
+        block = source.next_block(_WAIT)
+        if block is not None:
+            yield block
+    finish = getattr(source, "finish", None)
+    if finish is not None:
+        yield from finish()
+
+
+def _first(block: Block, count: int) -> tuple[Block, int]:
+    """`block` up to its `count`-th packet, and how many packets that are; event rows are none."""
+    packets = np.cumsum(block.marks & EVENT == 0)
+    if not len(block) or packets[-1] < count:
+        return block, int(packets[-1]) if len(block) else 0
+    end = int(np.searchsorted(packets, count)) + 1
+    names = ("offsets", "caplen", "wirelen", "ts", "linktype", "iface", "marks", "pos")
+    return replace(block, **{name: getattr(block, name)[:end] for name in names}), count
+
+
+def batches(
+    source: Source,
+    decoder: BlockDecoder,
+    stopping: threading.Event,
+    *,
+    writer: BlockWriter | None = None,
+    count: int | None = None,
+) -> Iterator[Batch]:
+    """`blocks`, written if there is a writer, decoded and counted. Raises CaptureError 74 if writing fails."""
+    for block in blocks(source, stopping, count):
+        if writer is not None:
+            try:
+                writer.write(block)
+            except OSError as error:
+                raise CaptureError(f"cannot write the capture: {error.strerror or error}", EXIT_OUTPUT) from error
+        rows = decoder.decode(block).rows
+        yield Batch(rows, block.raw if block.owned else None, stats.partial(rows))
+
+
+class Engine:
+    """The capture thread: a source's batches on a bounded queue.
+
+    A full queue makes it wait: packets of a live capture then stay in the kernel's ring, which counts what it has to
+    drop. The source and the writer belong to the caller, who closes them after `stop`.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        decoder: BlockDecoder,
+        batch_queue: queue.Queue[Batch],
+        *,
+        writer: BlockWriter | None = None,
+        count: int | None = None,
+    ) -> None:
+        self.failed: str | None = None
+        """One line: why the capture ended, if it did not end by itself."""
+        self.code = 0
+        """Exit code that belongs to `failed`."""
+        self.started = threading.Event()
+        """Set once packets can arrive, or `failed` says why they cannot."""
+        self._stopping = threading.Event()
+        self._source = source
+        self._batches = batches(source, decoder, self._stopping, writer=writer, count=count)
+        self._queue = batch_queue
+        self._rest: list[Batch] = []
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+
+    def start(self) -> None:
+        """Bind a live source and capture, in the thread."""
+        self._thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will be put on the queue."""
+        return self.started.is_set() and not self._thread.is_alive()
+
+    def stop(self) -> list[Batch]:
+        """End the capture, within about a second -> what had not been taken from the queue yet, in order.
+
+        With a live source that includes what the ring still held.
+        """
+        self._stopping.set()
+        self._source.wake()
+        if self._thread.ident is not None:
+            self._thread.join(_JOIN)
+        rest: list[Batch] = []
+        while True:
+            try:
+                rest.append(self._queue.get_nowait())
+            except queue.Empty:
+                break
+        rest += self._rest
+        self._rest = []
+        return rest
+
+    def _run(self) -> None:
+        try:
+            start = getattr(self._source, "start", None)
+            if start is not None:
+                start()
+            self.started.set()
+            for batch in self._batches:
+                self._put(batch)
+        except CaptureError as error:
+            self.failed, self.code = str(error), error.code
+        except Exception as error:
+            # Whatever it was: a thread that dies unseen looks like a network that fell silent.
+            words = " ".join(f"capture ended: {type(error).__name__}: {error}".split())
+            self.failed, self.code = words, EXIT_DAMAGED
+        finally:
+            self.started.set()
+
+    def _put(self, batch: Batch) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._queue.put(batch, timeout=_FULL_WAIT)
+            except queue.Full:
+                continue
+            return
+        self._rest.append(batch)
