@@ -149,6 +149,9 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
     Protocol("fr", "FR", "link"),
     Protocol("chdlc", "CHDLC", "link"),
     Protocol("slow", "Slow", "link"),
+    Protocol("browser", "BROWSER", "files"),
+    Protocol("synphasor", "SYNCHROPHASOR", "data"),
+    Protocol("gquic", "GQUIC", "quic"),
     # A row that is no packet: the interface went away, came back, the link went down.
     Protocol("event", "—", "event"),
 )

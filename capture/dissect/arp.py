@@ -71,7 +71,8 @@ def arp(packet: Packet, at: int, limit: int) -> None:
 def _info(opcode: int, sender_mac: str, sender: str, target_mac: str, target: str) -> str:
     if opcode == 1:
         if sender == target:
-            return f"ARP Announcement for {sender}" if sender != "0.0.0.0" else f"Who has {target}? Tell {sender}"
+            announced = target_mac == "00:00:00:00:00:00"
+            return f"ARP Announcement for {sender}" if announced else f"Gratuitous ARP for {sender} (Request)"
         if sender == "0.0.0.0":
             return f"Who has {target}? (ARP Probe)"
         return f"Who has {target}? Tell {sender}"

@@ -88,8 +88,8 @@ TLV_DATA = octets("lldp.unknown_subtype.content", "Data")
 LLDP = Header("lldp", "Link Layer Discovery Protocol", ())
 TLV_NAMES = {
     0: "End of LLDPDU",
-    1: "Chassis Id",
-    2: "Port Id",
+    1: "Chassis ID",
+    2: "Port ID",
     3: "Time To Live",
     4: "Port Description",
     5: "System Name",

@@ -153,7 +153,9 @@ def dhcp(packet: Packet, at: int, limit: int) -> Step | None:
     where += 4
     layer.size = where - at
     known = False
-    for kind, start, length in options(packet, "DHCP option", where, limit, single=(0, 255)) if where < limit else ():
+    for kind, start, length in (
+        options(packet, "DHCP option", where, limit, single=(0, 255), head=2) if where < limit else ()
+    ):
         if kind == 0:
             continue
         option = packet.add(layer, OPTION, kind, start, length, f"{NAMES.get(kind, 'Unknown')} ({kind})")

@@ -241,6 +241,7 @@ RRSIG_NAME, RRSIG_SIGNATURE = (
     text("dns.rrsig.signers_name", "Signer's name"),
     octets("dns.rrsig.signature", "Signature"),
 )
+NEXT_NAME = text("dns.nsec.next_domain_name", "Next Domain Name")
 SVC_PRIORITY, SVC_TARGET = number("dns.svcb.svcpriority", "SvcPriority"), text("dns.svcb.targetname", "TargetName")
 OPTION_CODE, OPTION_LENGTH, OPTION_DATA = (
     number("dns.opt.code", "Option Code"),
@@ -539,6 +540,14 @@ def _rrsig(packet: Packet, item: Item, message: int, at: int, end: int) -> str:
     return ""
 
 
+def _next_secure(packet: Packet, item: Item, message: int, at: int, end: int) -> str:
+    name, after = read_name(packet, message, at, end)
+    packet.add(item, NEXT_NAME, name, at, after - at)
+    if after < end:
+        packet.add(item, RAW, packet.data[after:end], after, end - after)
+    return name
+
+
 def _service(packet: Packet, item: Item, message: int, at: int, end: int) -> str:
     packet.add(item, SVC_PRIORITY, packet.uint("DNS SVCB", at, 2, end), at, 2)
     name, after = read_name(packet, message, at + 2, end)
@@ -574,6 +583,7 @@ BODIES: dict[int, Body] = {
     41: _opt,
     43: _fixed(DS, DS_DIGEST),
     46: _rrsig,
+    47: _next_secure,
     48: _fixed(DNSKEY, DNSKEY_KEY),
     59: _fixed(DS, DS_DIGEST),
     60: _fixed(DNSKEY, DNSKEY_KEY),

@@ -168,7 +168,7 @@ def _control(first: int, second: int, width: int, origin: int) -> str:
     if width == 1:
         poll = (" F" if origin & 1 else " P") if first & 0x10 else ""
         return f"U{poll}, func={COMMANDS.get(first & 0xEC, 'Unknown')}"
-    poll = (" F" if origin & 1 else " P") if second & 1 else ""
+    poll = " P" if second & 1 else ""
     if not first & 1:
         return f"I{poll}, N(R)={second >> 1}, N(S)={first >> 1}"
     function = ("RR", "RNR", "REJ", "SREJ")[first >> 2 & 3]

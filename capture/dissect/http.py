@@ -89,13 +89,6 @@ def http(packet: Packet, at: int, limit: int) -> Step | None:
     """A message from its start line on; what begins otherwise is the middle of one that other packets began."""
     if not _starts_message(packet.data[at : at + 16]):
         return NOT_MINE
-    tcp_info = packet.info
-    end = packet.end(limit)
-    head = packet.data.find(b"\r\n\r\n", at, end)
-    if head < 0 and limit <= packet.caplen:
-        packet.info = tcp_info
-        packet.segment(at, limit)
-        return None
     packet.column("http")
     after = _message(packet, HTTP, at, limit)
     return Step((http,), after, limit) if at < after < limit else None
@@ -141,6 +134,9 @@ def _message(packet: Packet, header: Header, at: int, limit: int) -> int:
         where = following
     if not complete and limit > packet.caplen:
         raise Short("HTTP", where, 1, limit)
+    if not complete:
+        packet.goes_on(layer)
+        return end
     return _body(packet, layer, fields, where, limit, response, status)
 
 
@@ -195,11 +191,9 @@ def _body(
     if here:
         packet.add(layer, BODY, here, at, len(here))
     layer.size = at + len(here) - layer.start
-    if not finished and limit <= packet.caplen and packet.values.get("ports") and layer.field is HTTP.field:
-        # Until it is complete, its names stand in the packet that completes it; a body to the end of the
-        # connection has no other packet to name.
-        layer.partial = bool(length or chunked)
-        packet.info += " [TCP segment of a reassembled PDU]"
+    if not finished and limit <= packet.caplen and layer.field is HTTP.field:
+        # A body to the end of the connection has no packet that is known to complete it: the names stand here.
+        packet.goes_on(layer if length or chunked else None)
     elif here:
         _media(packet, fields.get(b"content-type", b""))
     return layer.end if packet.build else at + len(here)

@@ -152,7 +152,7 @@ def _record(packet: Packet, layer: Item, message: int, at: int, limit: int, *, s
             packet.add(item, FLAGS, packet.uint("NBNS record", where, 2, limit), where, 2)
             host = packet.data[where + 2 : where + 6]
             packet.add(item, ADDRESS, host, where + 2, 4)
-            words.append(ipv4(host))
+            words += [ipv4(host)] if len(words) == 1 else []
     elif length:
         packet.add(item, DATA, packet.data[body : body + length], body, length)
     if shown:
@@ -223,6 +223,9 @@ CALLED, CALLING = text("nbss.called_name", "Called name"), text("nbss.calling_na
 def nbss(packet: Packet, at: int, limit: int) -> Step | None:
     """A type and a length; SMB within."""
     head = packet.data[at : at + 4]
+    if head in SMB_MAGICS:
+        # Its four bytes of session service came in a segment of their own, as some servers send them.
+        return step("nbss", 0, at, limit)
     if len(head) < 4 or head[0] not in SESSIONS:
         return NOT_MINE
     length = int.from_bytes(head[1:], "big")

@@ -10,11 +10,12 @@ __all__ = ["options", "tlvs"]
 
 
 def options(
-    packet: Packet, name: str, at: int, limit: int, *, single: Container[int] = (), unit: int = 1
+    packet: Packet, name: str, at: int, limit: int, *, single: Container[int] = (), unit: int = 1, head: int = 0
 ) -> Iterator[tuple[int, int, int]]:
     """(kind, offset, length with kind and length bytes) of each option between `at` and `limit`.
 
-    `single`: kinds of one byte, without a length. `unit`: bytes that the length counts in. Raises Malformed for a
+    `single`: kinds of one byte, without a length. `unit`: bytes that the length counts in.
+    `head`: 2 where the length does not count the kind and itself. Raises Malformed for a
     length that does not move on, or that passes the limit; Short where the packet was cut.
     """
     data = packet.data
@@ -27,7 +28,7 @@ def options(
             continue
         if at + 2 > end:
             raise Short(name, at, 2, limit)
-        length = data[at + 1] * unit
+        length = data[at + 1] * unit + head
         if length < 2:
             raise Malformed(f"{name} {kind}: length {length}, must be at least 2", at + 1)
         if at + length > end:

@@ -250,10 +250,16 @@ class Packet:
         """Something is wrong at `at`, and dissection goes on."""
         self.marks.append(Verdict(kind, escape(what), at))
 
+    def goes_on(self, layer: Item | None = None) -> None:
+        """The message of `layer`, which this packet begins, goes on in other packets."""
+        self.info += SEGMENT_MARK
+        if layer is not None:
+            layer.partial = True
+
     def segment(self, at: int, limit: int) -> None:
         """The payload from `at` on is part of a message that goes on in other packets: it stays TCP."""
         size = self.end(limit) - at
-        self.info += SEGMENT_MARK
+        self.goes_on()
         if size > 0:
             self.layers.append(Item(SEGMENT, self.data[at : at + size], at, size, f"{size} bytes"))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from netwatch.capture.dissect.kit import U8, U16, U64, Bit, Bytes, Flags8, Header, Hex16, Hex32, Hex64
+from netwatch.capture.dissect.kit import U8, U16, U32, U64, Bit, Bytes, Flags8, Header, Hex8, Hex16, Hex32, Hex64
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on
+from netwatch.capture.text import escape
 
 COMMANDS2 = {
     0: "Negotiate Protocol",
@@ -108,6 +109,62 @@ SMB = Header(
     little=True,
 )
 NOT_ERRORS = frozenset({0x00000000, 0x00000103})
+MAILSLOT = b"\\MAILSLOT\\BROWSE\0"
+BROWSER_COMMANDS = {
+    0x01: "Host Announcement",
+    0x02: "Request Announcement",
+    0x08: "Browser Election Request",
+    0x09: "Get Backup List Request",
+    0x0A: "Get Backup List Response",
+    0x0B: "Become Backup Browser",
+    0x0C: "Domain/Workgroup Announcement",
+    0x0D: "Master Announcement",
+    0x0E: "Reset Browser State Announcement",
+    0x0F: "Local Master Announcement",
+}
+SERVER_TYPES = (
+    "Workstation",
+    "Server",
+    "SQL Server",
+    "Domain Controller",
+    "Backup Controller",
+    "Time Source",
+    "Apple Server",
+    "Novell Server",
+    "Domain Member Server",
+    "Print Queue Server",
+    "Dialin Server",
+    "Xenix Server",
+    "NT Workstation",
+    "Windows for Workgroups",
+    "Unknown server type:14",
+    "NT Server",
+    "Potential Browser",
+    "Backup Browser",
+    "Master Browser",
+    "Domain Master Browser",
+    "OSF",
+    "VMS",
+    "Windows 95 or above",
+    "DFS server",
+)
+"""By bit, from the lowest (MS-BRWS 2.2)."""
+DOMAIN_ENUM = 1 << 31
+ANNOUNCEMENTS = frozenset({0x01, 0x0C, 0x0F})
+BROWSER = Header("browser", "Microsoft Windows Browser Protocol", (Hex8("command", "Command", BROWSER_COMMANDS),))
+ANNOUNCEMENT = Header(
+    "browser",
+    "Announcement",
+    (
+        U8("update_count", "Update Count"),
+        U32("period", "Update Periodicity (ms)"),
+        Bytes("server", "Host Name", 16),
+        U8("os_major", "OS Major Version"),
+        U8("os_minor", "OS Minor Version"),
+        Hex32("server_type", "Server Type"),
+    ),
+    little=True,
+)
 NTLM = {1: "NTLMSSP_NEGOTIATE", 2: "NTLMSSP_CHALLENGE", 3: "NTLMSSP_AUTH"}
 
 
@@ -151,7 +208,29 @@ def _smb1(packet: Packet, at: int, limit: int) -> Step | None:
     packet.info += _ntlm(packet, at + SMB.size, limit)
     packet.info += _error(status) if response else ""
     layer.said = packet.info
+    where = packet.data.find(MAILSLOT, at + SMB.size, packet.end(limit))
+    if where >= 0:
+        packet.run(Step((browser,), where + len(MAILSLOT), limit))
+        return None
     return Step((), at + SMB.size, limit)
+
+
+def browser(packet: Packet, at: int, limit: int) -> Step | None:
+    """Who is there and what it serves, announced to the local network."""
+    packet.column("browser")
+    layer, (command,) = packet.open(BROWSER, at, limit)
+    layer.said = packet.info = BROWSER_COMMANDS.get(command, f"Unknown command:0x{command:02x}")
+    where = at + BROWSER.size
+    if command in ANNOUNCEMENTS:
+        _, _, name, _, _, kinds = packet.add_header(layer, ANNOUNCEMENT, where, limit)
+        layer.size += ANNOUNCEMENT.size
+        words = [text for bit, text in enumerate(SERVER_TYPES) if kinds >> bit & 1]
+        words += ["Domain Enum"] if kinds & DOMAIN_ENUM else []
+        packet.info += f" {escape(name.split(bytes(1))[0])}, {', '.join(words)}"
+        where += ANNOUNCEMENT.size
+    elif command == 0x02:
+        packet.info += f" {escape(packet.rest(where + 1, limit).split(bytes(1))[0])}"
+    return Step((), where, limit)
 
 
 def _error(status: int) -> str:

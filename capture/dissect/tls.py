@@ -107,20 +107,26 @@ def _plausible(head: bytes, versions: Container[int]) -> bool:
 def _continued(packet: Packet, layer: Item, at: int, limit: int, said: bool) -> None:
     """The head of a record that is not complete, with the name of its message if that is in clear."""
     head = packet.rest(at, limit)
-    if not said and len(head) >= 6 and _plausible(head[:5], STREAM_VERSIONS):
-        item = packet.add(layer, RECORD.field, None, at, len(head))
-        packet.add_header(item, RECORD, at, limit)
-        kind = HANDSHAKES.get(head[5], "Handshake") if head[0] == 22 else CONTENT_TYPES[head[0]]
-        item.said = f"{kind}, goes on in the next segment"
-        layer.said = item.said
-        layer.size = len(head)
-        layer.partial = True
-        packet.info += " [TCP segment of a reassembled PDU]"
-        return
-    if not layer.children and not layer.size:
-        packet.layers.remove(layer)
-    if not said:
+    if said or len(head) < 6:
+        info = packet.info
+        if not said:
+            packet.layers.remove(layer)
         packet.segment(at, limit)
+        packet.info = info if said else packet.info
+        return
+    packet.column("tls")
+    item = packet.add(layer, RECORD.field, None, at, len(head))
+    layer.size = len(head)
+    kind, version, _ = packet.add_header(item, RECORD, at, limit)
+    packet.protocol = SHOWN_VERSIONS[version]
+    packet.info = CONTENT_TYPES[kind] if kind != 22 else HANDSHAKES.get(head[5], "Encrypted Handshake Message")
+    item.said = layer.said = f"{packet.info}, goes on in the next segment"
+    if kind == 22 and head[5] in HANDSHAKES and len(head) > 9:
+        message = packet.add(item, HANDSHAKE.field, None, at + 5, len(head) - 5, HANDSHAKES[head[5]])
+        packet.add(message, TYPE, head[5], at + 5, 1)
+        packet.add(message, LENGTH, int.from_bytes(head[6:9], "big"), at + 6, 3)
+        show_message(packet, message, head[5], at + 9, at + len(head), whole=False)
+    packet.goes_on(layer)
 
 
 def _fragment(packet: Packet, item: Item, kind: int, at: int, end: int, encrypted: bool) -> tuple[int, list[str]]:

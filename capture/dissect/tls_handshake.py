@@ -41,10 +41,13 @@ RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e07
 NAME = "TLS handshake"
 
 
-def show_message(packet: Packet, parent: Item, kind: int, at: int, end: int, *, datagram: bool = False) -> int:
+def show_message(
+    packet: Packet, parent: Item, kind: int, at: int, end: int, *, datagram: bool = False, whole: bool = True
+) -> int:
     """The lines of one message whose body is from `at` to `end`; the version that it settles, 0 if none.
 
-    What does not fit its own lengths ends the message's lines, not the record's.
+    What does not fit its own lengths ends the message's lines, not the record's. `whole`: False if the message goes
+    on in other packets.
     """
     show = MESSAGES.get(kind)
     if show is None:
@@ -54,7 +57,8 @@ def show_message(packet: Packet, parent: Item, kind: int, at: int, end: int, *, 
     try:
         return show(packet, parent, at, end, datagram)
     except Short as short:
-        packet.mark(f"TLS {HANDSHAKES[kind]}: need {short.need} bytes at {short.offset}", short.offset)
+        if whole:
+            packet.mark(f"TLS {HANDSHAKES[kind]}: need {short.need} bytes at {short.offset}", short.offset)
         return 0
 
 

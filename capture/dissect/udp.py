@@ -40,7 +40,7 @@ def udp(packet: Packet, at: int, limit: int) -> Step | None:
     layer.said = f"Src Port: {source}, Dst Port: {destination}"
     packet.values["ports"] = (source, destination)
     end = limit
-    if 0 < length < UDP.size:
+    if length < UDP.size and not (length == 0 and limit - at > 0xFFFF):
         packet.info = f"{source} → {destination} [BAD UDP LENGTH {length} < {UDP.size}]"
         packet.mark(f"UDP length {length}, must be at least {UDP.size}", at + 4)
         return None
