@@ -109,6 +109,11 @@ class PcapngParser:
         here, need, message, turned = start, 12, None, ""
         while here + 12 <= end:
             kind, size = pair(data, here)
+            if kind == ENHANCED_PACKET and 32 <= size <= end - here and not size & 3:
+                # Nearly every block; the rest is for the others.
+                append(here)
+                here += size
+                continue
             if kind == SECTION_HEADER:
                 order = self._byte_order(data, here)
                 if order is None:
@@ -217,9 +222,7 @@ class PcapngParser:
             return Found.nothing(int(at[0]), 0, self._broken(raw, at, 0, shift, known))
         iface = np.where(known, base + iface, 0).astype(np.uint32)
         if simple.any():
-            length = np.minimum(np.minimum(head[:, 2], self._snaplen[iface]), np.maximum(size - 16, 0)).astype(
-                np.uint32
-            )
+            length = np.minimum(head[:, 2], self._snaplen[iface])
             caplen, wirelen = np.where(simple, length, caplen), np.where(simple, head[:, 2], wirelen)
             ticks[simple] = 0
             start[simple] = 12
@@ -250,15 +253,16 @@ class PcapngParser:
     ) -> Damage:
         """What is wrong with packet block `n`."""
         here = int(at[n])
-        kind, size, _iface, _high, _low, caplen = struct.unpack_from(f"{self._order}6I", raw.data, here)
-        if kind != SIMPLE_PACKET and caplen > size - min(size, 32):
-            message = f"a packet of {caplen:,} bytes in a block of {size:,}"
-        elif not known[n]:
+        kind, size, third, _high, _low, sixth = struct.unpack_from(f"{self._order}6I", raw.data, here)
+        length, least = (third, 16) if kind == SIMPLE_PACKET else (sixth, 32)
+        if not known[n]:
             message = "a packet of an interface that was not described"
         elif struct.unpack_from(f"{self._order}I", raw.data, here + size - 4)[0] != size:
             message = "a block that gives two different lengths"
+        elif length + least > size:
+            message = f"a packet of {length:,} bytes in a block of {size:,}"
         else:
-            message = f"a packet larger than one can be, in a block of {size:,} bytes"
+            message = f"a packet of {length:,} bytes, larger than one can be"
         return Damage(here + shift, message)
 
     def _times(
