@@ -61,12 +61,14 @@ class _Counted:
         summary = Summary(outcome.name, self._statistics, damage=outcome.damage)
         if source is not None:
             summary.loss = source.loss()
-        if self._report is not None:
-            self._report.write(summary)
-        if self._options.json:
-            print_out(as_json(as_dict(summary)).encode("ascii"))
-        elif self._options.summary and source is not None:
-            print_out(as_text(summary).encode("utf-8", "backslashreplace"))
+        try:
+            if self._options.json:
+                print_out(as_json(as_dict(summary)).encode("ascii"))
+            elif self._options.summary and source is not None:
+                print_out(as_text(summary).encode("utf-8", "backslashreplace"))
+        finally:
+            if self._report is not None:
+                self._report.write(summary)
 
 
 class _Fields:
@@ -104,6 +106,8 @@ class _Written:
         self._path = path
         try:
             self._writer = PcapngWriter(path, source.interfaces)
+        except BrokenPipeError:
+            raise
         except OSError as error:
             raise failed(path, error) from None
 
@@ -168,7 +172,8 @@ def _consume(options: Options, stop: Stop, source: Source, sinks: list[_Sink], o
     except CaptureError as error:
         tell(str(error))
         outcome.code = error.code
-    outcome.damage = source.damage
+    # A stream that is cut while the run is ended is so because ctrl+c went to its writer too.
+    outcome.damage = None if stop.asked else source.damage
     if outcome.damage is not None and not outcome.code:
         outcome.code = EXIT_DAMAGED
         tell(f"{source.name}: damaged at byte {outcome.damage.offset}: {outcome.damage.message}")

@@ -18,7 +18,8 @@ class Stop(threading.Event):
 
     def __init__(self) -> None:
         super().__init__()
-        self._asked = False
+        self.asked = False
+        """Whether the run is to end: true at once, where the event is set a moment later."""
         self._wake: Callable[[], None] | None = None
         self._before: dict[signal.Signals, object] = {}
 
@@ -50,8 +51,8 @@ class Stop(threading.Event):
 
     def _ask(self) -> None:
         """Set the event and wake the source; from a thread, for either may want a lock that the main thread holds."""
-        if not self._asked:
-            self._asked = True
+        if not self.asked:
+            self.asked = True
             threading.Thread(target=self._end, name="stop", daemon=True).start()
 
     def _end(self) -> None:

@@ -38,6 +38,8 @@ def _run(options: Options, stop: Stop) -> int:
     # Before numpy: its BLAS would start a thread for each core, for which nothing here has work (58 ms).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     shown = os.isatty(STDOUT)
+    if shown and options.write == "-":
+        raise CaptureError("-w - writes the packets to standard output, which is the terminal", EXIT_USAGE)
     if options.headless or (options.write is not None and not shown):
         from netwatch.app.headless import run
 

@@ -161,6 +161,10 @@ def _check(options: Options) -> None:
     if options.fields and options.summary:
         both = "--json" if options.json else "--summary"
         raise CaptureError(f"--fields and {both} both print to standard output; give one", EXIT_USAGE)
+    if options.write == "-" and options.headless:
+        raise CaptureError(
+            "-w - writes the packets to standard output; nothing else can be printed there", EXIT_USAGE
+        )
     if options.write is not None and options.read is not None and _same_file(options.write, options.read):
         raise CaptureError(f"-w would overwrite {options.read}, which is being read; name another file", EXIT_USAGE)
     outputs = [path for path in (options.write, options.report) if path is not None]
@@ -225,7 +229,7 @@ def _parser() -> argparse.ArgumentParser:
 
     group = parser.add_argument_group("more output")
     add = group.add_argument
-    add("-w", "--write", metavar="FILE", help="write what is captured, as pcapng")
+    add("-w", "--write", metavar="FILE", help="write what is captured, as pcapng; - to standard output")
     add("--report", metavar="FILE", help="write the summary as JSON when all is done")
 
     group = parser.add_argument_group("dashboard")

@@ -91,6 +91,7 @@ WRONG = [
     (["demo", "-r", "a"], "demo and -r are different sources"),
     (["--fields", "ip.src", "--json"], "--fields and --json both print to standard output"),
     (["--fields", "ip.src", "--summary"], "--fields and --summary both print"),
+    (["-w", "-", "--json"], "-w - writes the packets to standard output; nothing else can be printed there"),
     (["-f", "tcp", "udp"], "give the capture filter once"),
     (["doctor"], "doctor is not available yet"),
     (["lab", "up"], "lab is not available yet"),
