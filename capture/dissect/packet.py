@@ -292,6 +292,7 @@ class Packet:
         elif verdict.kind == "malformed":
             self.info += MALFORMED_MARK
         # A layer that had begun keeps what it has; the rest of its bytes stand behind it.
+        settle(self.layers[layers:], self.caplen)
         start = max(at, max((item.end for item in self.layers[layers:]), default=at))
         self.layers.append(Item(ENDINGS[verdict.kind], None, start, max(0, self.end(limit) - start), verdict.text))
 
@@ -315,6 +316,7 @@ class Packet:
 
     def finish(self) -> None:
         """Shows what Ethernet carries behind the network layer's last byte."""
+        settle(self.layers, self.caplen)
         end = self.payload_end
         if end is None or end >= self.caplen:
             return
@@ -330,6 +332,23 @@ class Packet:
                 if mark.kind == kind:
                     return mark
         return OK
+
+
+def settle(items: list[Item], end: int) -> None:
+    """Makes each item cover its children and end within the frame: what stopped half-way may do neither."""
+    for item in items:
+        children = item.children
+        if children:
+            settle(children, end)
+            last = max([child.end for child in children])
+            if last > item.end:
+                item.size = last - item.start
+            first = min([child.start for child in children])
+            if first < item.start:
+                item.start, item.size = first, item.end - first
+        if item.end > end:
+            item.start = min(item.start, end)
+            item.size = max(0, min(item.end, end) - item.start)
 
 
 def data(packet: Packet, at: int, limit: int) -> Step | None:
