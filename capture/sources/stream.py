@@ -284,6 +284,8 @@ class StreamSource:
         )
 
     def _stop(self, damage: Damage | None) -> None:
+        if damage is not None and self._inflater is not None:
+            damage = Damage(damage.offset, f"{damage.message} (bytes counted decompressed)")
         self.damage = damage
         self.exhausted = True
 
