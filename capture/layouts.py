@@ -23,8 +23,11 @@ __all__ = [
     "ICMP",
     "IPV4",
     "IPV6",
+    "LITTLE16",
+    "LITTLE32",
     "PORT_PAIR",
     "PPPOE",
+    "RADIOTAP",
     "SLL",
     "SLL2",
     "SNAP",
@@ -79,6 +82,9 @@ SLL2: Final[Layout] = np.dtype(
     ]
 )
 """LINKTYPE_LINUX_SLL2."""
+
+RADIOTAP: Final[Layout] = np.dtype([("version", "u1"), ("pad", "u1"), ("length", "<u2"), ("present", "<u4")])
+"""radiotap.org, little-endian; the fields that `present` names follow."""
 
 PPPOE: Final[Layout] = np.dtype([("version_type", "u1"), ("code", "u1"), ("session", ">u2"), ("length", ">u2")])
 """RFC 2516, section 4."""
@@ -166,6 +172,8 @@ TEREDO_ORIGIN: Final = 8
 PORT_PAIR: Final[Layout] = np.dtype([("sport", ">u2"), ("dport", ">u2")])
 WORD16: Final[Layout] = np.dtype([("word", ">u2")])
 WORD32: Final[Layout] = np.dtype([("word", ">u4")])
+LITTLE16: Final[Layout] = np.dtype([("word", "<u2")])
+LITTLE32: Final[Layout] = np.dtype([("word", "<u4")])
 
 
 def gather(raw: NDArray[np.uint8], at: NDArray[np.intp], layout: np.dtype[Any]) -> NDArray[Any]:

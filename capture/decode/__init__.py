@@ -10,7 +10,7 @@ from netwatch.capture.block import Block
 from netwatch.capture.columns import EVENT, TRUNCATED, Columns
 
 # The layers enter themselves into the tables: network needs what fragments has, the others only the tables.
-from netwatch.capture.decode import application, link, network, transport, tunnels  # noqa: F401
+from netwatch.capture.decode import application, link, network, radio, serial, transport, tunnels  # noqa: F401
 from netwatch.capture.decode.fragments import Reassembly
 from netwatch.capture.decode.link import show_ethernet_addresses
 from netwatch.capture.decode.tables import LINKTYPE

@@ -227,6 +227,7 @@ RULES: Final = (
     Rule("radius", udp=[1645, 1646, 1700, 1812, 1813, 3799]),
     Rule("isakmp", udp=[500]),
     Rule("rip", udp=[520]),
+    Rule("ptp", udp=[319, 320]),
     Rule("hsrp", udp=[1985, 2029]),
     Rule("bfd", udp=[3784, 4784, 6784, 7784]),
     Rule("stun", tcp=[3478], udp=[3478], probe=_stun),

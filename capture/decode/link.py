@@ -1,4 +1,4 @@
-"""Link layers: Ethernet and its tags, LLC, Linux cooked, BSD loopback, raw IP, PPP, PPPoE, MPLS."""
+"""Link layers: Ethernet and its tags, LLC, MPLS, Linux cooked, BSD loopback, raw IP, other local networks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from netwatch.capture.columns import KIND_MAC, KIND_NONE, MALFORMED, NO_VLAN
+from netwatch.capture.columns import KIND_MAC, KIND_NONE, NO_VLAN
 from netwatch.capture.decode.tables import (
     BSD_FAMILY,
     CISCO_TYPE,
@@ -22,7 +22,7 @@ from netwatch.capture.decode.tables import (
     RANK_SHIM,
 )
 from netwatch.capture.decode.walk import DATA, Front, Walk, layer, leaf, number_of
-from netwatch.capture.layouts import ETHERNET, PPPOE, SLL, SLL2, SNAP, TAG, WORD16, WORD32, wide
+from netwatch.capture.layouts import ETHERNET, SLL, SLL2, SNAP, TAG, WORD16, WORD32, wide
 from netwatch.capture.paths import PATHS
 from netwatch.capture.protocols import ID
 
@@ -99,7 +99,7 @@ def _tag(walk: Walk, front: Front, name: str) -> None:
         walk.hand(front, ETHERTYPE.layers[types])
 
 
-@layer("llc", RANK_SHIM, (LINKTYPE, [100]))
+@layer("llc", RANK_SHIM, (LINKTYPE, [11, 100]))
 def _llc(walk: Walk, front: Front) -> None:
     front = walk.enter(front, ID["llc"], 3)
     dsap = walk.raw[front.at]
@@ -147,6 +147,7 @@ def _any_cooked(walk: Walk, front: Front, layout: np.dtype[np.void]) -> None:
     layers = ETHERTYPE.layers[protocols]
     layers[protocols < TYPE_MIN] = DATA
     layers[protocols == 4] = number_of("llc")
+    layers[protocols == 7] = number_of("ppp")
     layers[header["arphrd"] == ARPHRD_NETLINK] = DATA
     walk.hand(front.moved(layout.itemsize), layers)
 
@@ -157,63 +158,67 @@ def _raw(walk: Walk, front: Front) -> None:
     walk.hand(front, IP_VERSION.layers[walk.raw[front.at] >> 4])
 
 
-@layer("null", RANK_FRAME, (LINKTYPE, [0, 108]))
+@layer("null", RANK_FRAME, (LINKTYPE, [0]))
 def _null(walk: Walk, front: Front) -> None:
+    """BSD loopback, the address family in the byte order of the machine that captured."""
     front = walk.enter(front, ID["null"], 4)
-    # Written in the byte order of the machine that captured: read so that the number is small.
-    family = walk.read(front.at, WORD32)["word"].astype(np.uint32)
-    family = np.where(family > 0xFFFF, family.byteswap(), family)
+    word = walk.read(front.at, WORD32)["word"].astype(np.uint32)
+    family = np.where(word > 0xFFFF, word.byteswap(), word)
+    # Both halves swapped, as some machines write it.
+    family = np.where((family < TYPE_MIN) & (family & 0xFF == 0), family >> 8, family)
     layers = BSD_FAMILY.layers[np.minimum(family, 255)]
     typed = (family >= TYPE_MIN) & (family <= 0xFFFF)
     layers[typed] = ETHERTYPE.layers[family[typed]]
-    walk.hand(front.moved(4), layers)
+    # PPP in HDLC framing comes under this link type too.
+    framed = word >> 16 == 0xFF03
+    walk.hand(front.take(framed), number_of("ppp"))
+    walk.hand(front.take(~framed).moved(4), layers[~framed])
 
 
-@layer("ppp", RANK_SHIM, (LINKTYPE, [9, 50]), (ETHERTYPE, [0x880B]))
-def _ppp(walk: Walk, front: Front) -> None:
-    front = walk.enter(front, ID["ppp"], 2)
-    # RFC 1662, 3.1: all-stations address and unnumbered information may stand in front.
-    framed = walk.read(front.at, WORD16)["word"] == 0xFF03
-    _ppp_protocol(walk, front.moved(np.where(framed, 2, 0)))
+@layer("loop family", RANK_FRAME, (LINKTYPE, [108]))
+def _loop(walk: Walk, front: Front) -> None:
+    """OpenBSD's loopback, always big-endian."""
+    front = walk.enter(front, ID["null"], 4)
+    family = walk.read(front.at, WORD32)["word"]
+    walk.hand(front.moved(4), BSD_FAMILY.layers[np.minimum(family, 255)])
 
 
-@layer("ppp without framing", RANK_SHIM)
-def _bare_ppp(walk: Walk, front: Front) -> None:
-    _ppp_protocol(walk, walk.enter(front, ID["ppp"], 1))
+@layer("tr", RANK_FRAME, (LINKTYPE, [6]))
+def _token_ring(walk: Walk, front: Front) -> None:
+    """IEEE 802.5: a source address with its first bit set is followed by routing information."""
+    front = walk.enter(front, ID["tr"], 15)
+    routed = walk.raw[front.at + 8] & 0x80 != 0
+    size = 14 + np.where(routed, walk.raw[front.at + 14] & 0x1F, 0)
+    llc = walk.raw[front.at + 1] & 0xC0 == 0x40
+    walk.hand(front.take(~llc), DATA)
+    walk.hand(front.take(llc).moved(size[llc]), number_of("llc"))
 
 
-def _ppp_protocol(walk: Walk, front: Front) -> None:
-    front, _ = walk.having(front, 1)
-    # RFC 1661, 6.5: an odd first byte is the whole, compressed field.
-    protocol = wide(walk.raw[front.at])
-    size = np.where(protocol & 1, 1, 2)
-    front, keep = walk.having(front, size)
-    if keep is not None:
-        protocol, size = protocol[keep], size[keep]
-    long = (size == 2).nonzero()[0]
-    protocol[long] = (protocol[long] << 8) | walk.raw[front.at[long] + 1]
-    walk.hand(front.moved(size), PPP_PROTOCOL.layers[protocol])
+@layer("fddi", RANK_FRAME, (LINKTYPE, [10]))
+def _fddi(walk: Walk, front: Front) -> None:
+    front = walk.enter(front, ID["fddi"], 13)
+    llc = walk.raw[front.at] & 0xF0 == 0x50
+    walk.hand(front.take(~llc), DATA)
+    walk.hand(front.take(llc).moved(13), number_of("llc"))
 
 
-@layer("mp", RANK_SHIM, (PPP_PROTOCOL, [0x003D]))
-def _multilink(walk: Walk, front: Front) -> None:
-    """RFC 1990, section 3: only a fragment that begins and ends a packet is read further."""
-    front = walk.enter(front, ID["mp"], 4)
-    whole = walk.raw[front.at] & 0xC0 == 0xC0
-    walk.hand(front.take(~whole), DATA)
-    _ppp_protocol(walk, front.take(whole).moved(4))
+@layer("ipfc", RANK_FRAME, (LINKTYPE, [122]))
+def _ip_over_fibre_channel(walk: Walk, front: Front) -> None:
+    walk.hand(walk.enter(front, ID["ipfc"], 16).moved(16), number_of("llc"))
 
 
-@layer("pppoes", RANK_LINK, (ETHERTYPE, [0x8864]), (LINKTYPE, [51]))
-def _pppoe_session(walk: Walk, front: Front) -> None:
-    front = walk.enter(front, ID["pppoes"], PPPOE.itemsize)
-    size = wide(walk.read(front.at, PPPOE)["length"])
-    front = front.moved(PPPOE.itemsize)
-    walk.mark(front.row[front.at + size > front.limit], MALFORMED)
-    walk.hand(front.within(front.at + size), number_of("ppp without framing"))
+@layer("ap1394", RANK_FRAME, (LINKTYPE, [138]))
+def _firewire(walk: Walk, front: Front) -> None:
+    front = walk.enter(front, ID["ap1394"], 18)
+    walk.hand(front.moved(18), ETHERTYPE.layers[walk.read(front.at + 16, WORD16)["word"]])
 
 
-leaf("pppoed", (ETHERTYPE, [0x8863]))
+@layer("pflog", RANK_FRAME, (LINKTYPE, [117]))
+def _packet_filter_log(walk: Walk, front: Front) -> None:
+    """OpenBSD's pf: the header says its size, padded to 4 bytes, and the address family."""
+    front = walk.enter(front, ID["pflog"], 2)
+    size = (wide(walk.raw[front.at]) + 3) & ~3
+    walk.hand(front.moved(size), BSD_FAMILY.layers[walk.raw[front.at + 1]])
 
 
 @layer("mpls", RANK_LINK, (ETHERTYPE, [0x8847, 0x8848]), (PPP_PROTOCOL, [0x0281, 0x0283]), (IP_PROTOCOL, [137]))
@@ -275,12 +280,13 @@ def _looks_like_ethernet(walk: Walk, front: Front, skip: int) -> NDArray[np.bool
 leaf("stp", (LLC_SAP, [0x42]), (CISCO_TYPE, [0x010B, 0x010C]))
 leaf("cdp", (CISCO_TYPE, [0x2000]))
 leaf("lldp", (ETHERTYPE, [0x88CC]))
-leaf("lacp", (ETHERTYPE, [0x8809]))
+leaf("slow", (ETHERTYPE, [0x8809]))
 leaf("eapol", (ETHERTYPE, [0x888E]))
 leaf("loop", (ETHERTYPE, [0x9000]))
-leaf("lcp", (PPP_PROTOCOL, [0xC021]))
-leaf("ipcp", (PPP_PROTOCOL, [0x8021]))
-leaf("ipv6cp", (PPP_PROTOCOL, [0x8057]))
-leaf("ccp", (PPP_PROTOCOL, [0x80FD]))
-leaf("pap", (PPP_PROTOCOL, [0xC023]))
-leaf("chap", (PPP_PROTOCOL, [0xC223]))
+leaf("goose", (ETHERTYPE, [0x88B8]))
+leaf("ptp", (ETHERTYPE, [0x88F7]))
+leaf("macsec", (ETHERTYPE, [0x88E5]))
+leaf("cfm", (ETHERTYPE, [0x8902]))
+leaf("ipx", (ETHERTYPE, [0x8137]), (LLC_SAP, [0xE0]))
+leaf("netbios", (LLC_SAP, [0xF0]))
+leaf("isis", (LLC_SAP, [0xFE]))

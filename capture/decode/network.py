@@ -16,6 +16,7 @@ from netwatch.capture.decode.tables import (
     IP_VERSION,
     LINKTYPE,
     LLC_SAP,
+    NLPID,
     PPP_PROTOCOL,
     RANK_EXTENSION,
     RANK_NETWORK,
@@ -38,9 +39,10 @@ leaf("arp", (ETHERTYPE, [0x0806, 0x8035]))
     (ETHERTYPE, [0x0800]),
     (IP_PROTOCOL, [4]),
     (IP_VERSION, [4]),
-    (LINKTYPE, [228]),
+    (LINKTYPE, [106, 228]),
     (PPP_PROTOCOL, [0x0021]),
     (LLC_SAP, [0x06]),
+    (NLPID, [0xCC]),
     (BSD_FAMILY, [2]),
 )
 def _ipv4(walk: Walk, front: Front) -> None:
@@ -165,13 +167,14 @@ def _show(
     (IP_VERSION, [6]),
     (LINKTYPE, [229]),
     (PPP_PROTOCOL, [0x0057]),
+    (NLPID, [0x8E]),
     (BSD_FAMILY, [24, 28, 30]),
 )
 def _ipv6(walk: Walk, front: Front) -> None:
     front = _started(walk, front, ID["ipv6"])
     wrong = walk.raw[front.at] >> 4 != 6
     if wrong.any():
-        bad = walk.below(front.take(wrong), ID["ipv6"])
+        bad = front.take(wrong)
         walk.mark(bad.row, MALFORMED)
         walk.stop(bad, bad.path)
         front = front.take(~wrong)
@@ -259,3 +262,7 @@ leaf("ospf", (IP_PROTOCOL, [89]))
 leaf("pim", (IP_PROTOCOL, [103]))
 leaf("vrrp", (IP_PROTOCOL, [112]))
 leaf("l2tpv3", (IP_PROTOCOL, [115]), protocol="l2tp")
+leaf("rsvp", (IP_PROTOCOL, [46]))
+leaf("nhrp", (IP_PROTOCOL, [54]))
+leaf("igrp", (IP_PROTOCOL, [9]))
+leaf("pgm", (IP_PROTOCOL, [113]))

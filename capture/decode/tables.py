@@ -15,6 +15,7 @@ __all__ = [
     "IP_VERSION",
     "LINKTYPE",
     "LLC_SAP",
+    "NLPID",
     "PPP_PROTOCOL",
     "RANK_APPLICATION",
     "RANK_EXTENSION",
@@ -39,6 +40,8 @@ ETHERTYPE: Final = Table(65536)
 """Codes up to 1500 are lengths (IEEE 802.3) and not entered."""
 LLC_SAP: Final = Table(256)
 """Destination service access points of IEEE 802.2."""
+NLPID: Final = Table(256)
+"""Network layer protocol ids of frame relay (RFC 2427)."""
 PPP_PROTOCOL: Final = Table(65536)
 GRE_PROTOCOL: Final = Table(65536)
 """EtherTypes that mean something else in GRE; ETHERTYPE is asked next."""

@@ -35,7 +35,7 @@ MAX_ROUTES: Final = 2048
 """Bytes of source routes that are skipped."""
 
 _eth = number_of("eth")
-for _code in (0x0800, 0x86DD, 0x0806, 0x6558, 0x8847, 0x8848, PPP):
+for _code in (0x0800, 0x86DD, 0x0806, 0x6558, 0x8847, 0x8848):
     GRE_PROTOCOL.enter([_code], int(ETHERTYPE.layers[_code]))
 GRE_PROTOCOL.enter([WCCP], number_of("ip"))
 
