@@ -250,6 +250,9 @@ OPTION_CODE, OPTION_LENGTH, OPTION_DATA = (
 )
 
 
+LOOPED = "<Name contains a pointer that loops>"
+
+
 class Name(NamedTuple):
     """A name as it stands in a message."""
 
@@ -262,7 +265,8 @@ class Name(NamedTuple):
 def read_name(packet: Packet, message: int, at: int, limit: int) -> Name:
     """The name at `at`; pointers count from `message` (RFC 1035, 4.1.4).
 
-    Raises Short where a label is missing, Malformed for a pointer that does not lead back or a name without end.
+    A pointer that does not lead back gives LOOPED in place of the name; what follows it can be read all the same.
+    Raises Short where a label is missing, Malformed for a label that cannot be or a name without end.
     """
     labels: list[str] = []
     data = packet.data
@@ -283,7 +287,8 @@ def read_name(packet: Packet, message: int, at: int, limit: int) -> Name:
                 after = at + 2
             # Each pointer must lead further back than all before it: a loop cannot.
             if target >= lowest:
-                raise Malformed("DNS name: pointer does not lead back", at)
+                packet.mark("DNS name: pointer does not lead back", at)
+                return Name(LOOPED, after)
             lowest = at = target
             continue
         if length > 63:

@@ -247,8 +247,9 @@ class Packet:
             raise TooMuch(f"more than {MAX_ITEMS} fields", self.caplen)
 
     def mark(self, what: str, at: int, kind: Literal["cut", "malformed"] = "malformed") -> None:
-        """Something is wrong at `at`, and dissection goes on."""
-        self.marks.append(Verdict(kind, escape(what), at))
+        """Something is wrong at `at`, and dissection goes on. Within a quoted packet it is not this one's fault."""
+        if not self.values.get("quoted"):
+            self.marks.append(Verdict(kind, escape(what), at))
 
     def goes_on(self, layer: Item | None = None) -> None:
         """The message of `layer`, which this packet begins, goes on in other packets."""
@@ -286,7 +287,11 @@ class Packet:
 
     def _stop(self, stopped: Stopped, at: int, limit: int, layers: int) -> None:
         verdict = stopped.verdict(self)
-        self.marks.append(Verdict(verdict.kind, escape(verdict.text), verdict.offset))
+        if self.values.get("quoted") and isinstance(stopped, Short):
+            # An error quotes what it has room for; that it ends is no fault of anyone.
+            verdict = Verdict("cut", f"{stopped.layer}: the quotation ends", stopped.offset)
+        else:
+            self.marks.append(Verdict(verdict.kind, escape(verdict.text), verdict.offset))
         if verdict.kind == "cut":
             self.info += CUT_MARK
         elif verdict.kind == "malformed":
@@ -331,6 +336,8 @@ class Packet:
             for mark in self.marks:
                 if mark.kind == kind:
                     return mark
+        if self.caplen < self.wirelen:
+            return Verdict("cut", f"{self.caplen} of {self.wirelen} bytes captured", self.caplen)
         return OK
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from netwatch.capture.dissect.kit import Header, Item, number, octets, text
-from netwatch.capture.dissect.packet import Malformed, Packet
-from netwatch.capture.dissect.registry import Step, on
+from netwatch.capture.dissect.packet import Malformed, Packet, Stopped
+from netwatch.capture.dissect.registry import NOT_MINE, Step, on
 
 SNMP = Header("snmp", "Simple Network Management Protocol", ())
 VERSIONS = {0: "version-1", 1: "v2c", 3: "snmpv3"}
@@ -59,9 +59,19 @@ def oid(raw: bytes) -> str:
     return ".".join(map(str, (first, numbers[0] - 40 * first, *numbers[1:])))
 
 
+def _fits(packet: Packet, at: int, limit: int) -> bool:
+    """Whether the outer sequence fills the datagram and no more."""
+    try:
+        return tlv(packet, at, packet.wirelen)[2] <= limit
+    except Stopped as stopped:
+        return stopped.verdict(packet).kind == "cut" and limit > packet.caplen
+
+
 @on("udp.port", 161, 162)
 def snmp(packet: Packet, at: int, limit: int) -> Step | None:
     """A sequence of version, community and PDU; version 3 is shown as far as its version."""
+    if packet.data[at : at + 1] != b"\x30" or not _fits(packet, at, limit):
+        return NOT_MINE
     packet.column("snmp")
     layer = packet.layer(SNMP.field, at, 0)
     _, where, end = tlv(packet, at, limit)

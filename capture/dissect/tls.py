@@ -73,7 +73,9 @@ def tls(packet: Packet, at: int, limit: int) -> Step | None:
         if len(head) == 5 and not _plausible(head, STREAM_VERSIONS):
             break
         length = int.from_bytes(head[3:5], "big")
-        if (len(head) < 5 or at + 5 + length > limit) and packet.wirelen == packet.caplen:
+        if len(head) == 5 and at + 5 + length > limit:
+            break
+        if len(head) < 5 and limit <= packet.caplen:
             break
         if not shown:
             packet.column("tls")
