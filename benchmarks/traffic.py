@@ -18,8 +18,8 @@ from typing import Final
 __all__ = ["DEMO", "repeat", "write_mix"]
 
 DEMO: Final = Path(__file__).parent.parent / "capture" / "data" / "demo.pcapng"
-SEGMENT: Final = 1448
-"""Payload of a full TCP segment with the time stamp option."""
+SEGMENT4, SEGMENT6 = 1448, 1428
+"""Payload of a full TCP segment with the time stamp option, over IPv4 and IPv6."""
 ACTIVE: Final = 64
 """Connections that are open at the same time."""
 DOWNLOADS: Final = 0.03
@@ -119,17 +119,17 @@ class Side:
         return head[:10] + checksum.to_bytes(2) + head[12:]
 
 
-def download(dice: random.Random, port: int, content: bytes) -> Iterator[bytes]:
+def download(dice: random.Random, port: int, content: bytes, segment: int) -> Iterator[bytes]:
     """The segments of a large answer: TLS records of 16 KiB on port 443, an HTTP message elsewhere."""
-    size = dice.randrange(40, LONGEST) * SEGMENT
+    size = dice.randrange(40, LONGEST) * segment
     if port == 443:
         record = b"\x17\x03\x03\x40\x00" + content[: 1 << 14]
         body = record * (size // len(record) + 1)
     else:
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {size}\r\n\r\n"
         body = head.encode() + content[:size]
-    for at in range(0, len(body), SEGMENT):
-        yield body[at : at + SEGMENT]
+    for at in range(0, len(body), segment):
+        yield body[at : at + segment]
 
 
 def connection(dice: random.Random, spoken: list[tuple[int, Template]], content: bytes) -> Iterator[bytes]:
@@ -138,10 +138,10 @@ def connection(dice: random.Random, spoken: list[tuple[int, Template]], content:
     client_number, server_number = dice.randrange(4000), dice.randrange(200)
     if dice.random() < 0.35:
         network = bytes.fromhex("20010db8") + bytes(10)
-        numbers = (client_number, 0x8000 | server_number)
+        numbers, size = (client_number, 0x8000 | server_number), SEGMENT6
     else:
         network = bytes((198, 18))
-        numbers = (client_number, 0xF000 | server_number)
+        numbers, size = (client_number, 0xF000 | server_number), SEGMENT4
     there, here = (network + number.to_bytes(2) for number in numbers)
     client_mac, server_mac = b"\x02\x00\x5e\x30" + there[-2:], b"\x02\x00\x5e\x40" + here[-2:]
     client = Side(client_mac, there, dice.randrange(32768, 61000), dice.getrandbits(32))
@@ -151,11 +151,11 @@ def connection(dice: random.Random, spoken: list[tuple[int, Template]], content:
     yield client.frame(server, ACK)
     for forward, payload in talk:
         speaker, listener = (client, server) if forward else (server, client)
-        yield speaker.frame(listener, PUSH | ACK, payload[:SEGMENT])
+        yield speaker.frame(listener, PUSH | ACK, payload[:size])
         if dice.random() < 0.6:
             yield listener.frame(speaker, ACK)
     if dice.random() < DOWNLOADS:
-        for number, segment in enumerate(download(dice, port, content)):
+        for number, segment in enumerate(download(dice, port, content, size)):
             yield server.frame(client, ACK, segment)
             if number % 2:
                 yield client.frame(server, ACK)
@@ -168,7 +168,7 @@ def frames(count: int, seed: int = 1) -> Iterator[bytes]:
     """`count` frames of the mix; the same for the same seed."""
     dice = random.Random(seed)
     spoken, others = templates()
-    content = dice.randbytes(LONGEST * SEGMENT)
+    content = dice.randbytes(LONGEST * SEGMENT4)
     active = [connection(dice, spoken, content) for _ in range(ACTIVE)]
     other = 0
     for _ in range(count):
