@@ -24,9 +24,12 @@ class Stop(threading.Event):
         self._before: dict[signal.Signals, object] = {}
 
     def install(self) -> None:
-        """Take the signals, except those that the caller had ignored (nohup)."""
+        """Take the signals, except a hang-up that the caller had ignored (nohup).
+
+        A shell script's background job starts with ctrl+c ignored, and must still end on `kill -INT`.
+        """
         for number in _SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._on_signal)
 
     def restore(self) -> None:

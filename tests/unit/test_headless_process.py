@@ -84,6 +84,12 @@ def test_a_signal_ends_the_run_with_its_output_complete(number: signal.Signals, 
     assert json.loads(out)["packets"] > 0
 
 
+def test_a_background_job_of_a_script_ends_on_kill() -> None:
+    done = shell("$N demo --json --duration 60 & sleep 1; kill -INT $!; wait $!")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["packets"] > 0
+
+
 def test_a_second_ctrl_c_ends_at_once() -> None:
     # The pipe is full and nobody reads it: the run cannot end in order.
     with subprocess.Popen(
