@@ -10,6 +10,9 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import functools
+import socket
+import struct
+from collections.abc import Sequence
 from typing import Final
 
 from netwatch.capture.errors import EXIT_USAGE, CaptureError
@@ -18,7 +21,9 @@ __all__ = [
     "Matcher",
     "Program",
     "accept",
+    "attach",
     "compile_filter",
+    "discarded_after_capture",
     "libpcap_version",
     "without_loopback_copies",
     "without_sll2",
@@ -42,6 +47,7 @@ _DLT: Final = {_LINKTYPE_RAW: 12}
 _CLASS, _LD, _LDX = 0x07, 0x00, 0x01
 _MODE, _ABS, _IND, _MSH = 0xE0, 0x20, 0x40, 0xA0
 _SIZE, _WORD, _HALF, _BYTE = 0x18, 0x00, 0x08, 0x10
+_LDB_ABS: Final = 0x30
 _LDH_ABS: Final = 0x28
 _JEQ_K: Final = 0x15
 _RET_K: Final = 0x06
@@ -52,9 +58,13 @@ _AD_PROTOCOL: Final = _SKF_AD_OFF + 0
 _AD_PKTTYPE: Final = _SKF_AD_OFF + 4
 _AD_IFINDEX: Final = _SKF_AD_OFF + 8
 _AD_HATYPE: Final = _SKF_AD_OFF + 28
+_AD_VLAN_TAG_PRESENT: Final = _SKF_AD_OFF + 48
 
 _PACKET_OUTGOING: Final = 4
 _ARPHRD_LOOPBACK: Final = 772
+
+_SO_ATTACH_FILTER: Final = 26
+_MAX_JUMP: Final = 255
 
 _SLL2_SIZE: Final = 20
 _SLL2_METADATA: Final = {
@@ -82,6 +92,13 @@ class _BpfProgram(ctypes.Structure):
 def accept(length: int) -> Program:
     """Take the first `length` bytes of every packet."""
     return ((_RET_K, 0, 0, length),)
+
+
+def attach(sock: socket.socket, program: Program) -> None:
+    """Let `program` decide what the socket gets, and how much of it. Raises OSError."""
+    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+    held = ctypes.create_string_buffer(code, len(code))
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(held)))
 
 
 def compile_filter(expression: str, linktype: int, snaplen: int, interface: str | None = None) -> Program:
@@ -121,6 +138,26 @@ def without_loopback_copies(program: Program) -> Program:
         (_JEQ_K, 0, 1, _ARPHRD_LOOPBACK),
         (_RET_K, 0, 0, 0),
         *program,
+    )
+
+
+def discarded_after_capture(handled: Sequence[int]) -> Program:
+    """Takes one byte of what comes in with a VLAN tag in the metadata and none of the protocols `handled`.
+
+    Once captures have it, the kernel throws that away and counts it as dropped by the interface.
+    """
+    handled = handled[:_MAX_JUMP]
+    tests = [(_JEQ_K, len(handled) - at, 0, protocol) for at, protocol in enumerate(handled)]
+    return (
+        (_LDB_ABS, 0, 0, _AD_VLAN_TAG_PRESENT),
+        (_JEQ_K, 2, 0, 0),
+        (_LDH_ABS, 0, 0, _AD_PKTTYPE),
+        (_JEQ_K, 0, 1, _PACKET_OUTGOING),
+        (_RET_K, 0, 0, 0),
+        (_LDH_ABS, 0, 0, _AD_PROTOCOL),
+        *tests,
+        (_RET_K, 0, 0, 1),
+        (_RET_K, 0, 0, 0),
     )
 
 

@@ -10,7 +10,10 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
+
+from netwatch.capture.kernel import bpf, link
 
 __all__ = ["Missed"]
 
@@ -29,40 +32,70 @@ _IF_STATS_MSG: Final = struct.Struct("=BxxxII")
 _RTATTR: Final = struct.Struct("=HH")
 _STATS64: Final = struct.Struct("=16Q")
 """The first 16 counters of rtnl_link_stats64; later kernels only append."""
+_SOL_PACKET: Final = 263
+_PACKET_STATISTICS: Final = 6
+_STATISTICS: Final = struct.Struct("=II")
+"""tpacket_stats: packets, among them those dropped; reading resets them"""
 _RX_DROPPED: Final = 6
 _RX_MISSED_ERRORS: Final = 15
 
 
 class Missed:
-    """Rise of rx_dropped + rx_missed_errors of one interface, or of all, since this was made."""
+    """Rise of rx_dropped + rx_missed_errors of one interface, or of all, between `begin` and `end`.
 
-    def __init__(self, interface: int | None) -> None:
-        """`interface`: its index; None: all of the namespace. Raises OSError."""
-        self._interface = interface
-        self._sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-        self._sock.settimeout(1.0)
+    Without what was dropped only after captures had it: packets with a VLAN tag that no protocol of this machine
+    wants. A packet socket that never reads counts them; PACKET_STATISTICS has those for which it had no room too.
+    """
+
+    def __init__(self) -> None:
+        """Raises OSError; PermissionError without CAP_NET_RAW."""
+        self._route = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        self._route.settimeout(1.0)
+        try:
+            self._discarded = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0)
+        except OSError:
+            self._route.close()
+            raise
         self._reading = threading.Lock()
+        self._interface: int | None = None
+        self._counting = False
         self._sequence = 0
-        self._total = 0
-        self._last = dict(self._read())
+        self._risen = 0
+        self._last: dict[int, int] = {}
 
-    def rise(self) -> int:
-        """Packets since the start; what an interface counted before it was deleted stays counted. Any thread."""
-        with self._reading:
-            for number, value in self._read():
-                # An interface that came later began at zero; one that was reset begins again.
-                self._total += max(0, value - self._last.get(number, 0))
-                self._last[number] = value
-            return self._total
+    def begin(self, interface: int | None) -> None:
+        """Count from here on. `interface`: its index; None: all. Raises OSError."""
+        self._interface = interface
+        self._last = dict(self._read())
+        self._discarded.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
+        bpf.attach(self._discarded, bpf.discarded_after_capture(_handled_protocols()))
+        link.bind_packets(self._discarded, interface or 0)
+        self._counting = True
 
     def follow(self, interface: int) -> None:
-        """Go on with the interface that took the place of the one that was deleted."""
+        """Go on with the interface that took the place of the one that was deleted. Raises OSError."""
         self._interface = interface
+        link.bind_packets(self._discarded, interface)
 
-    def close(self) -> None:
-        """Idempotent; `rise` keeps what it was."""
+    def rise(self) -> int:
+        """Packets since `begin`; what an interface counted before it was deleted stays counted. Any thread."""
         with self._reading:
-            self._sock.close()
+            if self._counting:
+                for number, value in self._read():
+                    # An interface that came later began at zero; one that was reset begins again.
+                    self._risen += max(0, value - self._last.get(number, 0))
+                    self._last[number] = value
+                statistics = self._discarded.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
+                self._risen -= _STATISTICS.unpack(statistics)[0]
+            return max(0, self._risen)
+
+    def end(self) -> None:
+        """Count no further; `rise` keeps what it was. Idempotent."""
+        self.rise()
+        with self._reading:
+            self._counting = False
+            self._route.close()
+            self._discarded.close()
 
     def _read(self) -> Iterator[tuple[int, int]]:
         """(interface index, packets missed) as they are now; nothing for an interface that is gone."""
@@ -72,9 +105,9 @@ class Missed:
         request = _NLMSGHDR.pack(size, _RTM_GETSTATS, flags, self._sequence, 0)
         request += _IF_STATS_MSG.pack(0, self._interface or 0, 1 << (_IFLA_STATS_LINK_64 - 1))
         try:
-            self._sock.send(request)
+            self._route.send(request)
             while True:
-                answer = self._sock.recv(1 << 16)
+                answer = self._route.recv(1 << 16)
                 for kind, sequence, body in _messages(answer):
                     if sequence != self._sequence:
                         continue  # of a question that timed out
@@ -86,6 +119,12 @@ class Missed:
                             return
         except OSError:
             return
+
+
+def _handled_protocols() -> list[int]:
+    """EtherTypes that someone on this machine takes (Documentation/filesystems/proc.rst, net/ptype)."""
+    lines = Path("/proc/thread-self/net/ptype").read_text().splitlines()[1:]
+    return sorted({int(line[:4], 16) for line in lines if line and not line.startswith("ALL")})
 
 
 def _messages(answer: bytes) -> Iterator[tuple[int, int, bytes]]:

@@ -7,12 +7,23 @@ other way would be those of the namespace of the thread that asks.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import enum
+import os
 import socket
 import struct
 from typing import Final
 
-__all__ = ["ARPHRD_LOOPBACK", "LinkState", "hardware_type", "index", "link_state", "skip_messages", "watch_links"]
+__all__ = [
+    "ARPHRD_LOOPBACK",
+    "LinkState",
+    "bind_packets",
+    "hardware_type",
+    "index",
+    "link_state",
+    "skip_messages",
+    "watch_links",
+]
 
 _SIOCGIFFLAGS: Final = 0x8913
 _SIOCGIFHWADDR: Final = 0x8927
@@ -24,6 +35,9 @@ _IFF_RUNNING: Final = 0x40
 ARPHRD_LOOPBACK: Final = 772
 
 _RTMGRP_LINK: Final = 1
+_ETH_P_ALL: Final = 3
+_SOCKADDR_LL: Final = struct.Struct("=HHi12x")
+"""family, protocol in network order, interface index; the rest does not matter to bind"""
 
 
 class LinkState(enum.StrEnum):
@@ -65,6 +79,16 @@ def link_state(sock: socket.socket, name: str) -> LinkState:
     if not flags & _IFF_UP:
         return LinkState.DOWN
     return LinkState.UP if flags & _IFF_RUNNING else LinkState.NO_CARRIER
+
+
+def bind_packets(sock: socket.socket, index: int) -> None:
+    """Let a packet socket see all protocols of interface `index`, 0 for all interfaces. Raises OSError."""
+    # socket.bind takes a name and has none for "all interfaces".
+    address = _SOCKADDR_LL.pack(socket.AF_PACKET, socket.htons(_ETH_P_ALL), index)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.bind(sock.fileno(), address, len(address)):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def watch_links() -> socket.socket:

@@ -74,6 +74,8 @@ class Port:
     """When it was last up (time.monotonic)."""
     deleted: bool = False
     """Whether it was deleted since then."""
+    told: bool = False
+    """Whether a row says that it is not up."""
 
     @property
     def any(self) -> bool:
@@ -83,7 +85,7 @@ class Port:
     def close(self) -> None:
         """Idempotent."""
         self.ring.close()
-        self.missed.close()
+        self.missed.end()
 
 
 class LiveSource:
@@ -124,6 +126,7 @@ class LiveSource:
         self._started = True
         for port in self.ports:
             try:
+                port.missed.begin(None if port.any else link.index(port.ring.sock, port.name))
                 self._bind(port)
             except OSError as error:
                 raise CaptureError(f"cannot capture on {port.name}: {error.strerror}", EXIT_USAGE) from error
@@ -149,6 +152,8 @@ class LiveSource:
         """Detach, wait one block time-out, then all that the ring still holds. Afterwards `loss` is final."""
         for port in self.ports:
             port.ring.detach()
+            # What the interface drops from here on is no loss of this capture.
+            port.missed.end()
         begin = time.monotonic()
         while not self.exhausted:
             block = self._take()
@@ -280,7 +285,9 @@ class LiveSource:
         while self._events and now >= self._events[0][0]:
             _, ts, number, state, text = heapq.heappop(self._events)
             port = self.ports[number]
-            if state is not LinkState.NO_CARRIER or port.state is LinkState.NO_CARRIER:
+            passed = state is LinkState.NO_CARRIER and port.state is not state
+            if not passed and (state is not LinkState.UP or port.told):
+                port.told = state is not LinkState.UP
                 return event_block(text, ts, number, port.linktype)
         return None
 
@@ -330,10 +337,10 @@ def open_live(names: list[str], *, ring: int, snaplen: int, promiscuous: bool, c
 def _open_port(number: int, name: str, size: int, snaplen: int, capture_filter: str) -> Port:
     """Raises CaptureError, OSError."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        hardware, index = 0, None
+        hardware = 0
         if name != ANY:
             try:
-                hardware, index = link.hardware_type(asking, name), link.index(asking, name)
+                hardware = link.hardware_type(asking, name)
             except OSError as error:
                 known = ", ".join([*(other for _, other in socket.if_nameindex()), ANY])
                 raise CaptureError(f"no interface {name!r}; there are: {known}", EXIT_USAGE) from error
@@ -342,7 +349,7 @@ def _open_port(number: int, name: str, size: int, snaplen: int, capture_filter: 
     program = _program(name, hardware, linktype, snaplen, capture_filter)
     ring = Ring(size, socket.SOCK_DGRAM if cooked else socket.SOCK_RAW, program)
     try:
-        return Port(name, hardware, linktype, cooked, number, ring, Missed(index))
+        return Port(name, hardware, linktype, cooked, number, ring, Missed())
     except OSError:
         ring.close()
         raise

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import mmap
-import os
 import socket
 import struct
 import threading
@@ -15,7 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from netwatch.capture.kernel.bpf import Program, accept
+from netwatch.capture.kernel import link
+from netwatch.capture.kernel.bpf import Program, accept, attach
 from netwatch.capture.sources.frames import chain
 
 __all__ = ["BLOCK_TIMEOUT", "MAX_BLOCK_BYTES", "Ring"]
@@ -38,8 +37,6 @@ _PACKET_STATISTICS: Final = 6
 _PACKET_VERSION: Final = 10
 _TPACKET_V3: Final = 2
 _PACKET_MR_PROMISC: Final = 1
-_SO_ATTACH_FILTER: Final = 26
-_ETH_P_ALL: Final = 3
 
 _REQ3: Final = struct.Struct("=7I")
 """tpacket_req3: block size, blocks, frame size, frames, block time-out in ms, private bytes, features"""
@@ -47,8 +44,6 @@ _STATS: Final = struct.Struct("=3I")
 """tpacket_stats_v3: packets (with those dropped), drops, freezes; reading resets them"""
 _MREQ: Final = struct.Struct("=iHH8s")
 """packet_mreq: interface index, type, length of the address, address"""
-_SOCKADDR_LL: Final = struct.Struct("=HHi12x")
-"""family, protocol in network order, interface index; the rest does not matter to bind"""
 
 _DESC: Final = slice(2, 10)
 """tpacket_block_desc in 32-bit words: block_status, num_pkts, offset_to_first_pkt, blk_len, 64 bits of seq_num,
@@ -76,7 +71,7 @@ class Ring:
             self._block_size = _LARGE_BLOCK if size >= 8 * _LARGE_BLOCK else _SMALL_BLOCK
             self._blocks = self._allocate(max(2, size // self._block_size))
             self._memory = mmap.mmap(self.sock.fileno(), self.size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
-            self.attach(program)
+            attach(self.sock, program)
         except BaseException:
             self.sock.close()
             raise
@@ -111,23 +106,11 @@ class Ring:
             else:
                 return blocks
 
-    def attach(self, program: Program) -> None:
-        """Let classic BPF decide what is captured, and how much of it. Raises OSError."""
-        code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
-        held = ctypes.create_string_buffer(code, len(code))
-        fprog = struct.pack("@HP", len(program), ctypes.addressof(held))
-        self.sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, fprog)
-
     def bind(self, index: int, promiscuous: bool) -> None:
         """Packets of interface `index` (0: of all) arrive from here on. Raises OSError."""
         if promiscuous and index:
             self.sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _MREQ.pack(index, _PACKET_MR_PROMISC, 0, b""))
-        # socket.bind takes a name and has none for "all interfaces".
-        address = _SOCKADDR_LL.pack(socket.AF_PACKET, socket.htons(_ETH_P_ALL), index)
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.bind(self.sock.fileno(), address, len(address)):
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
+        link.bind_packets(self.sock, index)
 
     def bound_name(self) -> str:
         """The name that the bound interface has now; empty once it is deleted."""
@@ -137,7 +120,7 @@ class Ring:
     def detach(self) -> None:
         """Nothing more is captured; what the ring holds stays. The interface may be gone by now."""
         with contextlib.suppress(OSError):
-            self.attach(accept(0))
+            attach(self.sock, accept(0))
 
     def first_time(self) -> int | None:
         """When the first packet of the next block arrived, in ns; None while the kernel fills that block."""

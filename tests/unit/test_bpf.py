@@ -59,6 +59,16 @@ def test_loopback_copies_are_rejected_first() -> None:
             assert at + 1 + max(jt, jf) < len(program)
 
 
+@pytest.mark.parametrize("handled", [[], [0x0800], [0x0004, 0x0800, 0x86DD], list(range(300))])
+def test_jumps_of_the_counting_program_end_at_its_verdicts(handled: list[int]) -> None:
+    program = bpf.discarded_after_capture(handled)
+    assert program[-2:] == ((RET, 0, 0, 1), (RET, 0, 0, 0))
+    for at, (code, jt, _, k) in enumerate(program):
+        if code == 0x15 and at > 5:
+            assert k in handled
+            assert at + 1 + jt == len(program) - 1
+
+
 def test_cooked_programs_read_metadata_and_start_at_the_network_header() -> None:
     program = bpf.without_sll2(bpf.compile_filter("ip proto 17", SLL2, 96))
     loads = [(code, k) for code, _, _, k in program if code in (LOAD_HALF, LOAD_BYTE)]
