@@ -172,6 +172,9 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
     Protocol("cfm", "CFM", "link"),
     Protocol("igrp", "IGRP", "routing"),
     Protocol("pgm", "PGM", "data"),
+    Protocol("capwap.data", "CAPWAP-Data", "tunnel"),
+    Protocol("tzsp", "TZSP", "tunnel"),
+    Protocol("cmd", "CMD", "link"),
     # A row that is no packet: the interface went away, came back, the link went down.
     Protocol("event", "—", "event"),
 )

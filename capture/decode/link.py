@@ -99,6 +99,13 @@ def _tag(walk: Walk, front: Front, name: str) -> None:
         walk.hand(front, ETHERTYPE.layers[types])
 
 
+@layer("cmd", RANK_LINK, (ETHERTYPE, [0x8909]))
+def _cisco_metadata(walk: Walk, front: Front) -> None:
+    """A security group tag of 6 bytes, then the EtherType."""
+    front = walk.enter(front, ID["cmd"], 8)
+    walk.hand(front.moved(8), ETHERTYPE.layers[walk.read(front.at + 6, WORD16)["word"]])
+
+
 @layer("llc", RANK_SHIM, (LINKTYPE, [11, 100]))
 def _llc(walk: Walk, front: Front) -> None:
     front = walk.enter(front, ID["llc"], 3)

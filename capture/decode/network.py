@@ -203,9 +203,9 @@ def _jumbo_size(walk: Walk, at: NDArray[np.intp]) -> NDArray[np.intp]:
     return np.where(option & (size > 0xFFFF), size, 0)
 
 
-@layer("ipv6 options", RANK_EXTENSION, (IP_PROTOCOL, [0, 43, 60, 140]))
+@layer("ipv6 routing", RANK_EXTENSION, (IP_PROTOCOL, [43, 140]))
 def _extension(walk: Walk, front: Front) -> None:
-    """Hop-by-hop, routing and destination options, shim6: one shape (RFC 6564)."""
+    """Routing header, shim6: the shape of all extension headers (RFC 6564)."""
     front, _ = walk.having(front, EXTENSION.itemsize)
     header = walk.read(front.at, EXTENSION)
     size = wide(header["length"]) * 8 + 8
@@ -213,6 +213,26 @@ def _extension(walk: Walk, front: Front) -> None:
     if keep is not None:
         header, size = header[keep], size[keep]
     walk.hand(front.moved(size), IP_PROTOCOL.layers[header["next"]])
+
+
+@layer("ipv6 options", RANK_EXTENSION, (IP_PROTOCOL, [0, 60]))
+def _options(walk: Walk, front: Front) -> None:
+    """Hop-by-hop and destination options: one that does not fit ends the packet (RFC 8200, 4.2)."""
+    front, _ = walk.having(front, EXTENSION.itemsize)
+    size = wide(walk.raw[front.at + 1]) * 8 + 8
+    place = np.full(len(front), EXTENSION.itemsize)
+    # Every turn takes a byte at least, of 2,048 at most.
+    open_ = (place < size).nonzero()[0]
+    while len(open_):
+        open_ = open_[front.at[open_] + place[open_] + 2 <= front.end[open_]]
+        at = front.at[open_] + place[open_]
+        place[open_] += np.where(walk.raw[at] == PAD1, 1, wide(walk.raw[at + 1]) + 2)
+        open_ = open_[place[open_] < size[open_]]
+    _extension(walk, walk.having(front, np.minimum(place, MAX_OPTIONS))[0])
+
+
+PAD1: Final = 0
+MAX_OPTIONS: Final = 2048
 
 
 @layer("ipv6 fragment", RANK_EXTENSION, (IP_PROTOCOL, [44]))

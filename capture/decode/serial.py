@@ -41,8 +41,8 @@ def _ppp(walk: Walk, front: Front) -> None:
     if cisco.any():
         walk.hand(front.take(cisco), number_of("chdlc"))
         front = front.take(~cisco)
-    # RFC 1662, 3.1: all-stations address and unnumbered information may stand in front.
-    framed = walk.read(front.at, WORD16)["word"] == 0xFF03
+    # RFC 1662, 3.1: the all-stations address and a control byte may stand in front.
+    framed = walk.raw[front.at] == 0xFF
     _ppp_protocol(walk, front.moved(np.where(framed, 2, 0)))
 
 

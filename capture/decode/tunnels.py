@@ -74,7 +74,9 @@ def _skip_routes(walk: Walk, front: Front, routed: NDArray[np.bool_]) -> tuple[F
     skip = np.zeros(len(front), np.intp)
     open_ = routed.nonzero()[0]
     while len(open_):
-        open_ = open_[front.at[open_] + skip[open_] + 4 <= front.end[open_]]
+        there = front.at[open_] + skip[open_] + 4 <= front.end[open_]
+        skip[open_[~there]] += 4
+        open_ = open_[there]
         size = wide(walk.raw[front.at[open_] + skip[open_] + 3])
         skip[open_] += 4 + size
         open_ = open_[(size > 0) & (skip[open_] < MAX_ROUTES)]
@@ -287,3 +289,42 @@ def _etherip(walk: Walk, front: Front) -> None:
 
 
 UDP_PORT.enter([6635], number_of("mpls"))
+
+
+@layer("capwap data", RANK_IN_UDP, (UDP_PORT, [5247]))
+def _capwap_data(walk: Walk, front: Front) -> None:
+    """RFC 5415, 4.3: frames of Ethernet, unencrypted and whole, are read further."""
+    front = walk.enter(front, ID["capwap.data"], 8)
+    size = (wide(walk.raw[front.at + 1]) >> 3) * 4
+    plain = (
+        (walk.raw[front.at] & 0x0F == 0) & (walk.raw[front.at + 2] & 1 == 0) & (walk.raw[front.at + 3] & 0x80 == 0)
+    )
+    walk.hand(front.take(~plain), DATA)
+    front, size = front.take(plain), size[plain]
+    front, keep = walk.having(front, size)
+    walk.hand(front.moved(size if keep is None else size[keep]), _eth)
+
+
+TZSP_END: Final = 1
+TZSP_PADDING: Final = 0
+TZSP_ETHERNET: Final = 1
+
+
+@layer("tzsp", RANK_IN_UDP, (UDP_PORT, [37008]))
+def _tzsp(walk: Walk, front: Front) -> None:
+    """TaZmen sniffer protocol: tags up to an end mark, then the frame."""
+    front = walk.enter(front, ID["tzsp"], 5)
+    framed = walk.read(front.at + 2, WORD16)["word"] == TZSP_ETHERNET
+    framed &= walk.raw[front.at + 1] <= 1
+    walk.hand(front.take(~framed), DATA)
+    walk.hand(front.take(framed).moved(4), number_of("tzsp tag"))
+
+
+@layer("tzsp tag", RANK_IN_UDP)
+def _tzsp_tag(walk: Walk, front: Front) -> None:
+    front, _ = walk.having(front, 1)
+    tag = walk.raw[front.at]
+    walk.hand(front.take(tag == TZSP_END).moved(1), _eth)
+    walk.hand(front.take(tag == TZSP_PADDING).moved(1), number_of("tzsp tag"))
+    front, _ = walk.having(front.take(tag > TZSP_END), 2)
+    walk.hand(front.moved(wide(walk.raw[front.at + 1]) + 2), number_of("tzsp tag"))
