@@ -35,6 +35,13 @@ STP = Header(
         Hex8("type", "BPDU Type", BPDU_TYPES),
     ),
 )
+
+
+def _seconds(value: int) -> str:
+    """Times count 1/256 s."""
+    return f"{value / 256:g}"
+
+
 BPDU = Header(
     "stp",
     "BPDU",
@@ -62,11 +69,12 @@ BPDU = Header(
         ),
         Mac("bridge.hw", "Bridge System ID"),
         Hex16("port", "Port identifier"),
-        U16("msg_age", "Message Age"),
-        U16("max_age", "Max Age"),
-        U16("hello", "Hello Time"),
-        U16("forward", "Forward Delay"),
+        U16("msg_age", "Message Age", plain=_seconds),
+        U16("max_age", "Max Age", plain=_seconds),
+        U16("hello", "Hello Time", plain=_seconds),
+        U16("forward", "Forward Delay", plain=_seconds),
     ),
+    name="",
 )
 NAMES = {0: "Conf.", 2: "RST.", 3: "MST.", 4: "SPT."}
 
@@ -77,7 +85,7 @@ CHASSIS_TYPE, PORT_TYPE = (
     number("lldp.port.subtype", "Port Id Subtype"),
 )
 CHASSIS_MAC, PORT_MAC = address("lldp.chassis.id.mac", "Chassis Id", 6), address("lldp.port.id.mac", "Port Id", 6)
-CHASSIS_ID, PORT_ID = text("lldp.chassis.id", "Chassis Id"), text("lldp.port.id", "Port Id")
+CHASSIS_ID, PORT_ID = octets("lldp.chassis.id", "Chassis Id"), text("lldp.port.id", "Port Id")
 TTL = number("lldp.time_to_live", "Seconds")
 PORT_TEXT, SYSTEM_NAME, SYSTEM_TEXT = (
     text("lldp.port.desc", "Port Description"),
@@ -100,9 +108,7 @@ TLV_NAMES = {
 }
 
 FUNCTIONS = {1: "Reply", 2: "Forward Data"}
-LOOP = Header(
-    "loop", "Configuration Test Protocol (loopback)", (Bytes("skip", "skipCount", 2), Bytes("word", "Function", 2))
-)
+LOOP = Header("loop", "Configuration Test Protocol (loopback)", (Bytes("", "skipCount", 2), Bytes("", "Function", 2)))
 FUNCTION = number("loop.function", "Function", FUNCTIONS)
 
 
@@ -163,7 +169,7 @@ def _tlv(packet: Packet, item: Item, kind: int, value: bytes, at: int) -> list[s
         if value[0] == (4 if kind == 1 else 3) and size == 7:
             packet.add(item, hardware, value[1:], at + 1, 6)
             return [f"MA/{mac(value[1:])}"]
-        packet.add(item, name, value[1:], at + 1, size - 1)
+        packet.add(item, name, value[1:], at + 1, size - 1, escape(value[1:]))
         if value[0] == (5 if kind == 1 else 4) and size == 6:
             return [f"NA/{ipv4(value[2:])}"]
         prefix = {1: {6: "IN/", 7: "LA/"}, 2: {1: "IA/", 5: "IN/", 7: "LA/"}}[kind].get(value[0], "")

@@ -3,21 +3,7 @@
 from __future__ import annotations
 
 from netwatch.capture.dissect.ipv6 import esp
-from netwatch.capture.dissect.kit import (
-    U8,
-    U16,
-    U32,
-    Bits,
-    Bytes,
-    Header,
-    Hex8,
-    Hex32,
-    Hex64,
-    Packed8,
-    number,
-    octets,
-    text,
-)
+from netwatch.capture.dissect.kit import U8, U16, U32, Bytes, Header, Hex8, Hex32, number, octets, text
 from netwatch.capture.dissect.options import options
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on, signature
@@ -194,7 +180,7 @@ RADIUS = Header(
         Bytes("authenticator", "Authenticator", 16),
     ),
 )
-PAIR, PAIR_VALUE = number("radius.avp.type", "Type"), octets("radius.avp.value", "Value")
+PAIR, PAIR_VALUE = number("radius.avp.type", "Type"), octets("", "Value")
 USER_NAME = text("radius.User_Name", "User-Name")
 
 
@@ -228,10 +214,10 @@ ISAKMP = Header(
     "isakmp",
     "Internet Security Association and Key Management Protocol",
     (
-        Hex64("ispi", "Initiator SPI"),
-        Hex64("rspi", "Responder SPI"),
+        Bytes("ispi", "Initiator SPI", 8),
+        Bytes("rspi", "Responder SPI", 8),
         U8("nextpayload", "Next payload"),
-        Packed8(Bits(0xF0, "version.major", "MjVer"), Bits(0x0F, "version.minor", "MnVer")),
+        Hex8("version", "Version"),
         U8("exchangetype", "Exchange type", EXCHANGES),
         Hex8("flags", "Flags"),
         Hex32("messageid", "Message ID"),

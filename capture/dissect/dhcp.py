@@ -9,6 +9,7 @@ from netwatch.capture.dissect.kit import (
     Bytes,
     Flags16,
     Header,
+    Hex8,
     Hex32,
     Ip4,
     Item,
@@ -28,7 +29,7 @@ DHCP = Header(
     "Dynamic Host Configuration Protocol",
     (
         U8("type", "Message type", OPERATIONS),
-        U8("hw.type", "Hardware type"),
+        Hex8("hw.type", "Hardware type"),
         U8("hw.len", "Hardware address length"),
         U8("hops", "Hops"),
         Hex32("id", "Transaction ID"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netwatch.capture.dissect.kit import U8, U32, Header, Hex24, Hex32, Ip6, Item, address, number, octets, text
+from netwatch.capture.dissect.kit import U8, U32, Bytes, Header, Hex24, Ip6, Item, address, number, octets, text
 from netwatch.capture.dissect.options import tlvs
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import on
@@ -67,17 +67,18 @@ OPTIONS = {
 }
 OPTION = number("dhcpv6.option.type", "Option", OPTIONS)
 LENGTH = number("dhcpv6.option.length", "Length")
-VALUE = octets("dhcpv6.option.value", "Value")
+VALUE = octets("", "Value")
 DUID = octets("dhcpv6.duid.bytes", "DUID")
 REQUESTED = number("dhcpv6.requested_option_code", "Requested Option code", OPTIONS)
 ELAPSED = number("dhcpv6.elapsed_time", "Elapsed time (10 ms)")
-STATUS, STATUS_TEXT = number("dhcpv6.status_code", "Status Code"), text("dhcpv6.status_message", "Status Message")
+STATUS, STATUS_TEXT = number("dhcpv6.status_code", "Status Code"), text("dhcpv6.status_msg", "Status Message")
 SERVER = address("dhcpv6.dns_server", "DNS server address", 16)
-IA = Header("dhcpv6", "IA", (Hex32("iaid", "IAID"), U32("iaid.t1", "T1"), U32("iaid.t2", "T2")))
+IA = Header("dhcpv6", "IA", (Bytes("iaid", "IAID", 4), U32("iaid.t1", "T1"), U32("iaid.t2", "T2")), name="")
 IA_ADDRESS = Header(
     "dhcpv6.iaaddr",
     "IA Address",
     (Ip6("ip", "IPv6 address"), U32("pref_lifetime", "Preferred lifetime"), U32("valid_lifetime", "Valid lifetime")),
+    name="",
 )
 IA_PREFIX = Header(
     "dhcpv6.iaprefix",
@@ -88,10 +89,17 @@ IA_PREFIX = Header(
         U8("pref_len", "Prefix length"),
         Ip6("pref_addr", "Prefix address"),
     ),
+    name="",
 )
 MAX_RELAYS = 8
 """RFC 8415, 7.6: HOP_COUNT_LIMIT."""
-GROUPS = {3: IA, 25: IA, 4: Header("dhcpv6", "IA_TA", (Hex32("iaid", "IAID"),)), 5: IA_ADDRESS, 26: IA_PREFIX}
+GROUPS = {
+    3: IA,
+    25: IA,
+    4: Header("dhcpv6", "IA_TA", (Bytes("iaid", "IAID", 4),), name=""),
+    5: IA_ADDRESS,
+    26: IA_PREFIX,
+}
 """Options that hold fixed fields and then further options."""
 
 

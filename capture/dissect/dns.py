@@ -14,10 +14,13 @@ from netwatch.capture.dissect.kit import (
     Field,
     Flags16,
     Header,
+    Hex8,
     Hex16,
     Item,
     Packed16,
+    absolute,
     address,
+    flag,
     group,
     number,
     octets,
@@ -140,22 +143,23 @@ LENGTH = number("dns.length", "Length")
 QUERY = text("dns.qry.name", "Name")
 QUERY_TYPE = number("dns.qry.type", "Type", TYPES)
 QUERY_CLASS = number("dns.qry.class", "Class", CLASSES, digits=4)
-QUERY_UNICAST = number("dns.qry.qu", '"QU" question')
+QUERY_UNICAST = flag("dns.qry.qu", '"QU" question')
 NAME = text("dns.resp.name", "Name")
 TYPE = number("dns.resp.type", "Type", TYPES)
 CLASS = number("dns.resp.class", "Class", CLASSES, digits=4)
-FLUSH = number("dns.resp.cache_flush", "Cache flush")
+FLUSH = flag("dns.resp.cache_flush", "Cache flush")
 TTL = number("dns.resp.ttl", "Time to live")
 DATA_LENGTH = number("dns.resp.len", "Data length")
-UDP_SIZE = number("dns.rr.udp_payload_size", "UDP payload size")
+UDP_SIZE = number("dns.rr.udp_payload_size", "UDP payload size", digits=4)
 EXTENDED = Header(
     "dns.resp",
     "Extended RCODE and flags",
     (
-        U8("ext_rcode", "Higher bits in extended RCODE"),
+        Hex8("ext_rcode", "Higher bits in extended RCODE"),
         U8("edns0_version", "EDNS0 version"),
-        Packed16(Bit(0x8000, "z.do", "DO bit"), Bits(0x7FFF, "z.reserved", "Reserved")),
+        Packed16(Bit(0x8000, "z.do", "DO bit"), Bits(0x7FFF, "z.reserved", "Reserved", digits=4)),
     ),
+    name="",
 )
 SECTIONS = tuple(
     group("", label) for label in ("Queries", "Answers", "Authoritative nameservers", "Additional records")
@@ -185,12 +189,13 @@ SOA = Header(
         U32("refresh_interval", "Refresh Interval"),
         U32("retry_interval", "Retry Interval"),
         U32("expire_limit", "Expire limit"),
-        U32("mininum_ttl", "Minimum TTL"),
+        U32("minimum_ttl", "Minimum TTL"),
     ),
+    name="",
 )
-SRV = Header("dns.srv", "SRV", (U16("priority", "Priority"), U16("weight", "Weight"), U16("port", "Port")))
+SRV = Header("dns.srv", "SRV", (U16("priority", "Priority"), U16("weight", "Weight"), U16("port", "Port")), name="")
 SRV_TARGET = text("dns.srv.target", "Target")
-NAPTR = Header("dns.naptr", "NAPTR", (U16("order", "Order"), U16("preference", "Preference")))
+NAPTR = Header("dns.naptr", "NAPTR", (U16("order", "Order"), U16("preference", "Preference")), name="")
 NAPTR_FLAGS, NAPTR_SERVICE, NAPTR_REGEX, NAPTR_REPLACEMENT = (
     text("dns.naptr.flags", "Flags"),
     text("dns.naptr.service", "Service"),
@@ -206,6 +211,7 @@ DS = Header(
     "dns.ds",
     "DS",
     (Hex16("key_id", "Key id"), U8("algorithm", "Algorithm"), U8("digest_type", "Digest Type")),
+    name="",
 )
 DS_DIGEST = octets("dns.ds.digest", "Digest")
 DNSKEY = Header(
@@ -222,8 +228,15 @@ DNSKEY = Header(
         U8("protocol", "Protocol"),
         U8("algorithm", "Algorithm"),
     ),
+    name="",
 )
 DNSKEY_KEY = octets("dns.dnskey.public_key", "Public Key")
+
+
+def _seconds(value: int) -> str:
+    return absolute(value * 10**9)
+
+
 RRSIG = Header(
     "dns.rrsig",
     "RRSIG",
@@ -232,10 +245,11 @@ RRSIG = Header(
         U8("algorithm", "Algorithm"),
         U8("labels", "Labels"),
         U32("original_ttl", "Original TTL"),
-        U32("signature_expiration", "Signature Expiration"),
-        U32("signature_inception", "Signature Inception"),
+        U32("signature_expiration", "Signature Expiration", plain=_seconds),
+        U32("signature_inception", "Signature Inception", plain=_seconds),
         U16("key_tag", "Key Tag"),
     ),
+    name="",
 )
 RRSIG_NAME, RRSIG_SIGNATURE = (
     text("dns.rrsig.signers_name", "Signer's name"),

@@ -27,8 +27,8 @@ PROVIDER_VLAN = Header(
     "ieee8021ad",
     "IEEE 802.1ad",
     (
-        Packed16(Bits(0xE000, "priority", "Priority"), Bit(0x1000, "dei", "DEI"), Bits(0x0FFF, "id", "ID")),
-        Hex16("etype", "Type", ETHERTYPES),
+        Packed16(Bits(0xE000, "priority", "Priority"), Bits(0x1000, "dei", "DEI"), Bits(0x0FFF, "id", "ID")),
+        Hex16("=vlan.etype", "Type", ETHERTYPES),
     ),
 )
 
@@ -56,7 +56,10 @@ LLC = Header(
 )
 CONTROL = number("llc.control", "Control field", digits=4)
 SNAP = Header(
-    "llc", "Subnetwork Access Protocol", (Hex24("oui", "Organization Code"), Hex16("type", "Type", ETHERTYPES))
+    "llc",
+    "Subnetwork Access Protocol",
+    (Hex24("oui", "Organization Code"), Hex16("type", "Type", ETHERTYPES)),
+    name="",
 )
 
 COMMANDS = {

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from netwatch.capture.dissect.ethernet import by_type
 from netwatch.capture.dissect.kit import (
+    U16,
     U32,
     Bit,
     Bits,
+    Bytes,
     Flags16,
     Header,
     Hex16,
-    Hex32,
     Packed16,
     Packed32,
     number,
@@ -66,7 +67,7 @@ ERSPAN2 = Header(
         Packed16(
             Bits(0xE000, "cos", "COS"),
             Bits(0x1800, "encap", "Encap"),
-            Bit(0x0400, "truncated", "Truncated"),
+            Bits(0x0400, "truncated", "Truncated"),
             Bits(0x03FF, "spanid", "SpanID"),
         ),
         Packed32(Bits(0xFFF00000, "reserved", "Reserved"), Bits(0x000FFFFF, "index", "Index")),
@@ -80,22 +81,22 @@ ERSPAN3 = Header(
         Packed16(
             Bits(0xE000, "cos", "COS"),
             Bits(0x1800, "bso", "Bad/Short/Oversized"),
-            Bit(0x0400, "truncated", "Truncated"),
+            Bits(0x0400, "truncated", "Truncated"),
             Bits(0x03FF, "spanid", "SpanID"),
         ),
         U32("timestamp", "Timestamp"),
-        Hex16("sgt", "Security Group Tag"),
+        U16("sgt", "Security Group Tag"),
         Packed16(
-            Bit(0x8000, "pdu_frame", "PDU Frame"),
+            Bits(0x8000, "p", "PDU Frame"),
             Bits(0x7C00, "ft", "Frame Type"),
             Bits(0x03F0, "hw", "Hw ID"),
-            Bit(0x0008, "direction", "Direction"),
-            Bits(0x0006, "granularity", "Granularity"),
-            Bit(0x0001, "optional", "Optional Sub headers"),
+            Bits(0x0008, "direction", "Direction"),
+            Bits(0x0006, "gra", "Granularity"),
+            Bits(0x0001, "o", "Optional Sub headers"),
         ),
     ),
 )
-SUBHEADER = Header("erspan", "Platform", (Hex32("platid", "Platform"), Hex32("platinfo", "Platform Info")))
+SUBHEADER = Header("erspan", "Platform", (U32("platid", "Platform"), Bytes("", "Platform Info", 4)), name="")
 
 
 @on("ip.proto", 47)

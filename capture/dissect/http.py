@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from netwatch.capture.dissect.kit import Header, Item, number, octets, text
+from netwatch.capture.dissect.kit import Header, Item, number, text
 from netwatch.capture.dissect.packet import Packet, Short
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on, signature
 
@@ -25,8 +25,8 @@ RESPONSE_VERSION, CODE, PHRASE = (
     number("http.response.code", "Status Code"),
     text("http.response.phrase", "Response Phrase"),
 )
-BODY = octets("http.file_data", "File Data")
-START = text("http.start_line", "Start line")
+BODY = text("http.file_data", "File Data")
+START = text("", "Start line")
 NAMED: Final = {
     name: text(f"http.{field}", label)
     for name, field, label in (

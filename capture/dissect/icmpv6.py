@@ -16,7 +16,6 @@ from netwatch.capture.dissect.kit import (
     Flags8,
     Header,
     Hex16,
-    Hex32,
     Ip6,
     Item,
     address,
@@ -85,11 +84,11 @@ ICMPV6 = Header(
     (U8("type", "Type", TYPES), U8("code", "Code"), Hex16("checksum", "Checksum")),
 )
 CHECKSUM_STATUS = number("icmpv6.checksum.status", "Checksum Status", STATUS)
-ECHO = Header("icmpv6.echo", "Echo", (Hex16("identifier", "Identifier"), U16("sequence_number", "Sequence")))
-ERROR_WORD = Header("icmpv6", "Error", (Bytes("reserved", "Reserved", 4),))
-TOO_BIG = Header("icmpv6", "Packet Too Big", (U32("mtu", "MTU"),))
-PROBLEM = Header("icmpv6", "Parameter Problem", (U32("pointer", "Pointer"),))
-SOLICITATION = Header("icmpv6.nd.rs", "Router Solicitation", (Bytes("reserved", "Reserved", 4),))
+ECHO = Header("icmpv6.echo", "Echo", (Hex16("identifier", "Identifier"), U16("sequence_number", "Sequence")), name="")
+ERROR_WORD = Header("icmpv6", "Error", (Bytes("", "Reserved", 4),), name="")
+TOO_BIG = Header("icmpv6", "Packet Too Big", (U32("mtu", "MTU"),), name="")
+PROBLEM = Header("icmpv6", "Parameter Problem", (U32("pointer", "Pointer"),), name="")
+SOLICITATION = Header("icmpv6.nd.rs", "Router Solicitation", (Bytes("", "Reserved", 4),), name="")
 ADVERTISEMENT = Header(
     "icmpv6.nd.ra",
     "Router Advertisement",
@@ -108,11 +107,13 @@ ADVERTISEMENT = Header(
         U32("reachable_time", "Reachable time (ms)"),
         U32("retrans_timer", "Retrans timer (ms)"),
     ),
+    name="",
 )
 NEIGHBOR_SOLICITATION = Header(
     "icmpv6.nd.ns",
     "Neighbor Solicitation",
-    (Bytes("reserved", "Reserved", 4), Ip6("target_address", "Target Address")),
+    (Bytes("", "Reserved", 4), Ip6("target_address", "Target Address")),
+    name="",
 )
 NEIGHBOR_ADVERTISEMENT = Header(
     "icmpv6.nd.na",
@@ -125,32 +126,36 @@ NEIGHBOR_ADVERTISEMENT = Header(
             Bit(0x40, "flag.s", "Solicited"),
             Bit(0x20, "flag.o", "Override"),
         ),
-        Bytes("reserved", "Reserved", 3),
+        Bytes("", "Reserved", 3),
         Ip6("target_address", "Target Address"),
     ),
+    name="",
 )
 REDIRECT = Header(
     "icmpv6.rd",
     "Redirect",
     (
-        Bytes("reserved", "Reserved", 4),
-        Ip6("target_address", "Target Address"),
+        Bytes("", "Reserved", 4),
+        Ip6("=icmpv6.nd.rd.target_address", "Target Address"),
         Ip6("na.destination_address", "Destination Address"),
     ),
+    name="",
 )
 LISTENER = Header(
     "icmpv6.mld",
     "Multicast Listener",
     (
         U16("maximum_response_delay", "Maximum Response Delay (ms)"),
-        Bytes("reserved", "Reserved", 2),
+        Bytes("", "Reserved", 2),
         Ip6("multicast_address", "Multicast Address"),
     ),
+    name="",
 )
 REPORT = Header(
     "icmpv6.mldr",
     "Report",
-    (Bytes("reserved", "Reserved", 2), U16("nb_mcast_records", "Number of Multicast Address Records")),
+    (Bytes("", "Reserved", 2), U16("nb_mcast_records", "Number of Multicast Address Records")),
+    name="",
 )
 RECORD = group("icmpv6.mldr.mar", "Multicast Address Record")
 RECORD_TYPES = {
@@ -170,6 +175,7 @@ RECORD_HEAD = Header(
         U16("nb_sources", "Number of Sources"),
         Ip6("multicast_address", "Multicast Address"),
     ),
+    name="",
 )
 RECORD_SOURCE = address("icmpv6.mldr.mar.source_address", "Source Address", 16)
 
@@ -189,8 +195,8 @@ OPTION_NAMES = {
 }
 OPTION = number("icmpv6.opt.type", "ICMPv6 Option")
 OPTION_LENGTH = number("icmpv6.opt.length", "Length")
-OPTION_DATA = octets("icmpv6.opt.data", "Data")
-LINK_ADDRESS = address("icmpv6.opt.linkaddr", "Link-layer address", 6)
+OPTION_DATA = octets("", "Data")
+LINK_ADDRESS = octets("icmpv6.opt.linkaddr", "Link-layer address")
 PREFIX = Header(
     "icmpv6.opt.prefix",
     "Prefix information",
@@ -205,13 +211,14 @@ PREFIX = Header(
         ),
         U32("valid_lifetime", "Valid Lifetime"),
         U32("preferred_lifetime", "Preferred Lifetime"),
-        Hex32("reserved", "Reserved"),
-        Ip6("prefix", "Prefix"),
+        Bytes("", "Reserved", 4),
+        Ip6("=icmpv6.opt.prefix", "Prefix"),
     ),
+    name="",
 )
-OPTION_MTU = Header("icmpv6.opt", "MTU", (Hex16("reserved", "Reserved"), U32("mtu", "MTU")))
+OPTION_MTU = Header("icmpv6.opt", "MTU", (Bytes("", "Reserved", 2), U32("mtu", "MTU")), name="")
 SERVERS = Header(
-    "icmpv6.opt.rdnss", "Recursive DNS Server", (Hex16("reserved", "Reserved"), U32("lifetime", "Lifetime"))
+    "icmpv6.opt.rdnss", "Recursive DNS Server", (Bytes("", "Reserved", 2), U32("lifetime", "Lifetime")), name=""
 )
 SERVER = address("icmpv6.opt.rdnss", "Recursive DNS Server", 16)
 
@@ -313,7 +320,7 @@ def _options(packet: Packet, layer: Item, at: int, limit: int, words: dict[int, 
         body, size = where + 2, length - 2
         if kind in (1, 2) and size == 6:
             hardware = packet.data[body : body + 6]
-            packet.add(item, LINK_ADDRESS, hardware, body, 6)
+            packet.add(item, LINK_ADDRESS, hardware, body, 6, mac(hardware))
             if kind in words:
                 packet.info += f" {words[kind]} {mac(hardware)}"
         elif kind in OPTION_HEADERS and size >= OPTION_HEADERS[kind].size:

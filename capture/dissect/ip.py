@@ -63,10 +63,10 @@ IPV4 = Header(
     ),
 )
 CHECKSUM_STATUS = number("ip.checksum.status", "Header checksum status", STATUS)
-OPTIONS = group("ip.options", "Options")
-OPTION_TYPE = number("ip.opt.type", "Type", digits=2)
+OPTIONS = group("", "Options")
+OPTION_TYPE = number("ip.opt.type", "Type")
 OPTION_LEN = number("ip.opt.len", "Length")
-OPTION_DATA = octets("ip.opt.data", "Data")
+OPTION_DATA = octets("", "Data")
 OPTION_POINTER = number("ip.opt.ptr", "Pointer")
 OPTION_ROUTE = address("ip.rec_rt", "Recorded Route", 4)
 OPTION_ALERT = number("ip.opt.ra", "Router Alert")
@@ -83,7 +83,7 @@ OPTION_NAMES = {
     137: "Strict Source Route",
     148: "Router Alert",
 }
-FRAGMENT = octets("ip.fragment", "IPv4 fragment")
+FRAGMENT = octets("", "IPv4 fragment")
 
 
 @on("ethertype", 0x0800)

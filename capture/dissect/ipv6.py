@@ -10,6 +10,7 @@ from netwatch.capture.dissect.kit import (
     Bits,
     Bytes,
     Header,
+    Hex8,
     Hex32,
     Ip6,
     Item,
@@ -68,13 +69,13 @@ ROUTING = Header(
     ),
 )
 ROUTING_ADDRESS = address("ipv6.routing.src.addr", "Address", 16)
-ROUTING_DATA = octets("ipv6.routing.unknown.data", "Type-specific data")
+ROUTING_DATA = octets("ipv6.routing.unknown_data", "Type-specific data")
 FRAGMENT = Header(
     "ipv6.fraghdr",
     "Fragment Header for IPv6",
     (
         U8("nxt", "Next Header", IP_PROTOCOLS),
-        U8("reserved_octet", "Reserved octet"),
+        Hex8("reserved_octet", "Reserved octet"),
         Packed16(
             Bits(0xFFF8, "offset", "Offset", times=8),
             Bits(0x0006, "reserved_bits", "Reserved bits"),
@@ -83,12 +84,12 @@ FRAGMENT = Header(
         Hex32("ident", "Identification"),
     ),
 )
-FRAGMENT_DATA = octets("ipv6.fragment", "IPv6 fragment")
+FRAGMENT_DATA = octets("", "IPv6 fragment")
 OPTION = number("ipv6.opt.type", "Option", digits=2)
 OPTION_LENGTH = number("ipv6.opt.length", "Length")
 OPTION_ALERT = number("ipv6.opt.router_alert", "Router Alert")
 OPTION_JUMBO = number("ipv6.opt.jumbo", "Payload Length")
-OPTION_DATA = octets("ipv6.opt.unknown_data", "Data")
+OPTION_DATA = octets("ipv6.opt.unknown", "Data")
 OPTION_NAMES = {
     0x00: "Pad1",
     0x01: "PadN",

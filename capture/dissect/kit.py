@@ -15,6 +15,7 @@ Names are Wireshark's: the header's prefix, a dot, the field's own.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from struct import Struct
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ __all__ = [
     "U16",
     "U24",
     "U32",
+    "U48",
     "U64",
     "Bit",
     "Bits",
@@ -47,6 +49,8 @@ __all__ = [
     "Packed8",
     "Packed16",
     "Packed32",
+    "Text",
+    "absolute",
     "address",
     "fields_text",
     "flag",
@@ -79,6 +83,7 @@ class Field:
         "shift",
         "size",
         "times",
+        "wide",
     )
 
     def __init__(
@@ -95,6 +100,7 @@ class Field:
         bits: tuple[Field, ...] = (),
         hidden: bool = False,
         times: int = 1,
+        wide: bool = False,
     ) -> None:
         self.name = name
         """`ip.src`; empty for a heading that no filter asks for."""
@@ -119,13 +125,18 @@ class Field:
         """Only its bits are shown: Wireshark has no name for the whole."""
         self.times = times
         """What one unit of the bits stands for: header lengths count 4 bytes."""
+        self.wide = wide
+        """An integer of a size that `struct` does not know."""
 
     def __repr__(self) -> str:
         return f"Field({self.name!r})"
 
-    def renamed(self, name: str) -> Field:
-        """The same field under its full name, known to `FIELDS`. Its bits are named below the same prefix."""
-        prefix = name[: len(name) - len(self.name)]
+    def renamed(self, prefix: str) -> Field:
+        """The same field, its bits too, under its full name and known to `FIELDS`.
+
+        `srcport` gets the prefix, `=eth.type` is whole, an empty name stays: Wireshark has none for it.
+        """
+        name = self.name[1:] if self.name.startswith("=") else f"{prefix}.{self.name}" if self.name else ""
         made = Field(
             name,
             self.label,
@@ -135,11 +146,12 @@ class Field:
             code=self.code,
             size=self.size,
             mask=self.mask,
-            bits=tuple(bit.renamed(prefix + bit.name) for bit in self.bits),
+            bits=tuple(bit.renamed(prefix) for bit in self.bits),
             hidden=self.hidden,
             times=self.times,
+            wide=self.wide,
         )
-        return made if self.hidden else _known(made)
+        return _known(made)
 
 
 def _known(field: Field) -> Field:
@@ -221,6 +233,8 @@ def _octets(value: Any) -> str:
     return bytes(value).hex()
 
 
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
 SHOWN_OCTETS: Final = 48
 """Bytes of a field that the tree spells out; the hex view has the rest."""
 
@@ -233,20 +247,30 @@ def _empty(_: Any) -> str:
     return ""
 
 
+def absolute(nanoseconds: int) -> str:
+    """Nanoseconds since 1970 as Wireshark writes a time: `Jan  2, 2026 03:04:05.000000000 UTC`."""
+    seconds, fraction = divmod(nanoseconds, 10**9)
+    moment = EPOCH + timedelta(seconds=seconds)
+    return f"{moment:%b} {moment.day:2}, {moment:%Y %H:%M:%S}.{fraction:09} UTC"
+
+
 # Rows of a header: their place follows from the rows before
 
 
 def _integer(code: str, size: int, digits: int) -> Callable[..., Field]:
-    plain: Format = _hex(digits) if digits else str
+    usual: Format = _hex(digits) if digits else str
 
-    def row(name: str, label: str, names: Names | None = None, form: Format | None = None) -> Field:
-        return Field(name, label, plain=plain, form=form, names=names, code=code, size=size)
+    def row(
+        name: str, label: str, names: Names | None = None, form: Format | None = None, plain: Format | None = None
+    ) -> Field:
+        shown = plain or usual
+        return Field(name, label, plain=shown, form=form, names=names, code=code, size=size, wide=code.endswith("s"))
 
     return row
 
 
-U8, U16, U24, U32, U64 = (
-    _integer(code, size, 0) for code, size in (("B", 1), ("H", 2), ("3s", 3), ("I", 4), ("Q", 8))
+U8, U16, U24, U32, U48, U64 = (
+    _integer(code, size, 0) for code, size in (("B", 1), ("H", 2), ("3s", 3), ("I", 4), ("6s", 6), ("Q", 8))
 )
 Hex8, Hex16, Hex24, Hex32, Hex64 = (
     _integer(code, size, 2 * size) for code, size in (("B", 1), ("H", 2), ("3s", 3), ("I", 4), ("Q", 8))
@@ -266,6 +290,11 @@ Mac, Ip4, Ip6 = _address(6, mac), _address(4, ipv4), _address(16, ipv6)
 def Bytes(name: str, label: str, size: int) -> Field:  # noqa: N802 - a row, beside U8 and Mac
     """`size` bytes that are shown as hexadecimal."""
     return Field(name, label, plain=_octets, form=_octets_short, code=f"{size}s", size=size)
+
+
+def Text(name: str, label: str, size: int) -> Field:  # noqa: N802
+    """`size` bytes of characters, up to the first zero."""
+    return Field(name, label, plain=lambda value: _str(value.split(b"\0", 1)[0]), code=f"{size}s", size=size)
 
 
 def Bit(mask: int, name: str, label: str) -> Field:  # noqa: N802
@@ -343,18 +372,18 @@ class Header:
 
     __slots__ = ("_places", "_wide", "field", "prefix", "rows", "size", "struct")
 
-    def __init__(self, prefix: str, label: str, rows: tuple[Field, ...], *, little: bool = False) -> None:
+    def __init__(
+        self, prefix: str, label: str, rows: tuple[Field, ...], *, name: str | None = None, little: bool = False
+    ) -> None:
         self.prefix = prefix
-        self.field = group(prefix, label)
-        """The heading: the layer itself, `ip`."""
-        self.rows = tuple(row.renamed(f"{prefix}.{row.name}" if not row.hidden else prefix + ".") for row in rows)
+        self.field = group(prefix if name is None else name, label)
+        """The heading: the layer itself, `ip`. `name`: where it is not the prefix; empty for a part of a layer."""
+        self.rows = tuple(row.renamed(prefix) for row in rows)
         self.struct = Struct(("<" if little else ">") + "".join(row.code for row in rows))
         self.size = self.struct.size
         """Bytes."""
         order = "little" if little else "big"
-        self._wide = tuple(
-            (index, order) for index, row in enumerate(rows) if row.code == "3s" and row.plain is not _octets
-        )
+        self._wide = tuple((index, order) for index, row in enumerate(rows) if row.wide)
         places: list[Place] = []
         at = 0
         for row in self.rows:

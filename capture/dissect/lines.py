@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from netwatch.capture.dissect.kit import Field, Header, octets, text
+from netwatch.capture.dissect.kit import Field, Header, text
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on
 from netwatch.capture.text import escape
@@ -16,8 +16,9 @@ class Speech(NamedTuple):
 
     name: str
     layer: Header
-    request: Field
-    response: Field
+    request: tuple[Field, Field]
+    """The first word of a client's line, and the rest."""
+    response: tuple[Field, Field]
     asks: str
     """What the Info column says before a client's line."""
     answers: str
@@ -41,13 +42,20 @@ def _all(said: list[bytes], answer: bool) -> bytes:
 
 
 def _speech(
-    name: str, label: str, asks: str, answers: str, words: Callable[[list[bytes], bool], bytes], *ports: int
+    name: str,
+    label: str,
+    request: tuple[str, str],
+    response: tuple[str, str],
+    asks: str,
+    answers: str,
+    words: Callable[[list[bytes], bool], bytes],
+    *ports: int,
 ) -> Speech:
     return Speech(
         name,
         Header(name, label, ()),
-        text(f"{name}.request.line" if name == "imap" else f"{name}.request", "Request"),
-        text(f"{name}.response.line" if name == "imap" else f"{name}.response", "Response"),
+        (text(f"{name}.{request[0]}", "Request command"), text(f"{name}.{request[1]}", "Request parameter")),
+        (text(f"{name}.{response[0]}", "Response code"), text(f"{name}.{response[1]}", "Response parameter")),
         asks,
         answers,
         words,
@@ -55,15 +63,54 @@ def _speech(
     )
 
 
+COMMAND = ("request.command", "request.arg")
 SPEECHES = (
-    _speech("ftp", "File Transfer Protocol (FTP)", "Request", "Response", _first, 21),
-    _speech("smtp", "Simple Mail Transfer Protocol", "C", "S", _all, 25, 587),
-    _speech("pop", "Post Office Protocol", "C", "S", _first, 110),
-    _speech("imap", "Internet Message Access Protocol", "Request", "Response", _last, 143),
+    _speech(
+        "ftp",
+        "File Transfer Protocol (FTP)",
+        COMMAND,
+        ("response.code", "response.arg"),
+        "Request",
+        "Response",
+        _first,
+        21,
+    ),
+    _speech(
+        "smtp",
+        "Simple Mail Transfer Protocol",
+        ("req.command", "req.parameter"),
+        ("response.code", "rsp.parameter"),
+        "C",
+        "S",
+        _all,
+        25,
+        587,
+    ),
+    _speech(
+        "pop",
+        "Post Office Protocol",
+        ("request.command", "request.parameter"),
+        ("response.indicator", "response.description"),
+        "C",
+        "S",
+        _first,
+        110,
+    ),
+    _speech(
+        "imap",
+        "Internet Message Access Protocol",
+        ("request_tag", "request"),
+        ("response_tag", "response"),
+        "Request",
+        "Response",
+        _last,
+        143,
+    ),
 )
+LINE = text("", "Line")
 BY_PORT = {port: speech for speech in SPEECHES for port in speech.servers}
 TELNET = Header("telnet", "Telnet", ())
-TELNET_DATA = octets("telnet.data", "Data")
+TELNET_DATA = text("telnet.data", "Data")
 
 
 @on("tcp.port", *BY_PORT)
@@ -84,11 +131,16 @@ def lines(packet: Packet, at: int, limit: int) -> Step | None:
         stop = packet.data.find(b"\n", where, end)
         after = end if stop < 0 else stop + 1
         line = packet.data[where:after].rstrip(b"\r\n")
-        packet.add(layer, speech.response if answer else speech.request, line, where, after - where)
+        item = packet.add(layer, LINE, line, where, after - where)
+        first, _, rest = line.partition(b"-" if line[3:4] == b"-" and answer else b" ")
+        command, parameter = speech.response if answer else speech.request
+        packet.add(item, command, first, where, len(first))
+        if rest:
+            packet.add(item, parameter, rest, where + len(first) + 1, len(rest))
         said.append(line)
         where = after
-    first = speech.words(said, answer)
-    packet.info = f"{speech.answers if answer else speech.asks}: {escape(first)}"
+    words = speech.words(said, answer)
+    packet.info = f"{speech.answers if answer else speech.asks}: {escape(words)}"
     layer.said = packet.info
     return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netwatch.capture.dissect.kit import Bit, Bits, Header, Packed32, group
+from netwatch.capture.dissect.kit import Bits, Header, Packed32, group
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import Step, on, step
 
@@ -13,7 +13,7 @@ MPLS = Header(
         Packed32(
             Bits(0xFFFFF000, "label", "MPLS Label"),
             Bits(0x00000E00, "exp", "MPLS Experimental Bits"),
-            Bit(0x00000100, "bottom", "MPLS Bottom Of Label Stack"),
+            Bits(0x00000100, "bottom", "MPLS Bottom Of Label Stack"),
             Bits(0x000000FF, "ttl", "MPLS TTL"),
         ),
     ),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from netwatch.capture.dissect.kit import (
     U8,
     U16,
+    Bit,
     Bits,
     Header,
+    Hex8,
     Hex16,
     Ip4,
     Item,
@@ -47,13 +49,13 @@ NBNS = Header(
     (
         Hex16("id", "Transaction ID"),
         Packed16(
-            Bits(0x8000, "flags.response", "Response", {0: "Message is a query", 1: "Message is a response"}),
+            Bit(0x8000, "flags.response", "Response"),
             Bits(0x7800, "flags.opcode", "Opcode", OPERATIONS),
-            Bits(0x0400, "flags.authoritative", "Authoritative"),
-            Bits(0x0200, "flags.truncated", "Truncated"),
-            Bits(0x0100, "flags.recdesired", "Recursion desired"),
-            Bits(0x0080, "flags.recavail", "Recursion available"),
-            Bits(0x0010, "flags.broadcast", "Broadcast"),
+            Bit(0x0400, "flags.authoritative", "Authoritative"),
+            Bit(0x0200, "flags.truncated", "Truncated"),
+            Bit(0x0100, "flags.recdesired", "Recursion desired"),
+            Bit(0x0080, "flags.recavail", "Recursion available"),
+            Bit(0x0010, "flags.broadcast", "Broadcast"),
             Bits(0x000F, "flags.rcode", "Reply code", CODES),
         ),
         U16("count.queries", "Questions"),
@@ -174,13 +176,15 @@ NBDGM = Header(
     "NetBIOS Datagram Service",
     (
         U8("type", "Message Type", DATAGRAMS),
-        Packed8(Bits(0x0C, "node_type", "Node Type"), Bits(0x03, "flags", "Fragment flags")),
+        Packed8(Bits(0x0C, "node_type", "Node Type"), Bits(0x03, "flags", "Fragment flags", digits=2)),
         Hex16("dgram_id", "Datagram ID"),
         Ip4("src.ip", "Source IP"),
         U16("src.port", "Source Port"),
     ),
 )
-DATAGRAM_REST = Header("nbdgm", "Datagram", (U16("dgram_len", "Datagram length"), U16("pkt_offset", "Packet offset")))
+DATAGRAM_REST = Header(
+    "nbdgm", "Datagram", (U16("dgram_len", "Datagram length"), U16("pkt_offset", "Packet offset")), name=""
+)
 SOURCE_NAME, DESTINATION_NAME = (
     text("nbdgm.source_name", "Source name"),
     text("nbdgm.destination_name", "Destination name"),
@@ -214,7 +218,7 @@ SESSIONS = {
     0x84: "Retarget session response",
     0x85: "Session keep-alive",
 }
-NBSS = Header("nbss", "NetBIOS Session Service", (U8("type", "Message Type", SESSIONS),))
+NBSS = Header("nbss", "NetBIOS Session Service", (Hex8("type", "Message Type", SESSIONS),))
 NBSS_LENGTH = number("nbss.length", "Length")
 CALLED, CALLING = text("nbss.called_name", "Called name"), text("nbss.calling_name", "Calling name")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netwatch.capture.dissect.kit import U8, U32, Bits, Bytes, Header, Packed8
+from netwatch.capture.dissect.kit import U8, U32, Bits, Bytes, Field, Header, Packed8, absolute
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import Step, on
 
@@ -25,6 +25,23 @@ def _interval(exponent: int) -> str:
     return f"{signed} ({2.0**signed:g} s)"
 
 
+NTP_EPOCH = -2208988800
+"""1900, in seconds since 1970."""
+
+
+def _time(raw: bytes) -> str:
+    """Seconds since 1900 and 1/2^32 s; after 2036 the count starts again (RFC 5905, 6; RFC 2030, 3)."""
+    if not any(raw):
+        return "NULL"
+    seconds, fraction = int.from_bytes(raw[:4], "big"), int.from_bytes(raw[4:], "big")
+    era = 0 if seconds & 0x80000000 else 1 << 32
+    return absolute((seconds + NTP_EPOCH + era) * 10**9 + (fraction * 10**9 >> 32))
+
+
+def _stamp(name: str, label: str) -> Field:
+    return Field(name, label, plain=_time, code="8s", size=8)
+
+
 def _fixed_point(value: int) -> str:
     return f"{value / 65536:.6f}"
 
@@ -44,10 +61,10 @@ NTP = Header(
         U32("rootdelay", "Root Delay (s)", form=_fixed_point),
         U32("rootdispersion", "Root Dispersion (s)", form=_fixed_point),
         Bytes("refid", "Reference ID", 4),
-        Bytes("reftime", "Reference Timestamp", 8),
-        Bytes("org", "Origin Timestamp", 8),
-        Bytes("rec", "Receive Timestamp", 8),
-        Bytes("xmt", "Transmit Timestamp", 8),
+        _stamp("reftime", "Reference Timestamp"),
+        _stamp("org", "Origin Timestamp"),
+        _stamp("rec", "Receive Timestamp"),
+        _stamp("xmt", "Transmit Timestamp"),
     ),
 )
 OTHER = Header(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from netwatch.capture.dissect.ethernet import by_type
 from netwatch.capture.dissect.kit import (
+    U8,
     U16,
     U24,
     Bit,
@@ -13,6 +14,7 @@ from netwatch.capture.dissect.kit import (
     Header,
     Hex8,
     Hex16,
+    Hex24,
     Hex32,
     Packed8,
     octets,
@@ -25,22 +27,22 @@ VXLAN = Header(
     "vxlan",
     "Virtual eXtensible Local Area Network",
     (
-        Flags16(
-            "flags", "Flags", Bit(0x8000, "flag_gbp", "GBP Extension"), Bit(0x0800, "flag_i", "VXLAN Network ID")
-        ),
+        Flags16("flags", "Flags", Bit(0x8000, "flag_g", "GBP Extension"), Bit(0x0800, "flag_i", "VXLAN Network ID")),
         U16("gbp", "Group Policy ID"),
         U24("vni", "VXLAN Network Identifier (VNI)"),
-        Hex8("reserved8", "Reserved"),
+        U8("reserved8", "Reserved"),
     ),
 )
 GENEVE = Header(
     "geneve",
     "Generic Network Virtualization Encapsulation",
     (
-        Packed8(Bits(0xC0, "version", "Version"), Bits(0x3F, "option.length_words", "Options length", times=4)),
-        Flags8("flags", "Flags", Bit(0x80, "flag.oam", "OAM Frame"), Bit(0x40, "flag.critical", "Critical Options")),
+        Packed8(Bits(0xC0, "version", "Version"), Bits(0x3F, "", "Options length", times=4)),
+        Flags8(
+            "flags", "Flags", Bit(0x80, "flags.oam", "OAM Frame"), Bit(0x40, "flags.critical", "Critical Options")
+        ),
         Hex16("proto_type", "Protocol Type", ETHERTYPES),
-        U24("vni", "Virtual Network Identifier (VNI)"),
+        Hex24("vni", "Virtual Network Identifier (VNI)"),
         Hex8("reserved", "Reserved"),
     ),
 )
@@ -95,10 +97,11 @@ GTP_OPTIONAL = Header(
     (
         Hex16("seq_number", "Sequence number"),
         Hex8("npdu_number", "N-PDU Number"),
-        Hex8("next", "Next extension header type"),
+        Hex8("", "Next extension header type"),
     ),
+    name="",
 )
-GTP_EXTENSION = octets("gtp.ext_hdr", "Extension header")
+GTP_EXTENSION = octets("", "Extension header")
 
 
 @on("udp.port", 4789)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netwatch.capture.dissect.kit import U8, U16, Bits, Header, Hex16, Item, Packed8, number, octets, text
+from netwatch.capture.dissect.kit import U8, U16, Bits, Header, Hex8, Hex16, Item, Packed8, number, octets, text
 from netwatch.capture.dissect.options import options, tlvs
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import TABLES, Dissector, Step, on, step
@@ -69,20 +69,21 @@ SERVICE_NAME = text("pppoed.tags.service_name", "Service-Name")
 TAG_DATA = octets("pppoed.tag.unknown_data", "Data")
 
 
-def _pppoe(prefix: str, label: str) -> Header:
+def _pppoe(name: str, label: str) -> Header:
     return Header(
-        prefix,
+        "pppoe",
         label,
         (
             Packed8(Bits(0xF0, "version", "Version"), Bits(0x0F, "type", "Type")),
-            U8("code", "Code", SESSION_CODES),
+            Hex8("code", "Code", SESSION_CODES),
             Hex16("session_id", "Session ID"),
             U16("payload_length", "Payload Length"),
         ),
+        name=name,
     )
 
 
-SESSION = _pppoe("pppoe", "PPP-over-Ethernet Session")
+SESSION = _pppoe("pppoes", "PPP-over-Ethernet Session")
 DISCOVERY = _pppoe("pppoed", "PPP-over-Ethernet Discovery")
 
 
@@ -109,11 +110,10 @@ def ppp(packet: Packet, at: int, limit: int) -> Step:
 
 
 def _control(number_: int, name: str, prefix: str, label: str) -> Dissector:
-    header = Header(
-        prefix, label, (U8("code", "Code", CODES), U8("identifier", "Identifier"), U16("length", "Length"))
-    )
+    rows = (U8("code", "Code", CODES), U8("identifier", "Identifier"), U16("length", "Length"))
+    header = Header("ppp", label, rows, name=prefix)
     option = number(f"{prefix}.opt.type", "Option")
-    value = octets(f"{prefix}.opt.data", "Data")
+    value = octets("", "Data")
 
     @on("ppp.protocol", number_)
     def control(packet: Packet, at: int, limit: int) -> Step | None:

@@ -25,7 +25,7 @@ COOKED = Header(
         U16("pkttype", "Packet type", PACKET_TYPES),
         U16("hatype", "Link-layer address type"),
         U16("halen", "Link-layer address length"),
-        Bytes("src", "Source", 8),
+        Bytes("", "Source", 8),
         Hex16("etype", "Protocol", ETHERTYPES),
     ),
 )
@@ -34,12 +34,12 @@ COOKED2 = Header(
     "Linux cooked capture v2",
     (
         Hex16("etype", "Protocol", ETHERTYPES),
-        Bytes("reserved", "Reserved", 2),
+        Bytes("", "Reserved", 2),
         U32("ifindex", "Interface index"),
         U16("hatype", "Link-layer address type"),
         U8("pkttype", "Packet type", PACKET_TYPES),
         U8("halen", "Link-layer address length"),
-        Bytes("src", "Source", 8),
+        Bytes("", "Source", 8),
     ),
 )
 NETLINK_OR_CAN = frozenset({280, 824})

@@ -7,9 +7,11 @@ from netwatch.capture.dissect.kit import (
     U16,
     U32,
     Bits,
+    Bytes,
     Header,
     Hex8,
     Hex16,
+    Hex32,
     Ip4,
     Item,
     Packed8,
@@ -37,7 +39,7 @@ IGMP = Header(
 )
 GROUP = address("igmp.maddr", "Multicast Address", 4)
 RECORDS = number("igmp.num_grp_recs", "Num Group Records")
-RECORD = group("igmp.group_record", "Group Record")
+RECORD = group("", "Group Record")
 RECORD_TYPES = {
     1: "Mode Is Include",
     2: "Mode Is Exclude",
@@ -55,6 +57,7 @@ RECORD_HEAD = Header(
         U16("num_src", "Num Src"),
         Ip4("maddr", "Multicast Address"),
     ),
+    name="",
 )
 SOURCE = address("igmp.saddr", "Source Address", 4)
 
@@ -137,7 +140,7 @@ PIM = Header(
     "Protocol Independent Multicast",
     (
         Packed8(Bits(0xF0, "version", "Version"), Bits(0x0F, "type", "Type", PIM_TYPES)),
-        Hex8("reserved", "Reserved byte(s)"),
+        Bytes("res_bytes", "Reserved byte(s)", 1),
         Hex16("cksum", "Checksum"),
     ),
 )
@@ -186,7 +189,7 @@ EIGRP = Header(
         U8("version", "Version"),
         U8("opcode", "Opcode", EIGRP_CODES),
         Hex16("checksum", "Checksum"),
-        U32("flags", "Flags"),
+        Hex32("flags", "Flags"),
         U32("seq", "Sequence"),
         U32("ack", "Acknowledge"),
         U16("vrid", "Virtual Router ID"),
@@ -265,7 +268,7 @@ RIP_COMMANDS = {1: "Request", 2: "Response"}
 RIP = Header(
     "rip",
     "Routing Information Protocol",
-    (U8("command", "Command", RIP_COMMANDS), U8("version", "Version"), U16("reserved", "Reserved")),
+    (U8("command", "Command", RIP_COMMANDS), U8("version", "Version"), U16("routing_domain", "Routing Domain")),
 )
 
 
@@ -295,12 +298,17 @@ BFD = Header(
     "bfd",
     "Bidirectional Forwarding Detection",
     (
-        Packed8(Bits(0xE0, "version", "Protocol Version"), Bits(0x1F, "diag", "Diagnostic Code", BFD_DIAGNOSTICS)),
-        Packed8(Bits(0xC0, "sta", "Session State", BFD_STATES), Bits(0x3F, "flags", "Message Flags", digits=2)),
+        Packed8(
+            Bits(0xE0, "version", "Protocol Version"),
+            Bits(0x1F, "diag", "Diagnostic Code", BFD_DIAGNOSTICS, digits=2),
+        ),
+        Packed8(
+            Bits(0xC0, "sta", "Session State", BFD_STATES, digits=2), Bits(0x3F, "flags", "Message Flags", digits=2)
+        ),
         U8("detect_time_multiplier", "Detect Time Multiplier"),
         U8("message_length", "Message Length"),
-        U32("my_discriminator", "My Discriminator"),
-        U32("your_discriminator", "Your Discriminator"),
+        Hex32("my_discriminator", "My Discriminator"),
+        Hex32("your_discriminator", "Your Discriminator"),
         U32("desired_min_tx_interval", "Desired Min TX Interval"),
         U32("required_min_rx_interval", "Required Min RX Interval"),
         U32("required_min_echo_interval", "Required Min Echo Interval"),

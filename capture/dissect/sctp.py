@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netwatch.capture.dissect.kit import U8, U16, U32, Header, Hex8, Hex32, group, number, octets
+from netwatch.capture.dissect.kit import U8, U16, U32, Header, Hex8, Hex16, Hex32, group, number, octets
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import Step, on
 
@@ -40,21 +40,23 @@ CHUNKS = {
     192: "FORWARD_TSN",
     193: "ASCONF",
 }
-CHUNK = group("sctp.chunk", "Chunk")
+CHUNK = group("", "Chunk")
 CHUNK_HEAD = Header(
     "sctp",
     "Chunk",
     (U8("chunk_type", "Chunk type", CHUNKS), Hex8("chunk_flags", "Chunk flags"), U16("chunk_length", "Chunk length")),
+    name="",
 )
 DATA = Header(
     "sctp",
     "DATA",
     (
         U32("data_tsn", "Transmission sequence number"),
-        U16("data_sid", "Stream identifier"),
+        Hex16("data_sid", "Stream identifier"),
         U16("data_ssn", "Stream sequence number"),
         U32("data_payload_proto_id", "Payload protocol identifier"),
     ),
+    name="",
 )
 INIT = Header(
     "sctp",
@@ -66,9 +68,10 @@ INIT = Header(
         U16("init_nr_in_streams", "Number of inbound streams"),
         U32("init_initial_tsn", "Initial TSN"),
     ),
+    name="",
 )
 SACK_TSN = number("sctp.sack_cumulative_tsn_ack", "Cumulative TSN ACK")
-PAYLOAD = octets("sctp.payload", "Payload")
+PAYLOAD = octets("", "Payload")
 VALUE = octets("sctp.chunk_value", "Chunk value")
 
 

@@ -29,7 +29,7 @@ NAMED = {
     )
     for name in names
 }
-BODY = octets("sip.msg_body", "Message Body")
+BODY = octets("", "Message Body")
 METHODS = frozenset(
     b"ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split()
 )

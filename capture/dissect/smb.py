@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from netwatch.capture.dissect.kit import U8, U16, U32, U64, Bit, Bytes, Flags8, Header, Hex8, Hex16, Hex32, Hex64
+from netwatch.capture.dissect.kit import (
+    U8,
+    U16,
+    U32,
+    U64,
+    Bit,
+    Bytes,
+    Flags8,
+    Header,
+    Hex8,
+    Hex16,
+    Hex32,
+    Hex64,
+    Text,
+)
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on
 from netwatch.capture.text import escape
@@ -68,7 +82,7 @@ SMB2 = Header(
     "smb2",
     "SMB2 (Server Message Block Protocol version 2)",
     (
-        Bytes("protocol_id", "ProtocolId", 4),
+        Hex32("protocol_id", "ProtocolId"),
         U16("header_len", "Header Length"),
         U16("credit.charge", "Credit Charge"),
         Hex32("nt_status", "NT Status", STATUS),
@@ -88,8 +102,8 @@ SMB = Header(
     "smb",
     "SMB (Server Message Block Protocol)",
     (
-        Bytes("server_component", "Server Component", 4),
-        U8("cmd", "SMB Command", COMMANDS),
+        Hex32("server_component", "Server Component"),
+        Hex8("cmd", "SMB Command", COMMANDS),
         Hex32("nt_status", "NT Status", STATUS),
         Flags8(
             "flags",
@@ -158,12 +172,13 @@ ANNOUNCEMENT = Header(
     (
         U8("update_count", "Update Count"),
         U32("period", "Update Periodicity (ms)"),
-        Bytes("server", "Host Name", 16),
+        Text("server", "Host Name", 16),
         U8("os_major", "OS Major Version"),
         U8("os_minor", "OS Minor Version"),
         Hex32("server_type", "Server Type"),
     ),
     little=True,
+    name="",
 )
 NTLM = {1: "NTLMSSP_NEGOTIATE", 2: "NTLMSSP_CHALLENGE", 3: "NTLMSSP_AUTH"}
 

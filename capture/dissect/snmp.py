@@ -26,7 +26,7 @@ REQUEST, ERROR, INDEX = (
     number("snmp.error_status", "error-status"),
     number("snmp.error_index", "error-index"),
 )
-NAME, VALUE = text("snmp.name", "Object Name"), octets("snmp.value", "Value")
+NAME, VALUE = text("snmp.name", "Object Name"), octets("", "Value")
 
 
 def tlv(packet: Packet, at: int, limit: int) -> tuple[int, int, int]:

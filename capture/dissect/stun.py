@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netwatch.capture.dissect.kit import U16, Bytes, Header, Hex16, Hex32, Item, address, number, octets, text
+from netwatch.capture.dissect.kit import U16, Bytes, Header, Hex16, Item, address, number, octets, text
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on, signature
 from netwatch.capture.text import escape, ipv4, ipv6
@@ -55,7 +55,7 @@ STUN = Header(
     (
         Hex16("type", "Message Type"),
         U16("length", "Message Length"),
-        Hex32("cookie", "Message Cookie"),
+        Bytes("cookie", "Message Cookie", 4),
         Bytes("id", "Message Transaction ID", 12),
     ),
 )

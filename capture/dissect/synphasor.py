@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netwatch.capture.dissect.kit import U16, U32, Bits, Flags16, Header, Hex8, number
+from netwatch.capture.dissect.kit import U16, U24, U32, Bits, Bytes, Flags16, Header, absolute, number
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on
 
@@ -34,11 +34,10 @@ SYNPHASOR = Header(
             Bits(0x000F, "version", "Version"),
         ),
         U16("frsize", "Framesize"),
-        U16("idcode", "PMU/DC ID number"),
-        U32("soc", "SOC time stamp"),
-        Hex8("timeqal", "Time quality"),
-        Hex8("fraction1", "Fraction of second (high)"),
-        U16("fraction2", "Fraction of second (low)"),
+        U16("idcode_stream_source", "PMU/DC ID number"),
+        U32("soc", "SOC time stamp", plain=lambda value: absolute(value * 10**9)),
+        Bytes("", "Time quality", 1),
+        U24("fracsec_raw", "Fraction of second (raw)"),
     ),
 )
 COMMAND = number("synphasor.command", "Command", COMMANDS, digits=4)

@@ -6,25 +6,13 @@ Sequence and acknowledgement numbers are the header's own: what they are relativ
 from __future__ import annotations
 
 from netwatch.capture.dissect.checksum import STATUS, show_checksum, verified
-from netwatch.capture.dissect.kit import (
-    U16,
-    U32,
-    Bit,
-    Bits,
-    Header,
-    Hex16,
-    Item,
-    Packed16,
-    group,
-    number,
-    octets,
-)
+from netwatch.capture.dissect.kit import U16, U32, Bit, Bits, Header, Hex16, Item, Packed16, group, number, octets
 from netwatch.capture.dissect.options import options
 from netwatch.capture.dissect.packet import Packet, Short
 from netwatch.capture.dissect.registry import Step, on, step_by_ports
 
 FLAGS = (
-    (0x100, "ns", "Accurate ECN", "AE"),
+    (0x100, "ae", "Accurate ECN", "AE"),
     (0x080, "cwr", "Congestion Window Reduced", "CWR"),
     (0x040, "ece", "ECN-Echo", "ECE"),
     (0x020, "urg", "Urgent", "URG"),
@@ -54,7 +42,7 @@ TCP = Header(
                 digits=4,
                 form=lambda word: f"0x{word:03x} ({FLAG_TEXT[word & 0x1FF]})",
                 bits=(
-                    Bits(0xE00, "flags.res", "Reserved"),
+                    Bit(0xE00, "flags.res", "Reserved"),
                     *(Bit(bit, f"flags.{name}", label) for bit, name, label, _ in FLAGS),
                 ),
             ),
@@ -69,7 +57,7 @@ CHECKSUM_STATUS = number("tcp.checksum.status", "Checksum Status", STATUS)
 OPTIONS = group("tcp.options", "Options")
 KIND = number("tcp.option_kind", "Kind")
 OPTION_LENGTH = number("tcp.option_len", "Length")
-OPTION_DATA = octets("tcp.options.data", "Data")
+OPTION_DATA = octets("tcp.options.unknown.payload", "Data")
 PAYLOAD = octets("tcp.payload", "TCP payload")
 
 KINDS = {
@@ -89,11 +77,14 @@ KINDS = {
     253: "Experiment",
     254: "Experiment",
 }
-MSS = Header("tcp.options", "MSS", (U16("mss_val", "MSS Value"),))
+MSS = Header("tcp.options", "MSS", (U16("mss_val", "MSS Value"),), name="")
 TIMESTAMPS = Header(
-    "tcp.options.timestamp", "Timestamps", (U32("tsval", "Timestamp value"), U32("tsecr", "Timestamp echo reply"))
+    "tcp.options.timestamp",
+    "Timestamps",
+    (U32("tsval", "Timestamp value"), U32("tsecr", "Timestamp echo reply")),
+    name="",
 )
-SACK_EDGES = Header("tcp.options", "SACK", (U32("sack_le", "left edge"), U32("sack_re", "right edge")))
+SACK_EDGES = Header("tcp.options", "SACK", (U32("sack_le", "left edge"), U32("sack_re", "right edge")), name="")
 SHIFT = number("tcp.options.wscale.shift", "Shift count")
 COOKIE = octets("tcp.options.tfo.cookie", "Fast Open Cookie")
 MPTCP_SUBTYPE = number("tcp.options.mptcp.subtype", "Multipath TCP subtype")

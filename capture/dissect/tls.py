@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from netwatch.capture.dissect.kit import U8, U16, Header, Hex16, Item, number, octets
+from netwatch.capture.dissect import tls_handshake
+from netwatch.capture.dissect.kit import U8, U16, U48, Header, Hex16, Item, number, octets
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on, signature
-from netwatch.capture.dissect.tls_handshake import LENGTH, TYPE, show_message
+from netwatch.capture.dissect.tls_handshake import show_message
 from netwatch.capture.dissect.tls_names import (
     ALERT_LEVELS,
     ALERTS,
@@ -30,7 +31,7 @@ TLS = Header("tls", "Transport Layer Security", ())
 APPLICATION = octets("tls.app_data", "Encrypted Application Data")
 ALERT_LEVEL = number("tls.alert_message.level", "Level", ALERT_LEVELS)
 ALERT = number("tls.alert_message.desc", "Description", ALERTS)
-HANDSHAKE = Header("tls.handshake", "Handshake Protocol", ())
+STREAM, DATAGRAM = tls_handshake.TLS, tls_handshake.DTLS
 
 DTLS = Header("dtls", "Datagram Transport Layer Security", ())
 DTLS_RECORD = Header(
@@ -40,9 +41,7 @@ DTLS_RECORD = Header(
         U8("content_type", "Content Type", CONTENT_TYPES),
         Hex16("version", "Version", VERSIONS),
         U16("epoch", "Epoch"),
-        U16("sequence_high", "Sequence Number (high)"),
-        U16("sequence_mid", "Sequence Number (mid)"),
-        U16("sequence_number", "Sequence Number (low)"),
+        U48("sequence_number", "Sequence Number"),
         U16("length", "Length"),
     ),
 )
@@ -124,10 +123,10 @@ def _continued(packet: Packet, layer: Item, at: int, limit: int, said: bool) -> 
     packet.info = CONTENT_TYPES[kind] if kind != 22 else HANDSHAKES.get(head[5], "Encrypted Handshake Message")
     item.said = layer.said = f"{packet.info}, goes on in the next segment"
     if kind == 22 and head[5] in HANDSHAKES and len(head) > 9:
-        message = packet.add(item, HANDSHAKE.field, None, at + 5, len(head) - 5, HANDSHAKES[head[5]])
-        packet.add(message, TYPE, head[5], at + 5, 1)
-        packet.add(message, LENGTH, int.from_bytes(head[6:9], "big"), at + 6, 3)
-        show_message(packet, message, head[5], at + 9, at + len(head), whole=False)
+        message = packet.add(item, STREAM.message, None, at + 5, len(head) - 5, HANDSHAKES[head[5]])
+        packet.add(message, STREAM.type, head[5], at + 5, 1)
+        packet.add(message, STREAM.length, int.from_bytes(head[6:9], "big"), at + 6, 3)
+        show_message(packet, message, head[5], at + 9, at + len(head), names=STREAM, whole=False)
     packet.goes_on(layer)
 
 
@@ -158,13 +157,13 @@ def _handshakes(packet: Packet, item: Item, at: int, end: int, encrypted: bool) 
         if encrypted or kind not in HANDSHAKES or at + 4 + length > end:
             words.append("Encrypted Handshake Message" if not words else "")
             break
-        message = packet.add(item, HANDSHAKE.field, None, at, min(4 + length, stop - at), HANDSHAKES[kind])
-        packet.add(message, TYPE, kind, at, 1)
-        packet.add(message, LENGTH, length, at + 1, 3)
+        message = packet.add(item, STREAM.message, None, at, min(4 + length, stop - at), HANDSHAKES[kind])
+        packet.add(message, STREAM.type, kind, at, 1)
+        packet.add(message, STREAM.length, length, at + 1, 3)
         words.append(HANDSHAKES[kind])
         packet.info = ", ".join(words)
         packet.check("TLS handshake", at + 4, length, end)
-        settled = show_message(packet, message, kind, at + 4, at + 4 + length) or settled
+        settled = show_message(packet, message, kind, at + 4, at + 4 + length, names=STREAM) or settled
         at += 4 + length
     return settled, [word for word in words if word] or ["Encrypted Handshake Message"]
 
@@ -213,9 +212,9 @@ def dtls(packet: Packet, at: int, limit: int) -> Step | None:
 def _datagram_message(packet: Packet, item: Item, at: int, end: int) -> None:
     """Twelve bytes of head: type, length, number, offset and length of the fragment (RFC 6347, 4.2.2)."""
     kind, length = packet.data[at], int.from_bytes(packet.data[at + 1 : at + 4], "big")
-    message = packet.add(item, HANDSHAKE.field, None, at, end - at, HANDSHAKES[kind])
-    packet.add(message, TYPE, kind, at, 1)
-    packet.add(message, LENGTH, length, at + 1, 3)
+    message = packet.add(item, DATAGRAM.message, None, at, end - at, HANDSHAKES[kind])
+    packet.add(message, DATAGRAM.type, kind, at, 1)
+    packet.add(message, DATAGRAM.length, length, at + 1, 3)
     offset, size = (int.from_bytes(packet.data[where : where + 3], "big") for where in (at + 6, at + 9))
     if offset == 0 and size == length and at + 12 + length <= end:
-        show_message(packet, message, kind, at + 12, at + 12 + length, datagram=True)
+        show_message(packet, message, kind, at + 12, at + 12 + length, names=DATAGRAM)

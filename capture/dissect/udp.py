@@ -18,7 +18,7 @@ UDP = Header(
     ),
 )
 UDP_LITE = Header(
-    "udplite",
+    "udp",
     "Lightweight User Datagram Protocol",
     (
         U16("srcport", "Source Port"),
@@ -26,10 +26,11 @@ UDP_LITE = Header(
         U16("checksum_coverage", "Checksum coverage"),
         Hex16("checksum", "Checksum"),
     ),
+    name="udplite",
 )
 CHECKSUM_STATUS = number("udp.checksum.status", "Checksum status", STATUS)
 PAYLOAD = octets("udp.payload", "UDP payload")
-LITE_STATUS = number("udplite.checksum.status", "Checksum status", STATUS)
+LITE_STATUS = number("udp.checksum.status", "Checksum status", STATUS)
 
 
 @on("ip.proto", 17)
