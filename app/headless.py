@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Protocol
 
+from netwatch.app.heap import keep_freed_memory
 from netwatch.app.interrupt import Stop
 from netwatch.app.opening import open_source
 from netwatch.app.options import Options
@@ -133,6 +134,7 @@ def run(options: Options, stop: Stop) -> int:
 
     Raises CaptureError for what cannot be opened, BrokenPipeError where nobody reads the output.
     """
+    keep_freed_memory()
     sinks: list[_Sink] = []
     if options.fields:
         sinks.append(_Fields(options.fields))
