@@ -58,6 +58,7 @@ class Decoder:
         walk.hand(front, LINKTYPE.layers[block.linktype[front.row]])
         walk.run()
         show_ethernet_addresses(walk)
+        rows.path[rows.path == NO_PATH] = _DATA
         while walk.pieces:
             completed = self._fragments.complete(walk)
             if completed is None:
@@ -73,6 +74,8 @@ class Decoder:
 
 
 _EVENT = PATHS.intern("event")
+_DATA = PATHS.intern("data")
+"""Not even the first header could be read."""
 
 
 def _start(block: Block) -> Front:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwatch.capture.columns import FRAGMENT, REASSEMBLED
-from netwatch.capture.decode.walk import Front, Walk
+from netwatch.capture.decode.walk import PARTIAL, Front, Walk
 
 __all__ = ["MAX_AGE", "MAX_BYTES", "MAX_DATAGRAMS", "Pieces", "Reassembly"]
 
@@ -177,7 +177,9 @@ def collect(walk: Walk, pieces: Pieces) -> None:
     walk.stop(front, front.path)
     whole = (front.end >= pieces.payload_end) & (pieces.payload_end > front.at)
     readable = ~whole & (pieces.offset == 0) & pieces.first_is_read
-    walk.hand(front.take(readable), pieces.layers[readable])
+    alone = front.take(readable)
+    alone.mode |= np.uint8(PARTIAL)
+    walk.hand(alone, pieces.layers[readable])
     keep = whole.nonzero()[0]
     if len(keep):
         walk.pieces.append(

@@ -21,7 +21,7 @@ from netwatch.capture.decode.tables import (
     RANK_EXTENSION,
     RANK_NETWORK,
 )
-from netwatch.capture.decode.walk import DATA, INNER, QUOTED, Front, Walk, layer, leaf, number_of
+from netwatch.capture.decode.walk import DATA, INNER, PARTIAL, Front, Walk, layer, leaf, number_of
 from netwatch.capture.layouts import AH, EXTENSION, FRAGMENT_HEADER, IPV4, IPV6, WORD16, WORD32, wide
 from netwatch.capture.protocols import ID
 
@@ -134,7 +134,7 @@ def _honest(walk: Walk, front: Front) -> Front:
 
 def _mark_lies(walk: Walk, front: Front, size: NDArray[np.intp]) -> None:
     """A length beyond what the layer around has; in a quotation it speaks of the packet that was sent."""
-    lying = (front.at + size > front.limit) & (front.mode & QUOTED == 0)
+    lying = (front.at + size > front.limit) & (front.mode & PARTIAL == 0)
     if lying.any():
         walk.mark(front.row[lying], MALFORMED)
 
@@ -151,7 +151,7 @@ def _show(
     inner = front.mode & INNER != 0
     row = front.row
     if inner.any():
-        walk.mark(row[inner & (front.mode & QUOTED == 0)], TUNNELLED)
+        walk.mark(row[inner & (front.mode & PARTIAL == 0)], TUNNELLED)
         outer = (~inner).nonzero()[0]
         row, src, dst = row[outer], src[outer], dst[outer]
     rows.kind[row] = kind

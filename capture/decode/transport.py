@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from netwatch.capture.columns import MALFORMED, PORTS
 from netwatch.capture.decode.tables import IP_PROTOCOL, RANK_TRANSPORT, TCP_PORT, UDP_PORT
-from netwatch.capture.decode.walk import DATA, QUOTED, Front, Table, Walk, layer, number_of
+from netwatch.capture.decode.walk import DATA, PARTIAL, Front, Table, Walk, layer, number_of
 from netwatch.capture.layouts import ICMP, PORT_PAIR, TCP, UDP, WORD16, wide
 from netwatch.capture.protocols import ID
 
@@ -83,7 +83,7 @@ def _udp(walk: Walk, front: Front) -> None:
     size = np.where((size == 0) & (room > 0xFFFF), room, size)
     lying = (size < UDP.itemsize) | (size > room)
     if lying.any():
-        walk.mark(front.row[lying & (front.mode & QUOTED == 0)], MALFORMED)
+        walk.mark(front.row[lying & (front.mode & PARTIAL == 0)], MALFORMED)
     front = front.within(front.at + np.maximum(size, UDP.itemsize)).moved(UDP.itemsize)
     loaded = front.end > front.at
     empty = (~loaded).nonzero()[0]
@@ -157,7 +157,7 @@ def _any_icmp(walk: Walk, front: Front, name: str) -> tuple[Front, NDArray[np.ui
     if keep is not None:
         kind = kind[keep]
     front = front.moved(ICMP.itemsize)
-    front.mode = front.mode | np.uint8(QUOTED)
+    front.mode = front.mode | np.uint8(PARTIAL)
     return front, kind
 
 

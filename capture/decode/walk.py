@@ -31,7 +31,7 @@ __all__ = [
     "INNER",
     "LAYERS",
     "MAX_BACK",
-    "QUOTED",
+    "PARTIAL",
     "Front",
     "Headers",
     "Layer",
@@ -50,8 +50,8 @@ MAX_BACK: Final = 48
 # Bits of Front.mode
 INNER: Final = 1 << 0
 """A network header was read already: this one is inside a tunnel."""
-QUOTED: Final = 1 << 1
-"""Inside the packet that an ICMP error quotes: it ends early by nature, so that is not malformed."""
+PARTIAL: Final = 1 << 1
+"""A part by nature, quoted by an ICMP error or a fragment alone: that it ends early is not malformed."""
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class Front:
     path: NDArray[np.uint16]
     """Path id of the layers around it."""
     mode: NDArray[np.uint8]
-    """INNER, QUOTED."""
+    """INNER, PARTIAL."""
 
     def __len__(self) -> int:
         return len(self.row)
@@ -281,7 +281,7 @@ class Walk:
 
     def short(self, front: Front, need: Rows | int) -> None:
         """Mark those as malformed where the limit, not the capture, ends before `need` bytes."""
-        broken = (front.limit - front.at < need) & (front.mode & QUOTED == 0)
+        broken = (front.limit - front.at < need) & (front.mode & PARTIAL == 0)
         if broken.any():
             self.mark(front.row[broken], MALFORMED)
 
