@@ -39,7 +39,7 @@ DHCP = Header(
         Ip4("ip.your", "Your (client) IP address"),
         Ip4("ip.server", "Next server IP address"),
         Ip4("ip.relay", "Relay agent IP address"),
-        Bytes("hw.addr", "Client hardware address (16 bytes)", 16),
+        Bytes("", "Client hardware address (16 bytes)", 16),
     ),
 )
 CLIENT_MAC = address("dhcp.hw.mac_addr", "Client MAC address", 6)
@@ -96,7 +96,7 @@ NAMES = {
 }
 OPTION = number("dhcp.option.type", "Option")
 LENGTH = number("dhcp.option.length", "Length")
-VALUE = octets("dhcp.option.value", "Value")
+VALUE = octets("", "Value")
 MESSAGE = number("dhcp.option.dhcp", "DHCP", MESSAGES)
 ITEM = number("dhcp.option.request_list_item", "Parameter Request List Item", NAMES)
 

@@ -70,7 +70,7 @@ LENGTH = number("dhcpv6.option.length", "Length")
 VALUE = octets("", "Value")
 DUID = octets("dhcpv6.duid.bytes", "DUID")
 REQUESTED = number("dhcpv6.requested_option_code", "Requested Option code", OPTIONS)
-ELAPSED = number("dhcpv6.elapsed_time", "Elapsed time (10 ms)")
+ELAPSED = number("dhcpv6.elapsed_time", "Elapsed time (ms)")
 STATUS, STATUS_TEXT = number("dhcpv6.status_code", "Status Code"), text("dhcpv6.status_msg", "Status Message")
 SERVER = address("dhcpv6.dns_server", "DNS server address", 16)
 IA = Header("dhcpv6", "IA", (Bytes("iaid", "IAID", 4), U32("iaid.t1", "T1"), U32("iaid.t2", "T2")), name="")
@@ -158,7 +158,7 @@ def _value(packet: Packet, item: Item, code: int, at: int, end: int, info: list[
         for where in range(at, end - 1, 2):
             packet.add(item, REQUESTED, int.from_bytes(packet.data[where : where + 2], "big"), where, 2)
     elif code == 8 and len(raw) == 2:
-        packet.add(item, ELAPSED, int.from_bytes(raw, "big"), at, 2)
+        packet.add(item, ELAPSED, 10 * int.from_bytes(raw, "big"), at, 2)
     elif code == 13 and len(raw) >= 2:
         packet.add(item, STATUS, int.from_bytes(raw[:2], "big"), at, 2)
         packet.add(item, STATUS_TEXT, raw[2:], at + 2, len(raw) - 2)

@@ -108,7 +108,7 @@ TYPES = {
 }
 CLASSES = {1: "IN", 3: "CH", 4: "HS", 254: "NONE", 255: "ANY"}
 
-FLAGS = (
+ANSWER_FLAGS = (
     Bit(0x8000, "flags.response", "Response"),
     Bits(0x7800, "flags.opcode", "Opcode", OPCODES),
     Bit(0x0400, "flags.authoritative", "Authoritative"),
@@ -120,15 +120,18 @@ FLAGS = (
     Bit(0x0010, "flags.checkdisable", "Non-authenticated data"),
     Bits(0x000F, "flags.rcode", "Reply code", RCODES),
 )
+IN_QUERIES = frozenset({0x8000, 0x7800, 0x0200, 0x0100, 0x0040, 0x0010})
+"""Flags that mean something in a query."""
+QUERY_FLAGS = tuple(bit for bit in ANSWER_FLAGS if bit.mask in IN_QUERIES)
 
 
-def _message(prefix: str, label: str) -> Header:
+def _message(flags: tuple[Field, ...]) -> Header:
     return Header(
-        prefix,
-        label,
+        "dns",
+        "Domain Name System",
         (
             Hex16("id", "Transaction ID"),
-            Flags16("flags", "Flags", *FLAGS),
+            Flags16("flags", "Flags", *flags),
             U16("count.queries", "Questions"),
             U16("count.answers", "Answer RRs"),
             U16("count.auth_rr", "Authority RRs"),
@@ -137,7 +140,7 @@ def _message(prefix: str, label: str) -> Header:
     )
 
 
-DNS = _message("dns", "Domain Name System")
+DNS, ANSWER = _message(QUERY_FLAGS), _message(ANSWER_FLAGS)
 LENGTH = number("dns.length", "Length")
 
 QUERY = text("dns.qry.name", "Name")
@@ -150,7 +153,7 @@ CLASS = number("dns.resp.class", "Class", CLASSES, digits=4)
 FLUSH = flag("dns.resp.cache_flush", "Cache flush")
 TTL = number("dns.resp.ttl", "Time to live")
 DATA_LENGTH = number("dns.resp.len", "Data length")
-UDP_SIZE = number("dns.rr.udp_payload_size", "UDP payload size", digits=4)
+UDP_SIZE = number("dns.rr.udp_payload_size", "UDP payload size")
 EXTENDED = Header(
     "dns.resp",
     "Extended RCODE and flags",
@@ -366,7 +369,8 @@ def dns_over_tcp(packet: Packet, at: int, limit: int) -> Step | None:
 
 def _dissect(packet: Packet, at: int, limit: int, flavour: Flavour, prefixed: int = 0) -> Step | None:
     packet.column(flavour.name)
-    layer, (ident, flags, *counts) = packet.open(DNS, at, limit)
+    answers = packet.rest(at + 2, min(at + 3, limit)) >= b"\x80"
+    layer, (ident, flags, *counts) = packet.open(ANSWER if answers else DNS, at, limit)
     if prefixed and packet.build:
         layer.start -= prefixed
         layer.size += prefixed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netwatch.capture.dissect.kit import Bit, Bits, Header, Hex16, Hex24, Item, Mac, Packed8, Packed16, number
+from netwatch.capture.dissect.kit import U24, Bit, Bits, Header, Hex16, Item, Mac, Packed8, Packed16, number
 from netwatch.capture.dissect.numbers import ETHERTYPES
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import TABLES, Step, on, step
@@ -58,7 +58,7 @@ CONTROL = number("llc.control", "Control field", digits=4)
 SNAP = Header(
     "llc",
     "Subnetwork Access Protocol",
-    (Hex24("oui", "Organization Code"), Hex16("type", "Type", ETHERTYPES)),
+    (U24("oui", "Organization Code"), Hex16("type", "Type", ETHERTYPES)),
     name="",
 )
 
@@ -142,8 +142,8 @@ def llc(packet: Packet, at: int, limit: int) -> Step | None:
     layer, (target, origin) = packet.open(LLC, at, limit)
     first = packet.uint("LLC control", at + 2, 1, limit)
     width = 1 if first & 3 == 3 else 2
-    word = packet.uint("LLC control", at + 2, width, limit)
-    packet.info = f"{_control(first, word & 0xFF, width, origin)}; {_points(target, origin)}"
+    word = int.from_bytes(packet.take("LLC control", at + 2, width, limit), "little")
+    packet.info = f"{_control(first, word >> 8, width, origin)}; {_points(target, origin)}"
     if first == 0x03:
         packet.info = f"U, func=UI; {_points(target, origin)}"
     layer.size += width

@@ -127,7 +127,9 @@ def _message(packet: Packet, header: Header, at: int, limit: int) -> int:
         name, _, value = line.partition(b":")
         key, value = name.strip().lower(), value.strip(b" \t")
         fields.setdefault(key, value)
-        parent = packet.add(layer, RESPONSE_LINE if response else REQUEST_LINE, line, where, following - where)
+        parent = packet.add(
+            layer, RESPONSE_LINE if response else REQUEST_LINE, data[where:following], where, following - where
+        )
         if key in NAMED:
             offset = where + line.rfind(value) if value else following
             packet.add(parent, NAMED[key], value, min(offset, following), len(value))
@@ -151,7 +153,7 @@ def _after(stop: int, end: int) -> int:
 
 def _start_line(packet: Packet, start: Item, line: bytes, at: int, response: bool) -> int:
     """The parts of a request or status line; the status, 0 for a request."""
-    words = line.split(b" ", 2) if response else line.split(b" ")
+    words = line.split(b" ", 2)
     if response:
         packet.info = line.decode("utf-8", "surrogateescape") + " "
         packet.add(start, RESPONSE_VERSION, words[0], at, len(words[0]))

@@ -133,7 +133,9 @@ def _error(packet: Packet, layer: Item, kind: int, code: int, at: int, limit: in
     elif kind == 12:
         packet.add(layer, POINTER, word[0], at, 1)
     else:
-        packet.add(layer, LENGTH, word[1], at + 1, 1)
+        packet.add(layer, UNUSED, word, at, 4)
+        if word[1]:
+            packet.add(layer, LENGTH, word[1], at + 1, 1)
         if kind == 3 and code == 4:
             packet.add(layer, MTU, int.from_bytes(word[2:], "big"), at + 2, 2)
     layer.size += 4

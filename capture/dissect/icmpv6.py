@@ -14,6 +14,7 @@ from netwatch.capture.dissect.kit import (
     Bits,
     Bytes,
     Flags8,
+    Flags32,
     Header,
     Hex16,
     Ip6,
@@ -119,14 +120,13 @@ NEIGHBOR_ADVERTISEMENT = Header(
     "icmpv6.nd.na",
     "Neighbor Advertisement",
     (
-        Flags8(
+        Flags32(
             "flag",
             "Flags",
-            Bit(0x80, "flag.r", "Router"),
-            Bit(0x40, "flag.s", "Solicited"),
-            Bit(0x20, "flag.o", "Override"),
+            Bit(0x80000000, "flag.r", "Router"),
+            Bit(0x40000000, "flag.s", "Solicited"),
+            Bit(0x20000000, "flag.o", "Override"),
         ),
-        Bytes("", "Reserved", 3),
         Ip6("target_address", "Target Address"),
     ),
     name="",
@@ -196,7 +196,7 @@ OPTION_NAMES = {
 OPTION = number("icmpv6.opt.type", "ICMPv6 Option")
 OPTION_LENGTH = number("icmpv6.opt.length", "Length")
 OPTION_DATA = octets("", "Data")
-LINK_ADDRESS = octets("icmpv6.opt.linkaddr", "Link-layer address")
+LINK_ADDRESS = address("icmpv6.opt.linkaddr", "Link-layer address", 6)
 PREFIX = Header(
     "icmpv6.opt.prefix",
     "Prefix information",
@@ -277,8 +277,8 @@ def _neighbor_solicitation(packet: Packet, layer: Item, at: int, limit: int) -> 
 
 
 def _neighbor_advertisement(packet: Packet, layer: Item, at: int, limit: int) -> None:
-    flags, _, target = _part(packet, layer, NEIGHBOR_ADVERTISEMENT, at, limit)
-    names = [name for bit, name in ((0x80, "rtr"), (0x40, "sol"), (0x20, "ovr")) if int(flags) & bit]
+    flags, target = _part(packet, layer, NEIGHBOR_ADVERTISEMENT, at, limit)
+    names = [name for bit, name in ((31, "rtr"), (30, "sol"), (29, "ovr")) if flags >> bit & 1]
     packet.info += f" {ipv6(bytes(target))}"
     if names:
         packet.info += f" ({', '.join(names)})"
@@ -320,7 +320,7 @@ def _options(packet: Packet, layer: Item, at: int, limit: int, words: dict[int, 
         body, size = where + 2, length - 2
         if kind in (1, 2) and size == 6:
             hardware = packet.data[body : body + 6]
-            packet.add(item, LINK_ADDRESS, hardware, body, 6, mac(hardware))
+            packet.add(item, LINK_ADDRESS, hardware, body, 6)
             if kind in words:
                 packet.info += f" {words[kind]} {mac(hardware)}"
         elif kind in OPTION_HEADERS and size >= OPTION_HEADERS[kind].size:

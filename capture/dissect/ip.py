@@ -53,7 +53,7 @@ IPV4 = Header(
                     Bit(0x2000, "flags.mf", "More fragments"),
                 ),
             ),
-            Bits(0x1FFF, "frag_offset", "Fragment Offset", times=8),
+            Bits(0x1FFF, "frag_offset", "Fragment Offset", form=lambda units: str(units * 8)),
         ),
         U8("ttl", "Time to Live"),
         U8("proto", "Protocol", IP_PROTOCOLS),

@@ -35,7 +35,7 @@ IPV6 = Header(
                 0x0FF00000,
                 "tclass",
                 "Traffic Class",
-                digits=2,
+                digits=8,
                 bits=(
                     Bits(0x0FC00000, "tclass.dscp", "Differentiated Services Codepoint"),
                     Bits(0x00300000, "tclass.ecn", "Explicit Congestion Notification"),

@@ -12,8 +12,8 @@ METHOD, URI, CODE = (
     text("sip.r-uri", "Request-URI"),
     number("sip.Status-Code", "Status-Code"),
 )
-START = text("sip.Request-Line", "Start Line")
-FIELD = text("sip.msg_hdr", "Message Header")
+REQUEST_LINE, STATUS_LINE = text("sip.Request-Line", "Request-Line"), text("sip.Status-Line", "Status-Line")
+FIELD = text("", "Message Header")
 NAMED = {
     name: text(f"sip.{field}", field)
     for names, field in (
@@ -50,7 +50,7 @@ def sip(packet: Packet, at: int, limit: int) -> Step | None:
     packet.column("sip")
     layer = packet.layer(SIP.field, at, end - at)
     where = end if stop < 0 else stop + 2
-    start = packet.add(layer, START, line, at, where - at)
+    start = packet.add(layer, STATUS_LINE if response else REQUEST_LINE, line, at, where - at)
     second = at + len(words[0]) + 1
     if response:
         status = words[1] if len(words) > 1 else b""

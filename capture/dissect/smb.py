@@ -114,7 +114,7 @@ SMB = Header(
         Hex16("flags2", "Flags2"),
         U16("pid.high", "Process ID High"),
         Bytes("signature", "Signature", 8),
-        Bytes("reserved", "Reserved", 2),
+        Bytes("", "Reserved", 2),
         U16("tid", "Tree ID"),
         U16("pid", "Process ID"),
         U16("uid", "User ID"),

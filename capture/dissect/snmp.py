@@ -20,7 +20,7 @@ PDUS = {
     0xA8: "report",
 }
 VERSION, COMMUNITY = number("snmp.version", "version", VERSIONS), text("snmp.community", "community")
-PDU = number("snmp.data", "data", PDUS)
+PDU = number("snmp.data", "data", {tag & 0x1F: name for tag, name in PDUS.items()})
 REQUEST, ERROR, INDEX = (
     number("snmp.request_id", "request-id"),
     number("snmp.error_status", "error-status"),
@@ -87,7 +87,7 @@ def snmp(packet: Packet, at: int, limit: int) -> Step | None:
     kind, start, after = tlv(packet, stop, end)
     packet.info = PDUS.get(kind, f"Unknown (0x{kind:02x})")
     layer.said = packet.info
-    item = packet.add(layer, PDU, kind, stop, after - stop)
+    item = packet.add(layer, PDU, kind & 0x1F, stop, after - stop)
     if kind == 0xA4:
         return None
     where = start

@@ -30,7 +30,7 @@ SYNPHASOR = Header(
         Flags16(
             "sync",
             "Synchronization word",
-            Bits(0x0070, "frtype", "Frame Type", TYPES),
+            Bits(0x0070, "frtype", "Frame Type", TYPES, digits=4),
             Bits(0x000F, "version", "Version"),
         ),
         U16("frsize", "Framesize"),

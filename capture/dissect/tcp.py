@@ -6,7 +6,7 @@ Sequence and acknowledgement numbers are the header's own: what they are relativ
 from __future__ import annotations
 
 from netwatch.capture.dissect.checksum import STATUS, show_checksum, verified
-from netwatch.capture.dissect.kit import U16, U32, Bit, Bits, Header, Hex16, Item, Packed16, group, number, octets
+from netwatch.capture.dissect.kit import U16, U32, Bit, Bits, Header, Hex16, Item, Packed16, number, octets
 from netwatch.capture.dissect.options import options
 from netwatch.capture.dissect.packet import Packet, Short
 from netwatch.capture.dissect.registry import Step, on, step_by_ports
@@ -54,7 +54,7 @@ TCP = Header(
 )
 LENGTH = number("tcp.len", "TCP Segment Len")
 CHECKSUM_STATUS = number("tcp.checksum.status", "Checksum Status", STATUS)
-OPTIONS = group("tcp.options", "Options")
+OPTIONS = octets("tcp.options", "Options")
 KIND = number("tcp.option_kind", "Kind")
 OPTION_LENGTH = number("tcp.option_len", "Length")
 OPTION_DATA = octets("tcp.options.unknown.payload", "Data")
@@ -130,7 +130,8 @@ def tcp(packet: Packet, at: int, limit: int) -> Step | None:
         show_checksum(packet, layer, CHECKSUM_STATUS, verified(packet, 6, at, limit, checksum), at + 16)
     if header > TCP.size:
         layer.size = min(start, packet.caplen) - at
-        parent = packet.add(layer, OPTIONS, None, at + TCP.size, layer.size - TCP.size, f"{header - TCP.size} bytes")
+        raw = packet.rest(at + TCP.size, start)
+        parent = packet.add(layer, OPTIONS, raw, at + TCP.size, len(raw), f"{header - TCP.size} bytes")
         try:
             _options(packet, parent, at + TCP.size, start, info)
         finally:
