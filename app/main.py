@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from netwatch.app.interrupt import Stop
 from netwatch.app.options import Options, help_text, parse
 from netwatch.app.output import STDOUT, fill_closed_descriptors, print_out, tell
-from netwatch.capture.errors import EXIT_USAGE, CaptureError
+from netwatch.capture.errors import EXIT_FAULT, EXIT_USAGE, CaptureError
 
 __all__ = ["main"]
 
@@ -26,6 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.code
     except BrokenPipeError:
         return 0
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        tell(_fault(error))
+        return EXIT_FAULT
     finally:
         stop.restore()
 
@@ -47,6 +52,15 @@ def _run(options: Options, stop: Stop) -> int:
     if not shown:
         raise CaptureError("standard output is no terminal; add --summary, --json or --fields", EXIT_USAGE)
     return _show(options, stop)
+
+
+def _fault(error: Exception) -> str:
+    """One line for a mistake of ours: what, and where to look."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f"{os.path.basename(place.tb_frame.f_code.co_filename)}:{place.tb_lineno}" if place is not None else "?"
+    return f"fault in netwatch: {type(error).__name__} at {where}: {error} (python -X dev -m netwatch shows more)"
 
 
 def _tell_about(options: Options) -> str:

@@ -117,7 +117,7 @@ def parse(arguments: Sequence[str]) -> Options:
         capture_filter=capture_filter.strip(),
         count=found.count,
         duration=found.duration,
-        snaplen=found.snaplen,
+        snaplen=found.snaplen or MAX_SNAPLEN,
         promiscuous=found.promiscuous,
         names=found.names,
         list_interfaces=found.list_interfaces,
@@ -212,10 +212,10 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "-s",
         "--snaplen",
-        type=_whole("bytes of a packet", 1, MAX_SNAPLEN),
+        type=_whole("bytes of a packet", 0, MAX_SNAPLEN),
         default=MAX_SNAPLEN,
         metavar="N",
-        help="keep N bytes of a packet",
+        help="keep N bytes of a packet; 0: all",
     )
     add("-p", "--no-promiscuous-mode", dest="promiscuous", action="store_false", help="only what is addressed here")
     add("--ring", type=_size, default=DEFAULT_RING, metavar="SIZE", help="the kernel's ring, as 128M (default 64M)")
@@ -250,7 +250,7 @@ def _whole(what: str, lowest: int, highest: int) -> Callable[[str], int]:
     """A type for argparse: a whole number in a range."""
 
     def read(text: str) -> int:
-        value = int(text) if re.fullmatch("[0-9]{1,19}", text) else 0
+        value = int(text) if re.fullmatch("[0-9]{1,19}", text) else -1
         if not lowest <= value <= highest:
             bounds = f"from {lowest}" if highest == 1 << 62 else f"from {lowest} to {highest}"
             raise argparse.ArgumentTypeError(f"{text!r} is not a number of {what} {bounds}")

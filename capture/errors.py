@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["EXIT_DAMAGED", "EXIT_OUTPUT", "EXIT_PERMISSION", "EXIT_USAGE", "CaptureError"]
+__all__ = ["EXIT_DAMAGED", "EXIT_FAULT", "EXIT_OUTPUT", "EXIT_PERMISSION", "EXIT_USAGE", "CaptureError"]
 
-# Exit codes (CONTRACT.md; 74 and 77 as in sysexits.h)
+# Exit codes (CONTRACT.md; from 70 on as in sysexits.h)
 EXIT_USAGE: Final = 2
 EXIT_DAMAGED: Final = 3
+EXIT_FAULT: Final = 70
+"""netwatch itself is wrong; never meant to happen."""
 EXIT_OUTPUT: Final = 74
 EXIT_PERMISSION: Final = 77
 

@@ -207,6 +207,16 @@ def test_nothing_is_written_when_the_source_cannot_be_opened(run: Run, tmp_path:
     assert kept.read_bytes() == b"precious"
 
 
+def test_a_mistake_of_ours_is_one_line_too(run: Run, capture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise IndexError("no such\nrow")
+
+    monkeypatch.setattr("netwatch.app.headless.partial", fail)
+    told = run("-r", capture, "--json")
+    assert (told.code, told.out, told.err.count("\n")) == (70, "", 1)
+    assert told.err.startswith("netwatch: fault in netwatch: IndexError at test_headless_outputs.py:")
+
+
 def test_the_demo_ends_with_its_recording_or_as_asked(run: Run) -> None:
     told = run("demo", "--json", "-c", 10)
     assert (told.code, told.err, json.loads(told.out)["packets"]) == (0, "", 10)

@@ -56,6 +56,11 @@ def test_fields_and_json_are_headless() -> None:
     assert parse(["--list"]).list_interfaces
 
 
+def test_a_snap_length_of_nothing_is_everything_as_in_tcpdump() -> None:
+    assert parse(["-s", "0"]).snaplen == MAX_SNAPLEN
+    assert parse(["-s0", "-nn"]).snaplen == MAX_SNAPLEN
+
+
 def test_demo_is_a_word_of_its_own() -> None:
     assert parse(["demo"]) == Options(demo=True)
     assert parse(["--fps", "5", "demo", "port", "53"]) == Options(demo=True, fps=5, capture_filter="port 53")
@@ -76,7 +81,7 @@ WRONG = [
     (["-c", "-3"], "-c/--count"),
     (["-c", "many"], "'many' is not a number of packets"),
     (["-c", "9" * 30], "is not a number of packets"),
-    (["-s", "300000"], "'300000' is not a number of bytes of a packet from 1 to 262144"),
+    (["-s", "300000"], "'300000' is not a number of bytes of a packet from 0 to 262144"),
     (["--fps", "0"], "'0' is not a number of repaints a second from 1 to 60"),
     (["--duration", "0"], "'0' is not a number of seconds above 0"),
     (["--duration", "nan"], "'nan' is not a number of seconds"),
