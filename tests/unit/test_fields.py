@@ -1,0 +1,138 @@
+"""`--fields`: names, forms and what appears when (CONTRACT: `--fields`)."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+
+from netwatch.capture.block import Block
+from netwatch.capture.columns import EVENT
+from netwatch.capture.decode import Decoder
+from netwatch.capture.fields import COLUMNS, FieldError, FieldWriter
+
+ETHERNET = bytes.fromhex("0200000000b0 0200000000a0")
+IPV4 = bytes.fromhex("45000034 1234 4000 40 06 0000 0a000001 0a000002")
+IPV6 = bytes.fromhex("60000000 0010 11 40") + bytes.fromhex("20010db8" + "0" * 20 + "0001" + "0" * 32)
+TCP = struct.pack(">HHIIHHHH", 443, 50000, 7, 8, 0x8018, 512, 0, 0) + b"\1" * 12
+UDP = struct.pack(">HHHH", 53, 5353, 16, 0) + b"12345678"
+SEGMENT = ETHERNET + b"\x08\0" + IPV4 + TCP
+
+
+def block_of(*packets: bytes, wire: int = 0) -> Block:
+    sizes = np.array([len(packet) for packet in packets], np.int64)
+    n = len(packets)
+    return Block(
+        raw=np.frombuffer(b"".join(packets), np.uint8),
+        offsets=sizes.cumsum() - sizes,
+        caplen=sizes.astype(np.uint32),
+        wirelen=np.maximum(sizes, wire).astype(np.uint32),
+        ts=np.arange(n, dtype=np.int64) * 1_000_000_001 + 2_200_000_000_000_000_001,
+        linktype=np.ones(n, np.uint16),
+        iface=np.zeros(n, np.uint16),
+        marks=np.zeros(n, np.uint16),
+        pos=np.zeros(n, np.int64),
+        owned=True,
+    )
+
+
+def print_fields(names: str, block: Block) -> list[list[str]]:
+    lines = FieldWriter(names.split(",")).lines(block, Decoder(fields=True).decode(block))
+    assert not lines or lines.endswith("\n")
+    return [line.split("\t") for line in lines.split("\n")[:-1]]
+
+
+def test_the_header_names_the_columns() -> None:
+    assert FieldWriter(["frame.number", "ip.src"]).header() == "frame.number\tip.src\n"
+
+
+def test_an_unknown_field_names_near_ones() -> None:
+    with pytest.raises(FieldError, match=r"^unknown field 'tcp.scrport'.*tcp\.srcport") as caught:
+        FieldWriter(["frame.number", "tcp.scrport"])
+    assert caught.value.code == 2
+    assert "\n" not in str(caught.value)
+
+
+def test_forms_of_a_tcp_segment() -> None:
+    got = print_fields(
+        "frame.number,frame.time_epoch,frame.len,frame.cap_len,eth.src,eth.dst,eth.type,ip.src,ip.dst,ip.proto,ip.ttl,"
+        "ip.len,ip.id,tcp.srcport,tcp.dstport,tcp.flags,tcp.window_size_value,tcp.seq_raw,udp.srcport,ipv6.src",
+        block_of(SEGMENT, wire=1000),
+    )
+    assert got == [
+        ["1", "2200000000.000000001", "1000", str(len(SEGMENT)), "02:00:00:00:00:a0", "02:00:00:00:00:b0", "0x0800",
+         "10.0.0.1", "10.0.0.2", "6", "64", "52", "0x1234", "443", "50000", "0x0018", "512", "7", "", ""],
+    ]  # fmt: skip
+
+
+def test_forms_of_ipv6() -> None:
+    got = print_fields(
+        "ipv6.src,ipv6.dst,ipv6.nxt,ipv6.hlim,ipv6.plen,ip.proto,udp.srcport,udp.length",
+        block_of(ETHERNET + b"\x86\xdd" + IPV6 + UDP),
+    )
+    assert got == [["2001:db8::1", "::", "17", "64", "16", "", "53", "16"]]
+
+
+def test_arp_and_tags() -> None:
+    arp = bytes.fromhex("0001 0800 06 04 0002 0200000000a0 0a000001 0200000000b0 0a000002")
+    tagged = ETHERNET + b"\x91\x00\x00\x07\x81\x00\x00\x08\x08\x06" + arp
+    provider = ETHERNET + b"\x88\xa8\x00\x09\x08\x06" + arp
+    got = print_fields(
+        "vlan.id,ieee8021ad.id,arp.opcode,arp.src.hw_mac,arp.dst.proto_ipv4", block_of(tagged, provider)
+    )
+    assert got == [["7", "", "2", "02:00:00:00:00:a0", "10.0.0.2"], ["", "9", "2", "02:00:00:00:00:a0", "10.0.0.2"]]
+
+
+def test_a_field_appears_with_its_bytes() -> None:
+    cuts = [SEGMENT[:size] for size in range(len(SEGMENT) + 1)]
+    got = print_fields("eth.src,ip.proto,ip.src,ip.dst,tcp.srcport,tcp.dstport,tcp.flags", block_of(*cuts, wire=2000))
+    first = [min(size for size, line in enumerate(got) if line[column]) for column in range(7)]
+    assert first == [14, 24, 30, 34, 38, 38, 50]
+
+
+def test_the_first_occurrence_in_a_tunnel() -> None:
+    inner = IPV4 + TCP
+    outer = bytes.fromhex("45000000 0001 0000 40 29 0000 01010101 02020202")
+    six = bytes.fromhex("60000000 0034 04 40") + b"\x20\x01" + b"\0" * 13 + b"\1" + b"\x20\x01" + b"\0" * 13 + b"\2"
+    got = print_fields(
+        "ip.src,ip.proto,ipv6.src,tcp.srcport,udp.srcport", block_of(ETHERNET + b"\x08\0" + outer + six + inner)
+    )
+    assert got == [["1.1.1.1", "41", "2001::1", "443", ""]]
+
+
+def test_fields_of_a_reassembled_datagram() -> None:
+    first = bytes.fromhex("45000024 0001 2000 40 11 0000 0a000001 0a000002") + UDP
+    second = bytes.fromhex("45000015 0001 0002 40 11 0000 0a000001 0a000002") + b"9"
+    frames = [ETHERNET + b"\x08\0" + first, ETHERNET + b"\x08\0" + second]
+    assert print_fields("ip.src,udp.dstport", block_of(*frames)) == [["10.0.0.1", ""], ["10.0.0.1", "5353"]]
+
+
+def test_numbers_count_packets_over_blocks_and_not_events() -> None:
+    writer, decoder = FieldWriter(["frame.number"]), Decoder(fields=True)
+    block = block_of(SEGMENT, b"eth0 is down", SEGMENT)
+    block.marks[1] = EVENT
+    assert writer.lines(block, decoder.decode(block)) == "1\n2\n"
+    assert writer.lines(block, decoder.decode(block)) == "3\n4\n"
+
+
+def test_other_fields_come_from_the_dissected_packet() -> None:
+    block = block_of(SEGMENT, b"\x00")
+    assert print_fields("frame.number,tcp.hdr_len,ip.version", block) == [["1", "32", "4"], ["2", "", ""]]
+    assert print_fields("_ws.col.Protocol", block)[0] == ["TCP"]
+
+
+def test_an_empty_block_prints_nothing() -> None:
+    assert print_fields("frame.number,ip.src", block_of()) == []
+
+
+@pytest.mark.parametrize("name", sorted(COLUMNS))
+def test_no_column_minds_what_it_gets(name: str) -> None:
+    got = print_fields(name, block_of(b"", b"\0", SEGMENT, SEGMENT[:40], b"\xff" * 100))
+    assert len(got) == 5
+
+
+def test_without_header_positions_it_refuses() -> None:
+    block = block_of(SEGMENT)
+    with pytest.raises(ValueError, match="fields=True"):
+        FieldWriter(["ip.src"]).lines(block, Decoder().decode(block))
