@@ -32,6 +32,10 @@ DEFAULT_SNAPLEN: Final = 262144
 _SHARE_OF_MEMORY: Final = 0.05
 _CHECK_EVERY: Final = 1.0
 """Seconds between two looks at an interface that is down or gone."""
+_GATHER: Final = 0.02
+"""Seconds between two blocks: fewer and larger ones cost a third less to decode. A lone packet is not held."""
+_GATHER_RING: Final = 32 << 20
+"""Bytes of a ring that can hold what comes meanwhile: 12 Gbit/s."""
 _EVENT_DELAY: Final = {LinkState.NO_CARRIER: 1.0}
 """Seconds until a change becomes a row. At least as long as the packets before it wait in a block; the carrier is
 missing for a moment whenever an interface is brought up."""
@@ -111,10 +115,13 @@ class LiveSource:
         self._events: list[tuple[float, int, int, LinkState, str]] = []
         """Heap of (when it is due, its time stamp, port, new state, text)."""
         self._check_at = 0.0
+        self._gather = _GATHER if min(port.ring.size for port in ports) >= _GATHER_RING else 0.0
+        self._gather_until = 0.0
         self._links = link.watch_links()
         self._waker = Waker()
-        self._poll = select.poll()
-        self._poll.register(self._waker, select.POLLIN)
+        self._poll, self._interrupts = select.poll(), select.poll()
+        for poll in (self._poll, self._interrupts):
+            poll.register(self._waker, select.POLLIN)
         self._poll.register(self._links, select.POLLIN)
         for port in ports:
             self._poll.register(port.ring.sock, select.POLLIN)
@@ -139,11 +146,16 @@ class LiveSource:
             now = time.monotonic()
             if now >= self._check_at:
                 self._look(now)
-            block = self._event(now) or self._take()
+            gathering = self._gather_until - now
+            block = self._event(now) or (self._take() if gathering <= 0 else None)
             if block is not None:
+                self._gather_until = now + self._gather
                 return block
-            until = min(deadline, self._check_at, self._events[0][0] if self._events else deadline)
-            woken = self._wait(max(0.0, until - now))
+            if gathering > 0:
+                woken = self._wait(min(gathering, deadline - now), self._interrupts)
+            else:
+                until = min(deadline, self._check_at, self._events[0][0] if self._events else deadline)
+                woken = self._wait(until - now, self._poll)
             if woken or time.monotonic() >= deadline:
                 return self._take()
         return None
@@ -164,7 +176,7 @@ class LiveSource:
             # The statistics say what is still to come: a timer that is late loses nothing.
             if waited > 1.5 * BLOCK_TIMEOUT and (self._settled() or waited > _DRAIN_AT_MOST):
                 break
-            self._wait(BLOCK_TIMEOUT / 4)
+            self._wait(BLOCK_TIMEOUT / 4, self._poll)
         while (block := self._event(math.inf)) is not None:
             yield block
         self.exhausted = True
@@ -217,11 +229,11 @@ class LiveSource:
             if taken is not None:
                 return to_block(*taken, port.number, port.linktype, self._snaplen, port.cooked)
 
-    def _wait(self, seconds: float) -> bool:
-        """Until a block is ready or `seconds` have passed; True if `wake` was called."""
+    def _wait(self, seconds: float, poll: select.poll) -> bool:
+        """Until what `poll` waits for or `seconds` have passed; True if `wake` was called."""
         woken = False
         # Rounded up: a wait that ends too early only goes round again.
-        for number, what in self._poll.poll(math.ceil(seconds * 1000)):
+        for number, what in poll.poll(math.ceil(max(0.0, seconds) * 1000)):
             if number == self._waker.fileno():
                 self._waker.clear()
                 woken = True
@@ -315,8 +327,8 @@ def open_live(names: list[str], *, ring: int, snaplen: int, promiscuous: bool, c
     try:
         for number, name in enumerate(names):
             opened.append(_open_port(number, name, allowed // len(names), snaplen, capture_filter))
-        size = sum(port.ring.size for port in opened)
-        source = LiveSource(opened, snaplen=snaplen, promiscuous=promiscuous, notes=_notes(ring, allowed, size))
+        notes = _notes(ring, allowed, opened)
+        source = LiveSource(opened, snaplen=snaplen, promiscuous=promiscuous, notes=notes)
     except PermissionError as error:
         _close(opened)
         options = " ".join(f"-i {name}" for name in names)
@@ -369,11 +381,13 @@ def _program(name: str, hardware: int, linktype: int, snaplen: int, capture_filt
     return program
 
 
-def _notes(asked: int, allowed: int, got: int) -> list[str]:
-    if got >= min(asked, allowed) // 2 + 1 and allowed == asked:
+def _notes(asked: int, allowed: int, ports: list[Port]) -> list[str]:
+    halved = any(port.ring.halved for port in ports)
+    if not halved and allowed == asked:
         return []
-    why = "5 % of the available memory" if got * 2 > allowed else "the kernel has no memory for more"
-    return [f"ring {memory.size_text(got)} instead of {memory.size_text(asked)}: {why}"]
+    size = memory.size_text(sum(port.ring.size for port in ports))
+    why = "the kernel has no memory for more" if halved else "5 % of the available memory"
+    return [f"ring {size} instead of {memory.size_text(asked)}: {why}"]
 
 
 def _close(ports: list[Port]) -> None:

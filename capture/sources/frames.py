@@ -65,10 +65,12 @@ SLL2_SIZE: Final = SLL2.itemsize
 TAG: Final = np.dtype([("first", ">u2"), ("second", ">u2")])
 """Four bytes of a VLAN tag: type and control information, or control information and the type that follows."""
 _ETHERTYPE_VLAN: Final = 0x8100
+_ETHERTYPE_IPV4: Final = 0x0800
+_ETHERTYPE_IPV6: Final = 0x86DD
+_IPV4_SHORTEST: Final = 0x45
+_IPV4_LONGEST: Final = 0x4F
+"""First byte of an IPv4 header without options, and with the most of them."""
 _MAC_ADDRESSES: Final = 12
-
-_ETH_P_802_3: Final = 0x0001
-_ETH_P_802_2: Final = 0x0004
 
 _DIRECTION: Final = np.zeros(256, np.uint16)
 """Columns.marks by sll_pkttype: to us, to all, to many, and to others (promiscuous) came in, as `inbound` has it."""
@@ -188,9 +190,27 @@ def _add_cooked(
     if tagged.size:
         tags = np.empty(len(tagged), TAG)
         tags["first"] = head["vlan_tci"][tagged]
-        tags["second"] = cooked["protocol"][tagged]
+        tags["second"] = np.where(
+            _has_inner_tag(raw, offsets[tagged], head[tagged]), _ETHERTYPE_VLAN, head["protocol"][tagged]
+        )
         _scatter(raw, offsets[tagged] - TAG.itemsize, tags)
         cooked["protocol"][tagged] = _tag_type(head[tagged])
     starts = offsets - added
     _scatter(raw, starts, cooked)
     return starts, added
+
+
+def _has_inner_tag(raw: NDArray[np.uint8], at: NDArray[np.int64], head: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Whether a packet whose tag was taken off starts with the rest of a second one: control information, type.
+
+    Kernels from 6.10 on say the innermost protocol of cooked packets, and nothing of the tag in between. What stands
+    behind its type must then look like that protocol, and what stands in its place must not.
+    """
+    found: NDArray[np.bool_] = head["snaplen"] > TAG.itemsize
+    at = np.where(found, at, 0)
+    protocol = head["protocol"]
+    version = np.select([protocol == _ETHERTYPE_IPV4, protocol == _ETHERTYPE_IPV6], [4, 6], 0)
+    found &= _gather(raw, at, TAG)["second"] == protocol
+    found &= (version == 0) | (raw[at + TAG.itemsize] >> 4 == version)
+    found &= (version != 4) | (raw[at] < _IPV4_SHORTEST) | (raw[at] > _IPV4_LONGEST)
+    return found

@@ -64,6 +64,8 @@ class Ring:
         `kind`: SOCK_RAW, or SOCK_DGRAM for packets without link header; `program`: classic BPF.
         Raises OSError (EPERM: no CAP_NET_RAW).
         """
+        self.halved = False
+        """The kernel had no memory for the size that was asked for."""
         # Protocol 0: the kernel hands it nothing until it is bound.
         self.sock = socket.socket(socket.AF_PACKET, kind | socket.SOCK_CLOEXEC, 0)
         try:
@@ -102,6 +104,7 @@ class Ring:
             except OSError as error:
                 if error.errno != errno.ENOMEM or blocks <= 2:
                     raise
+                self.halved = True
                 blocks = max(2, blocks // 2)
             else:
                 return blocks
