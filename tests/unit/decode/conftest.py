@@ -95,3 +95,49 @@ class Build:
 def build() -> type[Build]:
     """The builder of packets and blocks."""
     return Build
+
+
+@pytest.fixture(scope="session")
+def seeds(build: type[Build]) -> list[bytes]:
+    """Frames that reach most layers, to be cut and damaged."""
+    inner = build.ipv4(6, build.tcp(b"GET / HTTP/1.1\r\n"))
+    six = build.ipv6(0, b"\x3c\0\1\4\0\0\0\0\x2c\0\1\4\0\0\0\0\x11\0\0\1\0\0\0\7" + build.udp(b"z" * 40))
+    frame = build.ethernet(0x0800, inner)
+    tagged = build.ipv4(17, build.udp(b"z" * 30, dport=53), options=b"\1" * 12)
+    redirected = b"\x89" + bytes(39) + b"\1\1" + bytes(6) + b"\4\7" + bytes(6) + six
+    quoted = b"\3\1" + bytes(6) + build.ipv4(6, build.tcp(), fragment=0x2000)
+    stack = build.label(16, last=False) + build.label(17, last=True)
+    over_ip = {
+        17: [build.udp(b"z" * 60)],
+        47: [
+            b"\xf0\0\x08\0" + bytes(12) + b"\0\0\0\x04abcd\0\0\0\0" + inner,
+            b"\x10\0\x22\xeb\0\0\0\1\x20" + bytes(10) + b"\1" + bytes(8) + frame,
+        ],
+        51: [b"\x29\4" + bytes(22) + six],
+        1: [quoted],
+    }
+    over_udp = {
+        4789: b"\x08" + bytes(7) + frame,
+        6081: b"\2\0\x65\x58" + bytes(12) + frame,
+        2152: b"\x34\xff\0\x50\0\0\0\1\0\0\0\x85\1\0\1\0" + inner,
+        3544: b"\0\1\1\1" + bytes(19) + six,
+        1701: b"\x4a\2\0\x40\0\1\0\1\0\1\0\0\0\2zz\0\x21" + inner,
+        37008: b"\1\0\0\1\x0a\2ab\0\1" + frame,
+        4790: b"\x0c\0\0\4\0\0\1\0\0\6\1\3" + bytes(20) + frame,
+        5247: b"\0\x10\2\0\0\0\0\0" + frame,
+    }
+    for port, payload in over_udp.items():
+        over_ip[17].append(build.udp(payload, dport=port))
+    datagram = build.udp(b"z" * 60)
+    return [
+        frame,
+        build.ethernet(0x86DD, six),
+        build.tags([0x88A8, 0x8100, 0x8100], 0x0800, tagged),
+        build.ethernet(0x86DD, build.ipv6(58, redirected)),
+        build.ethernet(0x8847, stack + bytes(4) + frame),
+        build.ethernet(0x8864, b"\x11\0\0\1\0\x50\0\x3d\xc0\0\0\1\0\x21" + inner),
+        build.ethernet(60, b"\xaa\xaa\3\0\0\0\x08\0" + inner),
+        build.ethernet(0x0800, build.ipv4(17, datagram[:32], fragment=0x2000)),
+        build.ethernet(0x0800, build.ipv4(17, datagram[32:], fragment=4)),
+        *(build.ethernet(0x0800, build.ipv4(number, body)) for number, bodies in over_ip.items() for body in bodies),
+    ]
