@@ -32,8 +32,13 @@ class Stop(threading.Event):
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._on_signal)
 
+    def leave(self) -> None:
+        """From now on a signal raises KeyboardInterrupt, until the dashboard has handlers of its own."""
+        for number in self._before:
+            signal.signal(number, signal.default_int_handler)
+
     def restore(self) -> None:
-        """Give the signals back: the dashboard has its own way to end."""
+        """Give the signals back."""
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal itself returned
         self._before.clear()

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CaptureError as error:
         tell(str(error))
         return error.code
-    except BrokenPipeError:
+    except (BrokenPipeError, KeyboardInterrupt):
         return 0
     except Exception as error:
         if sys.flags.dev_mode:
@@ -85,7 +85,7 @@ def _show(options: Options, stop: Stop) -> int:
     try:
         from netwatch.app.dashboard import run_dashboard
 
-        stop.restore()
-        return run_dashboard(options, source)
+        stop.leave()
+        return 0 if stop.asked else run_dashboard(options, source)
     finally:
         source.close()
