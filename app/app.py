@@ -6,7 +6,7 @@ import asyncio
 import os
 import queue
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -36,6 +36,7 @@ _DRAIN: Final = 1 / 15
 """Seconds between two looks at the queue."""
 _DRAIN_BUDGET: Final = 0.02
 """Seconds of work at one look: a key that waits behind it is still answered at once."""
+_WEIGH: Final = 0.5
 _AGAIN: Final = 0.004
 """Seconds until the next look where batches were left."""
 
@@ -57,10 +58,12 @@ class NetwatchApp(App[None], inherit_bindings=False):
         fps: float = 10.0,
         ring: int = 0,
         duration: float | None = None,
+        weigh: Callable[[], None] | None = None,
         look: Look | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
-        """`duration`: seconds after which the program ends by itself, from when packets can arrive."""
+        """`duration`: seconds after which the program ends by itself, from when packets can arrive. `weigh` is called
+        now and then, to look at the memory."""
         super().__init__(driver_class=driver_class)
         self.session = session
         self.engine = engine
@@ -70,13 +73,12 @@ class NetwatchApp(App[None], inherit_bindings=False):
         """Repaints so far, by the clock; those that a key asked for are not counted."""
         self.longest_stall = 0.0
         """Longest time for which no key was answered, in seconds."""
-        self.memory_peak = 0
-        """Bytes of anonymous memory, at most."""
         self.crash: str | None = None
         """One line: what went wrong inside."""
         self._batches = batches
         self._fps = fps
         self._duration = duration
+        self._weigh = weigh
         self._deadline: float | None = None
         self._expected: float | None = None
         self._draining_on: Timer | None = None
@@ -92,7 +94,8 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self.theme = "netwatch"
         self.set_interval(_DRAIN, self._drain)
         self.set_interval(1 / self._fps, self._repaint)
-        self.set_interval(1, self._weigh)
+        if self._weigh is not None:
+            self.set_interval(_WEIGH, self._weigh)
         self._handle_signals()
         # Not before the first frame stands: from here on packets may arrive.
         self.call_after_refresh(self.engine.start)
@@ -136,9 +139,6 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self.frames += 1
         if self._main is not None and self.screen is self._main:
             self._main.paint()
-
-    def _weigh(self) -> None:
-        self.memory_peak = max(self.memory_peak, anonymous_memory())
 
     def _look_at_engine(self) -> None:
         """Rare events: it started, failed, ended."""
@@ -188,15 +188,3 @@ def terminal_encoding(environment: Mapping[str, str]) -> str:
     name = next((environment[key] for key in ("LC_ALL", "LC_CTYPE", "LANG") if environment.get(key)), "")
     _, dot, encoding = name.partition(".")
     return encoding.partition("@")[0] if dot else "utf-8"
-
-
-def anonymous_memory() -> int:
-    """RssAnon of this process in bytes (man 5 proc), which the mapped ring is no part of; 0: unknown."""
-    try:
-        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
-            for entry in status:
-                if entry.startswith("RssAnon:"):
-                    return int(entry.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    return 0

@@ -1,114 +1,141 @@
-"""From a source that is open to a dashboard on the terminal, and what it cost in the end."""
+"""From a source that is open to a dashboard on the terminal, and what is said and reported afterwards."""
 
 from __future__ import annotations
 
-import os
+import queue
 import sys
-from dataclasses import dataclass
-from time import process_time
 from typing import TYPE_CHECKING, Any, Final
 
-from netwatch.capture.errors import EXIT_USAGE, CaptureError
+from netwatch.app.options import Options
+from netwatch.app.output import failed, tell
+from netwatch.capture.block import Batch, Source
+from netwatch.capture.errors import EXIT_DAMAGED, EXIT_USAGE, CaptureError
 
 if TYPE_CHECKING:
-    import queue
+    from netwatch.app.app import NetwatchApp
+    from netwatch.capture.writer import PcapngWriter
 
-    from netwatch.capture.block import Batch
-    from netwatch.capture.engine import Engine
-    from netwatch.capture.session import Session
-
-__all__ = ["DEFAULT_FPS", "DashboardReport", "keyboard_from_terminal", "run_dashboard"]
+__all__ = ["DEFAULT_FPS", "run_dashboard"]
 
 DEFAULT_FPS: Final = 10
 _TERMINAL: Final = "/dev/tty"
+_QUEUED: Final = 16
+"""Batches on the queue at most: a file's are 32,768 rows, a live ring's what a block holds."""
+_CRASHED: Final = 1
 
 
-@dataclass(frozen=True, slots=True)
-class DashboardReport:
-    """What `--report` says of a dashboard, beside the session's own numbers."""
+def run_dashboard(options: Options, source: Source) -> int:
+    """Show the dashboard until the person quits -> the exit code. `source` stays open; a live one is not bound yet.
 
-    frames: int
-    """Repaints by the clock."""
-    terminal_bytes: int
-    """Written to the terminal, from its first byte to its last."""
-    cpu_seconds: float
-    """User and system, the whole process."""
-    rss_anon_peak: int
-    """Bytes of anonymous memory, at most, looked at once a second; 0 where the system does not say."""
-    longest_ui_stall_ms: float
-    """Longest time for which no key could be answered."""
-    failed: str | None
-    """One line: why the capture or the program ended early."""
-    code: int
-    """Exit code that belongs to it."""
-
-
-def keyboard_from_terminal() -> int:
-    """Make the terminal standard input, where the keys come from -> another descriptor of what it was before.
-
-    For `-r -`: the capture flows in through a pipe. Raises CaptureError 2 where there is no terminal.
+    The capture starts once the first frame stands. Raises CaptureError for what does not let it begin or end well.
     """
-    try:
-        terminal = os.open(_TERMINAL, os.O_RDWR)
-    except OSError as error:
-        raise CaptureError(
-            f"no terminal for the keyboard ({error.strerror}): use --summary or --fields", EXIT_USAGE
-        ) from error
-    stream = os.dup(0)
-    os.dup2(terminal, 0)
-    os.close(terminal)
-    return stream
-
-
-def run_dashboard(
-    session: Session,
-    engine: Engine,
-    batches: queue.Queue[Batch],
-    *,
-    fps: float = DEFAULT_FPS,
-    ring: int = 0,
-    duration: float | None = None,
-) -> DashboardReport:
-    """Show the dashboard until the person quits; starts the engine once it stands, stops it, and takes in the rest.
-
-    Afterwards the session holds every packet that was captured, and the terminal is as it was. `ring`: bytes of the
-    kernel's ring, for the advice when it overflows. Raises CaptureError 2 where stdout is no terminal.
-    """
-    if not sys.__stdout__ or not sys.__stdout__.isatty() or not sys.__stdin__ or not sys.__stdin__.isatty():
-        raise CaptureError("the dashboard needs a terminal: use --summary or --fields", EXIT_USAGE)
-    # Textual costs 0.2 s to import: only who shows a dashboard pays.
-    from textual.drivers.linux_driver import LinuxDriver
-
+    _need_terminal(options)
+    # Textual costs 0.2 s to import, numpy half of that: only who shows a dashboard pays.
     from netwatch.app.app import NetwatchApp
+    from netwatch.app.reports import Report
+    from netwatch.capture.decode import Decoder
+    from netwatch.capture.engine import Engine
+    from netwatch.capture.session import Session
+    from netwatch.capture.summary import Summary
 
-    written = 0
-
-    class CountingDriver(LinuxDriver):
-        """On stdout, where Textual's own takes stderr; and it counts what netwatch costs the link."""
-
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **options)
-            assert sys.__stdout__ is not None
-            self._file = sys.__stdout__
-
-        def write(self, data: str) -> None:
-            nonlocal written
-            written += len(data) if data.isascii() else len(data.encode("utf-8", "replace"))
-            super().write(data)
-
-    app = NetwatchApp(session, engine, batches, fps=fps, ring=ring, duration=duration, driver_class=CountingDriver)
+    report = Report(options.report) if options.report is not None else None
+    writer = _writer(options, source)
+    regular = not source.live and source.progress() is not None
+    session = Session(source, buffer=None if regular else options.buffer)
+    batches: queue.Queue[Batch] = queue.Queue(_QUEUED)
+    engine = Engine(source, Decoder(), batches, writer=writer, count=options.count)
+    written = _Written()
+    app = NetwatchApp(
+        session,
+        engine,
+        batches,
+        fps=options.fps or DEFAULT_FPS,
+        ring=options.ring if options.live else 0,
+        duration=options.duration,
+        weigh=report.memory.sample if report is not None else None,
+        driver_class=written.driver(),
+    )
     try:
         app.run()
     finally:
         for batch in engine.stop():
             session.ingest(batch)
-    failed, code = (app.crash, 1) if app.crash is not None else (engine.failed, engine.code)
-    return DashboardReport(
-        frames=app.frames,
-        terminal_bytes=written,
-        cpu_seconds=process_time(),
-        rss_anon_peak=app.memory_peak,
-        longest_ui_stall_ms=app.longest_stall * 1000,
-        failed=failed,
-        code=code,
-    )
+        _close(writer, options, source)
+    if report is not None:
+        summary = Summary(
+            source.name, session.statistics, loss=source.loss(), evicted=session.store.evicted, damage=source.damage
+        )
+        stall = app.longest_stall * 1000
+        report.write(summary, frames=app.frames, terminal_bytes=written.bytes, longest_ui_stall_ms=stall)
+    return _say(app, source, engine.failed, engine.code)
+
+
+class _Written:
+    """Counts what goes to the terminal: what netwatch costs the link that it is watched over."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def driver(self) -> type[Any]:
+        """A driver that counts here, and writes to stdout where Textual's own writes to stderr."""
+        from textual.drivers.linux_driver import LinuxDriver
+
+        counter = self
+
+        class Driver(LinuxDriver):
+            def __init__(self, *args: Any, **options: Any) -> None:
+                super().__init__(*args, **options)
+                assert sys.__stdout__ is not None
+                self._file = sys.__stdout__
+
+            def write(self, data: str) -> None:
+                counter.bytes += len(data) if data.isascii() else len(data.encode("utf-8", "replace"))
+                super().write(data)
+
+        return Driver
+
+
+def _need_terminal(options: Options) -> None:
+    """Raises CaptureError 2 without one. With `-r -` the keys come from the terminal, not from standard input."""
+    if sys.__stdout__ is None or not sys.__stdout__.isatty():
+        raise CaptureError("standard output is no terminal; add --summary, --json or --fields", EXIT_USAGE)
+    if sys.__stdin__ is not None and sys.__stdin__.isatty() and options.read != "-":
+        return
+    try:
+        # Textual reads whatever this name stands for; descriptor 0 stays with the capture that flows in.
+        sys.__stdin__ = open(_TERMINAL, encoding="utf-8")  # type: ignore[misc]  # noqa: SIM115 - until the end
+    except OSError as error:
+        raise CaptureError(f"no terminal for the keyboard ({error.strerror}); add --summary", EXIT_USAGE) from None
+
+
+def _writer(options: Options, source: Source) -> PcapngWriter | None:
+    if options.write is None:
+        return None
+    from netwatch.capture.writer import PcapngWriter
+
+    try:
+        return PcapngWriter(options.write, source.interfaces)
+    except OSError as error:
+        raise failed(options.write, error) from None
+
+
+def _close(writer: PcapngWriter | None, options: Options, source: Source) -> None:
+    if writer is None or options.write is None:
+        return
+    try:
+        writer.close(source.loss())
+    except OSError as error:
+        raise failed(options.write, error) from None
+
+
+def _say(app: NetwatchApp, source: Source, failure: str | None, code: int) -> int:
+    """What the person should still know when the screen is gone -> the exit code."""
+    if app.crash is not None:
+        return _CRASHED  # said already
+    if failure is not None:
+        tell(failure)
+        return code
+    if source.damage is not None:
+        tell(f"{source.name}: damaged at byte {source.damage.offset:,}: {source.damage.message}")
+        return EXIT_DAMAGED
+    return 0

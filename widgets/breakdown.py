@@ -85,13 +85,13 @@ class Breakdown(KeyTable[Branch]):
 
     def labels_above(self, inner: int) -> list[Label]:
         look = self.look
-        title, numbers_at, bytes_at, bar_at, _ = _columns(inner)
-        labels: list[Label] = [(1, " Protocols ", self.title_style)]
-        if numbers_at - 2 > title:
-            labels.append((numbers_at + _NUMBER - 8, " packets", look["head"]))
-            labels.append((bytes_at + _NUMBER - 6, " bytes", look["head"]))
-            labels.append((bar_at - 1, " share ", look["head"]))
-        return labels
+        _, numbers_at, bytes_at, bar_at, _ = _columns(inner)
+        return [
+            (1, " Protocols ", self.title_style),
+            (numbers_at, "pkts ".rjust(_NUMBER + 1), look["head"]),
+            (bytes_at, "bytes ", look["head"]),
+            (bar_at, "share ", look["head"]),
+        ]
 
     def labels_below(self, inner: int) -> list[Label]:  # noqa: ARG002 - one layout for all widths
         look, session = self.look, self.session
@@ -116,13 +116,15 @@ class Breakdown(KeyTable[Branch]):
         sign = glyphs.closed if row.folded else glyphs.opened if row.children else glyphs.leaf
         total = self.session.shown_statistics.packets
         share = protocol.packets / total if total else 0.0
+        filled, track = bar(share, bar_width, glyphs)
         indent = " " * min(row.depth, max(0, name_width - 8))
         return [
             (f"{indent}{sign} ", look["group"]),
             (fit(known.label, name_width - len(indent) - 2, glyphs.more) + " ", style),
             (fit_left(quantity(protocol.packets), _NUMBER) + " ", look["text"]),
             (fit_left(quantity(protocol.bytes), _NUMBER) + " ", look["dim"]),
-            (bar(share, bar_width, glyphs), style),
+            (filled, style),
+            (track, look["track"]),
             (fit_left(_percent(share), _PERCENT + 1), look["dim"]),
         ]
 

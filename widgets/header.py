@@ -92,27 +92,31 @@ class Header(Lines):
 
     def draw(self, width: int, height: int) -> list[Strip]:
         ground = self.look.ground
-        room = width - 2
         small = height < 3
-        parts = [
-            self._source(room),
-            *self._chips(room),
-            *([self._packets(), self._spark(), *self._volumes()] if small else []),
-            self._captured(small),
-            self._lost(room),
-            self._buffer(small),
-        ]
-        first = [(" ", ground), *arrange(parts, room, ("  " if room > 90 else " ", ground)), (" ", ground)]
-        lines = [line(first, width, ground)]
+        lines = [line([(" ", ground), *self._first(width - 2, small), (" ", ground)], width, ground)]
         if not small:
             lines += self._graph(width, height - 1)
         return lines + [Strip.blank(width, ground)] * (height - len(lines))
+
+    def _first(self, room: int, small: bool) -> list[Piece]:
+        gap = ("  ", self.look.ground)
+        chips = self._chips(room)
+        rest = [self._captured(small), self._lost(room), self._buffer(small)]
+        if small:
+            rest = [self._packets(), *self._volumes(), *rest]
+        # The name and the sparkline take what the numbers leave.
+        used = sum(part.width + 2 for part in [*chips, *rest])
+        name = self._source(max(10, room - used - (0 if small else 2)))
+        spark = min(12, room - used - name.width - 2) if small else 0
+        if spark >= 4:
+            rest.insert(1, self._spark(spark))
+        return arrange([name, *chips, *rest], room, gap)
 
     # The parts of the first line
 
     def _source(self, room: int) -> Part:
         name = escape(self.session.source.name)
-        return Part(0, [(fit(name, min(len(name), max(10, room // 6))), self.look["bright"])])
+        return Part(0, [(fit(name, min(width_of(name), room), self.look.glyphs.more), self.look["bright"])])
 
     def _chips(self, room: int) -> list[Part]:
         look, session = self.look, self.session
@@ -143,7 +147,7 @@ class Header(Lines):
 
     def _packets(self) -> Part:
         look = self.look
-        return Part(4, [(fit_left(rate(self.session.rates.packets), 5), look["bright"]), (" pkt/s", look["dim"])])
+        return Part(4, [(fit_left(rate(self.session.rates.packets), 5), look["bright"]), (" p/s", look["dim"])])
 
     def _volumes(self) -> list[Part]:
         look, rates, glyphs = self.look, self.session.rates, self.look.glyphs
@@ -155,8 +159,7 @@ class Header(Lines):
             Part(5, [(glyphs.outgoing, look["outgoing"]), (self._volume(rates.bits_out), look["outgoing"]), unit]),
         ]
 
-    def _spark(self) -> Part:
-        cells = 8
+    def _spark(self, cells: int) -> Part:
         glyphs = self.look.glyphs
         values = self._samples(cells)[BITS]
         top = max(float(values.max(initial=0.0)), 1.0)
@@ -203,10 +206,8 @@ class Header(Lines):
         numbers = f"{fit_left(used, len(budget))}/{budget}"
         if small:
             return Part(7, [(numbers + "M", look["dim"])], right=True)
-        cells = 10
-        filled = bar(share, cells, look.glyphs).rstrip()
-        rest = look.glyphs.across * (cells - len(filled))
-        pieces = [("buffer ", look["dim"]), (filled, look["total"]), (rest, look["track"]), (" ", look.ground)]
+        filled, track = bar(share, 10, look.glyphs)
+        pieces = [("buffer ", look["dim"]), (filled, look["total"]), (track, look["track"]), (" ", look.ground)]
         return Part(7, [*pieces, (f"{numbers} MiB", look["dim"])], right=True)
 
     # The lines below

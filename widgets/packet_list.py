@@ -58,6 +58,8 @@ class PacketList(Pane):
         self.unfinished = False
         """Some rows still miss their words: another frame is wanted soon."""
         self._cursor: int | None = None
+        self._wanted: int | None = None
+        """What the person selected: the cursor stands on it, or on the nearest row while a filter hides it."""
         self._line = 0
         self._top = 0
         """Position of the first line; negative while lines above the cursor's were evicted."""
@@ -229,10 +231,12 @@ class PacketList(Pane):
             self._top = 0
             return
         if self.follow:
-            self._cursor = self._index_at(total - 1)
+            self._cursor = self._wanted = self._index_at(total - 1)
             self._line = visible - 1
-        elif self._cursor is None:
-            self._cursor = self._index_at(0)
+        elif self._wanted is None:
+            self._wanted = self._index_at(0)
+        elif self._wanted not in self.session.store:
+            self._wanted = self._cursor
         position = self._position(total)
         nearest = self._index_at(position)
         if nearest != self._cursor:
@@ -317,11 +321,11 @@ class PacketList(Pane):
     # The model
 
     def _position(self, total: int) -> int:
-        position = self.session.view.position(self._cursor) if self._cursor is not None else 0
+        position = self.session.view.position(self._wanted) if self._wanted is not None else 0
         return max(0, min(position, total - 1))
 
     def _select(self, position: int) -> None:
-        self._cursor = self._index_at(position)
+        self._cursor = self._wanted = self._index_at(position)
         self._rearranged = True
         self.paint()
 

@@ -52,8 +52,8 @@ class Layout:
         address, protocol = 15, 6
         if inner >= 170:
             address, protocol = 28, 10
-        elif inner >= 112:
-            address, protocol = 21, 9
+        elif inner >= 124:
+            address, protocol = 20, 8
         elif inner >= 90:
             address, protocol = 17, 8
         length = 5

@@ -100,17 +100,17 @@ def line(pieces: Iterable[Piece], width: int, ground: Style) -> Strip:
     return Strip(segments, width)
 
 
-def bar(share: float, width: int, glyphs: Glyphs) -> str:
-    """A horizontal bar of `share` (0 to 1) of `width` cells, by eighths of a cell; exactly `width` cells.
+def bar(share: float, width: int, glyphs: Glyphs) -> tuple[str, str]:
+    """A horizontal bar of `share` (0 to 1) of `width` cells, by halves of a cell: what is filled, and the track.
 
-    What is not zero shows at least the thinnest mark.
+    What is not zero shows at least the half of a cell.
     """
-    eighths = round(min(max(share, 0.0), 1.0) * width * 8)
-    if share > 0:
-        eighths = max(1, eighths)
-    full, rest = divmod(eighths, 8)
-    text = glyphs.bar[7] * full + (glyphs.bar[rest - 1] if rest else "")
-    return text + " " * (width - len(text))
+    halves = round(min(max(share, 0.0), 1.0) * width * 2)
+    if share > 0 and width:
+        halves = max(1, halves)
+    full, rest = divmod(halves, 2)
+    filled = glyphs.bar * full + glyphs.half_bar * rest
+    return filled, glyphs.track * (width - full - rest)
 
 
 _DOTS_UP: Final = ((0x40, 0x04, 0x02, 0x01), (0x80, 0x20, 0x10, 0x08))

@@ -7,12 +7,12 @@ carry what colours say elsewhere, and symbols carry it everywhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Final, Literal
 
 from rich.style import Style
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 from netwatch.capture.protocols import ID, PROTOCOLS
 
@@ -33,7 +33,7 @@ _FULL: Final[dict[str, str]] = {
     "title-focus": "bold #f0f6fc",
     "head": "#768390",
     "key": "bold #539bf5",
-    "track": "#21262d",
+    "track": "#1c2229",
     "thumb": "#768390",
     "incoming": "#57c7a3",
     "outgoing": "#b392f0",
@@ -93,7 +93,6 @@ _MONO: Final[dict[str, str]] = {
     "title-focus": "bold reverse",
     "head": "underline",
     "key": "bold",
-    "track": "dim",
     "alert": "bold reverse",
     "alert-chip": "bold reverse",
     "live-chip": "bold",
@@ -143,7 +142,9 @@ class Glyphs:
     down: str
     thumb: str
     bar: str
-    """A bar's cell by eighths, from the thinnest to the full one."""
+    half_bar: str
+    track: str
+    """What a bar has left to fill."""
     graph: str
     """One line of a graph by height, from nothing to full."""
     opened: str
@@ -161,10 +162,10 @@ class Glyphs:
 
 
 UNICODE: Final = Glyphs(
-    "╭╮╰╯", "─", "│", "┃", "▏▎▍▌▋▊▉█", " ▁▂▃▄▅▆▇█", "▾", "▸", "·", "◆", "!", "~", "…", "▼", "▲", "·", True
+    "╭╮╰╯", "─", "│", "┃", "━", "╸", "━", " ▁▂▃▄▅▆▇█", "▾", "▸", "·", "◆", "!", "~", "…", "▼", "▲", "·", True
 )
 ASCII: Final = Glyphs(
-    "++++", "-", "|", "#", "========", " .:-=+*##", "v", ">", " ", "@", "!", "~", ">", "v", "^", "-", False
+    "++++", "-", "|", "#", "=", "-", " ", " .:-=+*##", "v", ">", " ", "@", "!", "~", ">", "v", "^", "-", False
 )
 
 
@@ -179,9 +180,10 @@ class Look:
     def of_terminal(color_system: str | None, no_color: bool, encoding: str) -> Look:
         """What this terminal can show; `color_system` is Rich's word for it."""
         glyphs = UNICODE if encoding.lower().replace("-", "") in ("utf8", "utf16") else ASCII
-        if no_color or color_system is None:
-            return Look("mono", glyphs)
-        return Look("full" if color_system in ("truecolor", "256", "eight_bit") else "ansi", glyphs)
+        if not no_color and color_system in ("truecolor", "256"):
+            return Look("full", glyphs)
+        # A bar's track differs from the bar by its shade alone.
+        return Look("mono" if no_color or color_system is None else "ansi", replace(glyphs, track=" "))
 
     @cached_property
     def ground(self) -> Style:
@@ -246,6 +248,7 @@ def theme(look: Look) -> Theme:
             panel="ansi_default",
             boost="ansi_default",
             variables={
+                **BUILTIN_THEMES["ansi-dark"].variables,
                 "block-cursor-foreground": "ansi_bright_white",
                 "block-cursor-background": "ansi_blue",
                 "input-cursor-background": "ansi_white",

@@ -58,13 +58,14 @@ class Talkers(KeyTable[HostRow]):
         look = self.look
         columns = _Columns.of_width(inner)
         labels: list[Label] = [(1, " Talkers ", self.title_style)]
+        incoming, outgoing = look.glyphs.incoming, look.glyphs.outgoing
+        names = [f"pkt{incoming}", f"pkt{outgoing}"] if columns.packets else []
         at = columns.address + 1
-        names = ["pkt in", "pkt out"] if columns.packets else []
-        for name in [*names, "in", "out", self.display_as.volume_unit]:
-            labels.append((at + _NUMBER - len(name) - 1, f" {name}", look["head"]))
+        for name in [*names, f"in{incoming}", f"out{outgoing}", self.display_as.volume_unit]:
+            labels.append((at + _NUMBER - len(name), f"{name} ", look["head"]))
             at += _NUMBER + 1
         if columns.bar >= 6:
-            labels.append((at - 1, " share ", look["head"]))
+            labels.append((at, "share ", look["head"]))
         return labels
 
     def labels_below(self, inner: int) -> list[Label]:  # noqa: ARG002 - one layout for all widths
@@ -102,12 +103,11 @@ class Talkers(KeyTable[HostRow]):
     def _share(self, row: HostRow, width: int) -> list[tuple[str, Style]]:
         """A bar of two colours: what came in and what went out."""
         look = self.look
-        filled = bar(row.share, width, look.glyphs).rstrip()
+        filled, track = bar(row.share, width, look.glyphs)
         both = row.bytes_in + row.bytes_out
         split = round(len(filled) * row.bytes_in / both) if both else 0
-        # A cell that is not full must be the last one: the first colour takes whole cells only.
         return [
             (filled[:split], look["incoming"]),
             (filled[split:], look["outgoing"]),
-            (" " * (width - len(filled)), look.ground),
+            (track, look["track"]),
         ]
