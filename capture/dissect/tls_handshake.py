@@ -113,14 +113,14 @@ def _vector(packet: Packet, parent: Item, field: Field, at: int, end: int) -> in
 def _extensions(packet: Packet, parent: Item, at: int, end: int, names: Names, *, client: bool) -> int:
     """Type, length, data of each; the version that a Server Hello chose, 0 if none."""
     length = packet.uint(NAME, at, 2, end)
-    packet.check(NAME, at + 2, length, end)
     packet.add(parent, names.extensions_length, length, at, 2)
     at += 2
     stop = at + length
     chosen = 0
     while at < stop:
-        kind, size = packet.uint(NAME, at, 2, stop), packet.uint(NAME, at + 2, 2, stop)
-        packet.check(NAME, at + 4, size, stop)
+        limit = min(stop, end)
+        kind, size = packet.uint(NAME, at, 2, limit), packet.uint(NAME, at + 2, 2, limit)
+        packet.check(NAME, at + 4, size, limit)
         item = packet.add(parent, names.extension, kind, at, 4 + size)
         packet.add(item, names.extension_length, size, at + 2, 2)
         body, after = at + 4, at + 4 + size
