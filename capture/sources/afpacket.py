@@ -36,9 +36,9 @@ _GATHER: Final = 0.02
 """Seconds between two blocks: fewer and larger ones cost a third less to decode. A lone packet is not held."""
 _GATHER_RING: Final = 32 << 20
 """Bytes of a ring that can hold what comes meanwhile: 12 Gbit/s."""
-_EVENT_DELAY: Final = {LinkState.NO_CARRIER: 1.0}
-"""Seconds until a change becomes a row. At least as long as the packets before it wait in a block; the carrier is
-missing for a moment whenever an interface is brought up."""
+_EVENT_DELAY: Final = {LinkState.NO_CARRIER: 1.5}
+"""Seconds until a change becomes a row, at least as long as the packets before it wait in a block. The carrier is
+missing for a moment whenever an interface is brought up; the kernel takes up to a second to say that it is there."""
 _DRAIN_AT_MOST: Final = 1.0
 """Seconds that `finish` waits for blocks that the statistics promise."""
 

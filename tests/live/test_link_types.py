@@ -38,7 +38,7 @@ def tun(namespace: Any, name: str, hardware: int | None = None) -> Iterator[int]
 
     device = namespace.call(make)
     try:
-        namespace.run("sysctl", "-qw", f"net.ipv6.conf.{name}.disable_ipv6=1")
+        namespace.silence(name)
         namespace.run("ip", "link", "set", name, "up")
         yield device
     finally:
