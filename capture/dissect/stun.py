@@ -105,7 +105,7 @@ def stun(packet: Packet, at: int, limit: int) -> Step | None:
         known = PORT_NUMBER in packet.values.get("ports", ()) and int.from_bytes(head[:2], "big") & 0x3EEF in METHODS
         if not known or at + STUN.size + length != limit:
             return NOT_MINE
-    elif at + STUN.size + length != limit and (length & 3 or at + STUN.size + length > limit):
+    elif at + STUN.size + length > limit or (length & 3 and int.from_bytes(head[:2], "big") & 0x3EEF not in METHODS):
         return NOT_MINE
     packet.column("stun")
     layer, (kind, _, _, transaction) = packet.open(STUN, at, limit)
