@@ -17,6 +17,7 @@ from netwatch.capture.dissect.kit import (
     Hex24,
     Hex32,
     Packed8,
+    group,
     octets,
 )
 from netwatch.capture.dissect.numbers import ETHERTYPES
@@ -164,3 +165,23 @@ def gtp(packet: Packet, at: int, limit: int) -> Step | None:
     packet.run(step("ethertype", {4: 0x0800, 6: 0x86DD}.get(packet.data[where] >> 4, -1), where, end))
     packet.protocol = f"GTP <{packet.protocol}>"
     return None
+
+
+TEREDO = group("teredo", "Teredo IPv6 over UDP tunneling")
+
+
+@on("udp.port", 3544)
+def teredo(packet: Packet, at: int, limit: int) -> Step | None:
+    """IPv6 behind an optional origin indication and authentication (RFC 4380, 5.1.1)."""
+    where = at
+    while (kind := packet.rest(where, min(where + 2, limit))) in (b"\0\0", b"\0\1") and where < at + 600:
+        if kind == b"\0\0":
+            where += 8
+        else:
+            sizes = packet.take("Teredo", where + 2, 2, limit)
+            where += 13 + sizes[0] + sizes[1]
+    if packet.rest(where, min(where + 1, limit))[:1] < b"\x60" or packet.data[where] >> 4 != 6:
+        return NOT_MINE
+    packet.column("teredo")
+    packet.layer(TEREDO, at, where - at)
+    return step("ethertype", 0x86DD, where, limit)
