@@ -13,7 +13,7 @@ from typing import Final
 
 from benchmarks.measure import Table
 from benchmarks.setting import Setting
-from benchmarks.traffic import repeat, write_mix
+from benchmarks.traffic import make
 
 NAMES: Final = ("summary", "start", "filter", "live", "keys")
 """Each a module with `measure(setting) -> Table`."""
@@ -41,12 +41,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="netwatch-bench-") as folder:
         work = Path(folder)
         big = work / "big.pcap"
-        if options.repeat:
-            once = repeat(options.repeat, big, 1)
-            packets = repeat(options.repeat, big, max(1, options.packets // once))
-        else:
-            packets = options.packets
-            write_mix(big, packets)
+        packets = make(big, options.packets, options.repeat)
         setting = Setting(big=big, packets=packets, times=options.times, work=work)
         for name in options.names or NAMES:
             module = importlib.import_module(f"benchmarks.{'display_filter' if name == 'filter' else name}")

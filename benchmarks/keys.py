@@ -12,7 +12,7 @@ from benchmarks.measure import NETWATCH, Table
 from benchmarks.network import SINK, link, missing
 from benchmarks.setting import Setting
 from benchmarks.terminal import Terminal
-from benchmarks.traffic import write_mix
+from benchmarks.traffic import make
 
 __all__ = ["measure"]
 
@@ -120,7 +120,7 @@ def measure(setting: Setting) -> Table:
         table.notes.append(f"Not run: {reason}.")
         return table
     mix = setting.work / "keys.pcap"
-    write_mix(mix, 200_000)
+    make(mix, 200_000)
     with link() as wire, tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         command = [

@@ -17,7 +17,7 @@ from benchmarks.measure import NETWATCH, Table, installed, wait
 from benchmarks.network import SINK, Link, link, missing, sent
 from benchmarks.setting import Setting
 from benchmarks.terminal import Terminal
-from benchmarks.traffic import write_mix
+from benchmarks.traffic import make
 
 __all__ = ["measure"]
 
@@ -149,7 +149,7 @@ def measure(setting: Setting) -> Table:
     else:
         table.notes.append("tcpdump is not installed: left out.")
     mix = setting.work / "live.pcap"
-    write_mix(mix, PACKETS)
+    make(mix, PACKETS)
     runs: dict[str, list[Outcome]] = {name: [] for name in programs}
     with link() as wire:
         for _ in range(setting.times):

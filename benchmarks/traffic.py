@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import random
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["DEMO", "repeat", "write_mix"]
+__all__ = ["DEMO", "make"]
 
 DEMO: Final = Path(__file__).parent.parent / "capture" / "data" / "demo.pcapng"
 SEGMENT4, SEGMENT6 = 1448, 1428
@@ -194,14 +196,57 @@ def write_mix(path: Path, count: int, seed: int = 1) -> None:
             out.write(RECORD.pack(at // 1_000_000, at % 1_000_000, len(frame), len(frame)) + frame)
 
 
-def repeat(source: Path, path: Path, times: int) -> int:
-    """Write `source` `times` times, each time later, as a pcap file of Ethernet; returns the number of packets."""
+def repeat(source: Path, path: Path, count: int) -> int:
+    """Write `source` as often as fits into `count` packets, each time later and between other IPv4 hosts.
+
+    With the same hosts each connection would be one long retransmission, which an analyser that follows connections
+    passes over. Returns how many packets were written.
+    """
     packets = list(records(source))
+    times = max(1, count // len(packets))
     length = max(ts for ts, _, _ in packets) - min(ts for ts, _, _ in packets) + 1_000_000
     with path.open("wb") as out:
         out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
         for number in range(times):
             for ts, frame, wire in packets:
                 at = (ts + number * length) // 1000
-                out.write(RECORD.pack(at // 1_000_000, at % 1_000_000, len(frame), wire) + frame)
+                moved = other_hosts(frame, number)
+                out.write(RECORD.pack(at // 1_000_000, at % 1_000_000, len(moved), wire) + moved)
     return len(packets) * times
+
+
+def other_hosts(frame: bytes, number: int) -> bytes:
+    """`frame` with `number` mixed into both IPv4 addresses, and the header's checksum for that (RFC 1624)."""
+    if frame[12:15] != b"\x08\x00\x45" or len(frame) < 34 or number == 0:
+        return frame
+    checksum, source, target = (int.from_bytes(frame[at : at + 2]) for at in (24, 26, 30))
+    total = ~checksum & 0xFFFF
+    for word in (source, target):
+        total += (~word & 0xFFFF) + (word ^ number)
+    total = (total & 0xFFFF) + (total >> 16)
+    checksum = ~(total + (total >> 16)) & 0xFFFF
+    words = (checksum.to_bytes(2), (source ^ number).to_bytes(2), frame[28:30], (target ^ number).to_bytes(2))
+    return frame[:24] + b"".join(words) + frame[32:]
+
+
+def make(path: Path, count: int, source: Path | None = None) -> int:
+    """Write about `count` packets: the mix, or `source` repeated; returns how many.
+
+    In a process of its own: what this one had in memory at the time would count as the peak of the programs that it
+    starts later.
+    """
+    command = [sys.executable, "-m", "benchmarks.traffic", str(path), str(count), *([str(source)] if source else [])]
+    return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def main(path: str, count: str, source: str = "") -> None:
+    """Write the file, print the number of packets."""
+    if source:
+        print(repeat(Path(source), Path(path), int(count)))
+    else:
+        write_mix(Path(path), int(count))
+        print(count)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
