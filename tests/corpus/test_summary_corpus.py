@@ -66,7 +66,7 @@ DIFFERENT: dict[str, str] = {
     "pk_random_after_ethertype.pcap": "random bytes: each EtherType is tried, and tshark's limits of depth differ",
     "snap_41.pcap": "a cut ICMP or TCP header in MPLS: tshark leaves the protocol out there, but not elsewhere",
     "clusterfuzz-testcase-minimized-FuzzTarget-5766899836387328": "tshark refuses a packet of 538,976,288 bytes",
-    "clusterfuzz-testcase-minimized-FuzzTarget-6604968558198784": "a wire length above 2^31: tshark adds up all of it",
+    "clusterfuzz-testcase-minimized-FuzzTarget-6604968558198784": "a wire length above 2^31: tshark adds it up",
     "radiuslayer": "a hop-by-hop option that reaches beyond its header: tshark goes on to the ICMPv6 behind it",
 }
 """Captures in which the two differ, and why."""
