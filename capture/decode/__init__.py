@@ -41,12 +41,9 @@ class Decoder:
         """All records of a block; never raises, whatever their bytes."""
         n = len(block)
         rows = Columns.zeros(n)
-        rows.ts[:] = block.ts
-        rows.pos[:] = block.pos
-        rows.caplen[:] = block.caplen
-        rows.wirelen[:] = block.wirelen
-        rows.iface[:] = block.iface
-        rows.marks[:] = block.marks
+        rows.ts, rows.pos = block.ts, block.pos
+        rows.caplen, rows.wirelen = block.caplen, block.wirelen
+        rows.iface, rows.marks = block.iface, block.marks.copy()
         rows.marks[block.caplen < block.wirelen] |= np.uint16(TRUNCATED)
         headers = Headers(block.raw, n) if self._fields else None
         event = block.marks & EVENT != 0

@@ -47,55 +47,60 @@ def head(walk: Walk, front: Front) -> Head:
 _HEAD: Final = np.dtype([("bytes", "u1", (HEAD,))])
 
 
-def _starts(first: Head, *words: bytes) -> Mask:
-    """Whether it begins with one of these, of which the first 8 bytes count."""
-    begin = np.ascontiguousarray(first[:, :8]).view("<u8")[:, 0]
-    found = np.zeros(len(first), np.bool_)
-    for word in words:
-        size = min(len(word), 8)
-        wanted = np.uint64(int.from_bytes(word[:size], "little"))
-        found |= begin & np.uint64((1 << 8 * size) - 1) == wanted
-    return found
+class Starts:
+    """Tells what begins with one of some words, of which the first 8 bytes count; each has at least 2."""
+
+    def __init__(self, *words: bytes) -> None:
+        words = tuple(word[:8] for word in words)
+        self._wanted = np.array([int.from_bytes(word, "little") for word in words], np.uint64)
+        self._masks = np.array([(1 << 8 * len(word)) - 1 for word in words], np.uint64)
+        self._pairs = np.zeros(65536, np.bool_)
+        self._pairs[[int.from_bytes(word[:2], "little") for word in words]] = True
+
+    def __call__(self, first: Head) -> Mask:
+        """shape (m, at least 8) of bytes → (m,)."""
+        found: Mask = self._pairs[np.ascontiguousarray(first[:, :2]).view("<u2")[:, 0]]
+        # Two bytes leave few: these are compared with all words at once.
+        some = found.nonzero()[0]
+        if len(some):
+            begin = first[some, :8].view("<u8")
+            found[some] = (begin & self._masks == self._wanted).any(axis=1)
+        return found
 
 
-def _http(first: Head, _: Sizes) -> Mask:
-    # RFC 9110, 9 and the methods of WebDAV and UPnP; two letters say enough to leave most packets alone.
-    letter = first[:, 0]
-    possible = ((letter >= ord("A")) & (letter <= ord("V")) & (first[:, 1] >= ord("A"))).nonzero()[0]
-    found = np.zeros(len(first), np.bool_)
-    found[possible] = _starts(first[possible], *_HTTP_STARTS)
-    return found
+def _begins(*words: bytes) -> Probe:
+    starts = Starts(*words)
+
+    def probe(first: Head, _: Sizes) -> Mask:
+        return starts(first)
+
+    return probe
 
 
-_HTTP_STARTS: Final = (
+# RFC 9110, 9 and the methods of WebDAV and UPnP
+_http: Final = _begins(
     b"HTTP/1.", b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"OPTIONS ", b"CONNECT ", b"TRACE ", b"PATCH ",
     b"PROPFIND ", b"PROPPATCH ", b"MKCOL ", b"COPY ", b"MOVE ", b"LOCK ", b"UNLOCK ", b"NOTIFY ", b"SUBSCRIBE ",
     b"UNSUBSCRIBE ", b"M-SEARCH ", b"REPORT ", b"SEARCH ",
 )  # fmt: skip
-
-
-def _ssdp(first: Head, _: Sizes) -> Mask:
-    return _starts(first, b"NOTIFY ", b"M-SEARCH ", b"HTTP/1.")
-
-
-def _sip(first: Head, _: Sizes) -> Mask:
-    return _starts(first, *_SIP_STARTS)
-
-
-_SIP_STARTS: Final = (
+_ssdp: Final = _begins(b"NOTIFY ", b"M-SEARCH ", b"HTTP/1.")
+_sip: Final = _begins(
     b"SIP/2.0 ", b"INVITE ", b"ACK ", b"BYE ", b"CANCEL ", b"REGISTER ", b"OPTIONS ", b"SUBSCRIBE ", b"NOTIFY ",
     b"PUBLISH ", b"INFO ", b"MESSAGE ", b"PRACK ", b"REFER ", b"UPDATE ",
 )  # fmt: skip
-
-
-def _rtsp(first: Head, _: Sizes) -> Mask:
-    return _starts(first, *_RTSP_STARTS)
-
-
-_RTSP_STARTS: Final = (
+_rtsp: Final = _begins(
     b"RTSP/", b"DESCRIBE ", b"ANNOUNCE ", b"GET_PARAMETER ", b"OPTIONS ", b"PAUSE ", b"PLAY ", b"RECORD ",
     b"REDIRECT ", b"SETUP ", b"SET_PARAMETER ", b"TEARDOWN ",
 )  # fmt: skip
+_http2: Final = _begins(b"PRI * HTTP/2.0")
+_bittorrent: Final = _begins(b"\x13BitTorrent protocol")
+_bgp: Final = _begins(b"\xff" * 16)
+_QUIC_VERSIONS: Final = Starts(b"\0\0\0\1", b"\x6b\x33\x43\xcf", b"\xff\0\0")
+_STUN_COOKIE: Final = Starts(b"\x21\x12\xa4\x42")
+_THREE_ZEROS: Final = Starts(b"\0\0\0")
+_FOUR_ZEROS: Final = Starts(b"\0\0\0\0")
+_SMB: Final = Starts(b"\xffSMB")
+_SMB2: Final = Starts(b"\xfeSMB")
 
 
 def _tls(first: Head, sizes: Sizes) -> Mask:
@@ -122,7 +127,7 @@ def _quic(first: Head, sizes: Sizes) -> Mask:
 
 def _quic_long(first: Head, sizes: Sizes) -> Mask:
     version = first[:, 1:9]
-    known = _starts(version, b"\0\0\0\1", b"\x6b\x33\x43\xcf", b"\xff\0\0")
+    known = _QUIC_VERSIONS(version)
     fits: Mask = (first[:, 0] & 0xC0 == 0xC0) & known & (sizes > 20) & (first[:, 5] <= 20)
     return fits
 
@@ -130,7 +135,7 @@ def _quic_long(first: Head, sizes: Sizes) -> Mask:
 def _stun(first: Head, sizes: Sizes) -> Mask:
     """RFC 8489, 5: two zero bits, the magic cookie, a length in units of 4 bytes."""
     length = first[:, 2].astype(np.intp) * 256 + first[:, 3]
-    cookie = _starts(first[:, 4:12], b"\x21\x12\xa4\x42")
+    cookie = _STUN_COOKIE(first[:, 4:12])
     fits: Mask = (first[:, 0] & 0xC0 == 0) & cookie & (length + 20 <= sizes) & (length & 3 == 0)
     return fits
 
@@ -138,24 +143,12 @@ def _stun(first: Head, sizes: Sizes) -> Mask:
 def _wireguard(first: Head, sizes: Sizes) -> Mask:
     """The four messages have a type, three zeros and sizes of their own."""
     kind = first[:, 0]
-    zeros = _starts(first[:, 1:9], b"\0\0\0")
+    zeros = _THREE_ZEROS(first[:, 1:9])
     right = np.where(
         kind == 1, sizes == 148, np.where(kind == 2, sizes == 92, np.where(kind == 3, sizes == 64, False))
     )
     fits: Mask = zeros & (right | ((kind == 4) & (sizes >= 32) & (sizes & 15 == 0)))
     return fits
-
-
-def _http2(first: Head, _: Sizes) -> Mask:
-    return _starts(first, b"PRI * HT")
-
-
-def _bittorrent(first: Head, _: Sizes) -> Mask:
-    return _starts(first, b"\x13BitTorr")
-
-
-def _bgp(first: Head, _: Sizes) -> Mask:
-    return _starts(first, b"\xff" * 8)
 
 
 def _modbus(first: Head, sizes: Sizes) -> Mask:
@@ -257,15 +250,10 @@ def _guess(walk: Walk, front: Front, guesses: Sequence[tuple[str, Probe]]) -> No
     for name, probe in guesses:
         fits = probe(first, sizes)
         if fits.any():
-            _end(walk, front.take(fits), name)
+            walk.end(front.take(fits), ID[name])
             rest = (~fits).nonzero()[0]
             front, first, sizes = front.take(rest), first[rest], sizes[rest]
-    walk.stop(front, front.path)
-
-
-def _end(walk: Walk, front: Front, name: str) -> None:
-    front = walk.enter(front, ID[name], 0)
-    walk.stop(front, front.path)
+    walk.stop(front)
 
 
 @layer("tcp payload", RANK_APPLICATION + 1)
@@ -281,12 +269,15 @@ def _udp_payload(walk: Walk, front: Front) -> None:
 def _follow(rule: Rule, table: Table, ports: Sequence[int], otherwise: int) -> None:
     """Enter a layer for the rule on one transport; what its probe refuses goes to `otherwise`."""
 
+    kind = ID[rule.name]
+
     def handle(walk: Walk, front: Front) -> None:
         if rule.probe is not _any:
             fits = rule.probe(head(walk, front), front.limit - front.at)
-            walk.hand(front.take(~fits), otherwise)
-            front = front.take(fits)
-        _end(walk, front, rule.name)
+            if not fits.all():
+                walk.hand(front.take(~fits), otherwise)
+                front = front.take(fits)
+        walk.end(front, kind)
 
     name = f"{rule.name} at {otherwise}"
     layer(name, RANK_APPLICATION, (table, ports))(handle)
@@ -306,20 +297,20 @@ def _nbss(walk: Walk, front: Front) -> None:
     known = (first[:, 0] == 0) | ((first[:, 0] >= 0x81) & (first[:, 0] <= 0x85))
     walk.hand(front.take(~known), number_of("tcp payload"))
     front, first = walk.below(front.take(known), ID["nbss"]), first[known]
-    for word, name in ((b"\xffSMB", "smb"), (b"\xfeSMB", "smb2")):
-        fits = _starts(first[:, 4:12], word)
-        _end(walk, front.take(fits), name)
+    for starts, name in ((_SMB, "smb"), (_SMB2, "smb2")):
+        fits = starts(first[:, 4:12])
+        walk.end(front.take(fits), ID[name])
         front, first = front.take(~fits), first[~fits]
-    walk.stop(front, front.path)
+    walk.stop(front)
 
 
 @layer("udp encapsulation", RANK_APPLICATION, (UDP_PORT, [4500]))
 def _encapsulated(walk: Walk, front: Front) -> None:
     """RFC 3948: ESP in UDP, or IKE behind four zeros."""
     front = walk.enter(front, ID["udpencap"], 1)
-    zeros = _starts(head(walk, front), b"\0\0\0\0")
-    _end(walk, front.take(zeros), "isakmp")
+    zeros = _FOUR_ZEROS(head(walk, front))
+    walk.end(front.take(zeros), ID["isakmp"])
     front = front.take(~zeros)
     alive = front.limit - front.at == 1
-    walk.stop(front.take(alive), front.path[alive])
-    _end(walk, front.take(~alive), "esp")
+    walk.stop(front.take(alive))
+    walk.end(front.take(~alive), ID["esp"])

@@ -174,7 +174,7 @@ def collect(walk: Walk, pieces: Pieces) -> None:
     """
     front = pieces.front
     walk.mark(front.row, FRAGMENT)
-    walk.stop(front, front.path)
+    walk.stop(front)
     whole = (front.end >= pieces.payload_end) & (pieces.payload_end > front.at)
     readable = ~whole & (pieces.offset == 0) & pieces.first_is_read
     alone = front.take(readable)

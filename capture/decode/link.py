@@ -22,8 +22,7 @@ from netwatch.capture.decode.tables import (
     RANK_SHIM,
 )
 from netwatch.capture.decode.walk import DATA, Front, Walk, layer, leaf, number_of
-from netwatch.capture.layouts import ETHERNET, SLL, SLL2, SNAP, TAG, WORD16, WORD32, wide
-from netwatch.capture.paths import PATHS
+from netwatch.capture.layouts import ETHERNET, SLL, SLL2, SNAP, TAG, WORD16, WORD32, pick, wide
 from netwatch.capture.protocols import ID
 
 LENGTH_MAX: Final = 1500
@@ -34,7 +33,7 @@ ARPHRD_NETLINK: Final = 824
 
 @layer("unknown link", RANK_FRAME, (LINKTYPE, range(65536)))
 def _unknown_link(walk: Walk, front: Front) -> None:
-    walk.stop(front, PATHS.step(front.path, ID["data"]))
+    walk.end(front, ID["data"])
 
 
 @layer("eth", RANK_FRAME, (LINKTYPE, [1]), (PPP_PROTOCOL, [0x0031]), (ETHERTYPE, [0x6558]))
@@ -65,16 +64,13 @@ def _address(header: NDArray[np.void], name: str) -> NDArray[np.uint64]:
 
 def _by_type(walk: Walk, front: Front, types: NDArray[np.intp]) -> None:
     """On to what an EtherType names; a length means LLC."""
-    small = types < TYPE_MIN
-    if small.any():
-        sizes, frame = types[small], front.take(small)
-        types, front = types[~small], front.take(~small)
-        # Between the two ranges the field is neither; zero is no length.
-        framed = (sizes <= LENGTH_MAX) & (sizes > 0)
-        walk.hand(frame.take(~framed), DATA)
-        frame = frame.take(framed)
-        walk.hand(frame.within(frame.at + sizes[framed]), number_of("llc"))
-    walk.hand(front, ETHERTYPE.layers[types])
+    walk.hand(front, ETHERTYPE.layers.take(types))
+    if not (types < TYPE_MIN).any():
+        return
+    # No type is that small, so these were data until here. Zero is no length, nor is what lies between the ranges.
+    framed = ((types <= LENGTH_MAX) & (types > 0)).nonzero()[0]
+    frame = front.take(framed)
+    walk.hand(frame.within(frame.at + types[framed]), number_of("llc"))
 
 
 @layer("vlan", RANK_LINK, (ETHERTYPE, [0x8100, 0x9100]))
@@ -147,7 +143,7 @@ def _any_cooked(walk: Walk, front: Front, layout: np.dtype[np.void]) -> None:
     header = walk.read(front.at, layout)
     # The sender is all that a cooked header knows.
     known = (header["address_length"] == 6).nonzero()[0]
-    walk.rows.src_lo[front.row[known]] = _address(header[known], "address")
+    walk.rows.src_lo[front.row[known]] = _address(pick(header, known), "address")
     walk.rows.kind[front.row[known]] = KIND_MAC
     # Protocols below 0x600 are Linux's own (4: LLC); on a netlink tap the field is a netlink family.
     protocols = wide(header["protocol"])

@@ -22,7 +22,7 @@ from netwatch.capture.decode.tables import (
     RANK_NETWORK,
 )
 from netwatch.capture.decode.walk import DATA, INNER, PARTIAL, Front, Walk, layer, leaf, number_of
-from netwatch.capture.layouts import AH, EXTENSION, FRAGMENT_HEADER, IPV4, IPV6, WORD16, WORD32, wide
+from netwatch.capture.layouts import AH, EXTENSION, FRAGMENT_HEADER, IPV4, IPV6, WORD16, WORD32, pick, wide
 from netwatch.capture.protocols import ID
 
 OFFSET_MASK: Final = 0x1FFF
@@ -46,20 +46,28 @@ leaf("arp", (ETHERTYPE, [0x0806, 0x8035]))
     (BSD_FAMILY, [2]),
 )
 def _ipv4(walk: Walk, front: Front) -> None:
-    front = _started(walk, front, ID["ip"])
-    first = walk.raw[front.at]
+    short = front.end - front.at < IPV4.itemsize
+    if short.any():
+        _short_ipv4(walk, front.take(short))
+        front = front.take(~short)
+    header = walk.read(front.at, IPV4)
+    first = header["version_ihl"]
     odd = (first < 0x45) | (first > 0x4F)
     if odd.any():
         _not_ipv4(walk, front.take(odd), first[odd])
-        front = front.take(~odd)
-    front = _honest(walk, walk.below(front, ID["ip"]))
-    walk.note("ip", front)
-    front, _ = walk.having(front, IPV4.itemsize)
-    header = walk.read(front.at, IPV4)
+        front, header = front.take(~odd), pick(header, ~odd)
+    front = walk.below(front, ID["ip"])
+    size = (wide(header["version_ihl"]) & 0x0F) * 4
     total = wide(header["length"])
     # RFC 791 allows no zero; segmentation offload leaves one: what is there counts.
     total = np.where(total == 0, front.limit - front.at, total)
-    size = (wide(header["version_ihl"]) & 0x0F) * 4
+    small = total < size
+    if small.any():
+        walk.mark(front.row[small], MALFORMED)
+        walk.stop(front.take(small))
+        good = (~small).nonzero()[0]
+        front, header, size, total = front.take(good), pick(header, good), size[good], total[good]
+    walk.note("ip", front)
     _mark_lies(walk, front, total)
     _show(walk, front, KIND_IPV4, header["src"], header["dst"])
     outermost = (walk.rows.ip_proto[front.row] == 0).nonzero()[0]
@@ -67,7 +75,7 @@ def _ipv4(walk: Walk, front: Front) -> None:
     start = front.at
     front, keep = walk.having(front.within(start + total), size)
     if keep is not None:
-        header, size, start, total = header[keep], size[keep], start[keep], total[keep]
+        header, size, start, total = pick(header, keep), size[keep], start[keep], total[keep]
     walk.network[front.row] = start
     if walk.headers is not None:
         walk.headers.note("ip with options", front.row, start, front.end)
@@ -108,7 +116,7 @@ def _not_ipv4(walk: Walk, front: Front, first: NDArray[np.uint8]) -> None:
     walk.hand(front.take(six), number_of("ipv6"))
     bad = walk.below(front.take(~six), ID["ip"])
     walk.mark(bad.row, MALFORMED)
-    walk.stop(bad, bad.path)
+    walk.stop(bad)
 
 
 def _hand_rest(walk: Walk, front: Front, layers: NDArray[np.uint8]) -> None:
@@ -119,17 +127,20 @@ def _hand_rest(walk: Walk, front: Front, layers: NDArray[np.uint8]) -> None:
     walk.hand(front, layers)
 
 
-def _honest(walk: Walk, front: Front) -> Front:
-    """The packets whose total length, as far as it was captured, has room for the header; the others end here."""
-    front, _ = walk.having(front, 4)
+def _short_ipv4(walk: Walk, front: Front) -> None:
+    """Headers of which not even the fixed part was captured: told only as far as that is still one."""
+    front = _started(walk, front, ID["ip"])
+    first = walk.raw[front.at]
+    odd = (first < 0x45) | (first > 0x4F)
+    _not_ipv4(walk, front.take(odd), first[odd])
+    front, _ = walk.having(walk.below(front.take(~odd), ID["ip"]), 4)
     total = wide(walk.read(front.at + 2, WORD16)["word"])
     small = (total < (wide(walk.raw[front.at]) & 0x0F) * 4) & (total != 0)
-    if not small.any():
-        return front
-    bad, good = front.split(small)
-    walk.mark(bad.row, MALFORMED)
-    walk.stop(bad, bad.path)
-    return good
+    walk.mark(front.row[small], MALFORMED)
+    walk.stop(front.take(small))
+    front = front.take(~small)
+    walk.note("ip", front)
+    walk.having(front, IPV4.itemsize)
 
 
 def _mark_lies(walk: Walk, front: Front, size: NDArray[np.intp]) -> None:
@@ -176,7 +187,7 @@ def _ipv6(walk: Walk, front: Front) -> None:
     if wrong.any():
         bad = front.take(wrong)
         walk.mark(bad.row, MALFORMED)
-        walk.stop(bad, bad.path)
+        walk.stop(bad)
         front = front.take(~wrong)
     front = walk.enter(front, ID["ipv6"], IPV6.itemsize)
     header = walk.read(front.at, IPV6)
@@ -211,7 +222,7 @@ def _extension(walk: Walk, front: Front) -> None:
     size = wide(header["length"]) * 8 + 8
     front, keep = walk.having(front, size)
     if keep is not None:
-        header, size = header[keep], size[keep]
+        header, size = pick(header, keep), size[keep]
     walk.hand(front.moved(size), IP_PROTOCOL.layers[header["next"]])
 
 
@@ -268,7 +279,7 @@ def _authentication(walk: Walk, front: Front) -> None:
     size = (wide(header["length"]) + 2) * 4
     front, keep = walk.having(front, size)
     if keep is not None:
-        header, size = header[keep], size[keep]
+        header, size = pick(header, keep), size[keep]
     walk.hand(front.moved(size), IP_PROTOCOL.layers[header["next"]])
 
 

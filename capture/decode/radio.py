@@ -42,7 +42,7 @@ def _frame(walk: Walk, front: Front, padded: NDArray[np.bool_]) -> None:
     short = front.end - front.at < 24
     bare = walk.enter(front.take(short), ID["wlan"], 2)
     walk.short(bare, 10)
-    walk.stop(bare, bare.path)
+    walk.stop(bare)
     front, padded = walk.enter(front.take(~short), ID["wlan"], 24), padded[~short]
     control, flags = walk.raw[front.at], walk.raw[front.at + 1]
     quality = control & QUALITY != 0

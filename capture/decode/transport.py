@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from netwatch.capture.columns import MALFORMED, PORTS
 from netwatch.capture.decode.tables import IP_PROTOCOL, RANK_TRANSPORT, TCP_PORT, UDP_PORT
 from netwatch.capture.decode.walk import DATA, PARTIAL, Front, Table, Walk, layer, number_of
-from netwatch.capture.layouts import ICMP, PORT_PAIR, TCP, UDP, WORD16, wide
+from netwatch.capture.layouts import ICMP, PORT_PAIR, TCP, TCP_FIRST, UDP, wide
 from netwatch.capture.protocols import ID
 
 ICMP_ERRORS: Final = np.zeros(256, np.bool_)
@@ -23,61 +23,64 @@ ICMPV6_ERRORS: Final = np.zeros(256, np.bool_)
 ICMPV6_ERRORS[[1, 2, 3, 4]] = True
 
 
-def _ports(walk: Walk, front: Front) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Read the pair; show it where it is the first of the packet."""
-    header = walk.read(front.at, PORT_PAIR)
-    rows = walk.rows
-    marks = rows.marks[front.row]
-    first = marks & PORTS == 0
-    if first.all():
-        row, pair = front.row, header
+def _ports(walk: Walk, front: Front, header: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The pair of ports, shown where it is the first of the packet."""
+    sport, dport = wide(header["sport"]), wide(header["dport"])
+    rows, row = walk.rows, front.row
+    marks = rows.marks[row]
+    later = marks & PORTS != 0
+    if later.any():
+        index = (~later).nonzero()[0]
+        row, marks = row[index], marks[index]
+        rows.sport[row], rows.dport[row] = sport[index], dport[index]
     else:
-        index = first.nonzero()[0]
-        row, pair, marks = front.row[index], header[index], marks[index]
-    rows.sport[row] = pair["sport"].astype(np.uint16)
-    rows.dport[row] = pair["dport"].astype(np.uint16)
+        rows.sport[row], rows.dport[row] = sport, dport
     rows.marks[row] = marks | np.uint16(PORTS)
-    return wide(header["sport"]), wide(header["dport"])
+    return sport, dport
+
+
+def _whole(walk: Walk, front: Front, size: int) -> Front:
+    """The packets with `size` captured bytes; the others end here with their ports."""
+    short = front.end - front.at < size
+    if not short.any():
+        return front
+    rest = front.take(short)
+    _ports(walk, rest, walk.read(rest.at, PORT_PAIR))
+    walk.having(rest, size)
+    return front.take(~short)
 
 
 @layer("tcp", RANK_TRANSPORT, (IP_PROTOCOL, [6]))
 def _tcp(walk: Walk, front: Front) -> None:
-    front = walk.enter(front, ID["tcp"], PORT_PAIR.itemsize)
-    sport, dport = _ports(walk, front)
-    front, keep = walk.having(front, 16)
-    if keep is not None:
-        sport, dport = sport[keep], dport[keep]
-    word = wide(walk.read(front.at + 12, WORD16)["word"])
+    front = _whole(walk, walk.enter(front, ID["tcp"], PORT_PAIR.itemsize), TCP_FIRST.itemsize)
+    header = walk.read(front.at, TCP_FIRST)
+    sport, dport = _ports(walk, front, header)
+    word = wide(header["offset_flags"])
     size = (word >> 12) * 4
     small = size < TCP.itemsize
     if small.any():
-        bad = front.take(small)
-        walk.mark(bad.row, MALFORMED)
-        walk.stop(bad, bad.path)
+        walk.mark(front.row[small], MALFORMED)
+        walk.stop(front.take(small))
         good = (~small).nonzero()[0]
         front, word, size, sport, dport = front.take(good), word[good], size[good], sport[good], dport[good]
     walk.note("tcp flags", front)
-    rows = walk.rows
-    first = (rows.tcp_flags[front.row] == 0).nonzero()[0]
-    rows.tcp_flags[front.row[first]] = word[first] & 0x0FFF
+    first = (walk.rows.tcp_flags[front.row] == 0).nonzero()[0]
+    walk.rows.tcp_flags[front.row[first]] = word[first] & 0x0FFF
     front, keep = walk.having(front, size)
     if keep is not None:
         size, sport, dport = size[keep], sport[keep], dport[keep]
     front = front.moved(size)
-    loaded = front.end > front.at
-    empty = (~loaded).nonzero()[0]
-    walk.stop(front.take(empty), front.path[empty])
-    walk.hand(front.take(loaded), _by_port(TCP_PORT, sport[loaded], dport[loaded], number_of("tcp payload")))
+    layers = _by_port(TCP_PORT, sport, dport, number_of("tcp payload"))
+    layers[front.end <= front.at] = DATA
+    walk.hand(front, layers)
 
 
 @layer("udp", RANK_TRANSPORT, (IP_PROTOCOL, [17]))
 def _udp(walk: Walk, front: Front) -> None:
-    front = walk.enter(front, ID["udp"], PORT_PAIR.itemsize)
-    sport, dport = _ports(walk, front)
-    front, keep = walk.having(front, UDP.itemsize)
-    if keep is not None:
-        sport, dport = sport[keep], dport[keep]
-    size = wide(walk.read(front.at + 4, WORD16)["word"])
+    front = _whole(walk, walk.enter(front, ID["udp"], PORT_PAIR.itemsize), UDP.itemsize)
+    header = walk.read(front.at, UDP)
+    sport, dport = _ports(walk, front, header)
+    size = wide(header["length"])
     room = front.limit - front.at
     # RFC 2675: zero in a jumbogram. Anything else below the header's own size is a lie, as is more than there is.
     size = np.where((size == 0) & (room > 0xFFFF), room, size)
@@ -85,10 +88,9 @@ def _udp(walk: Walk, front: Front) -> None:
     if lying.any():
         walk.mark(front.row[lying & (front.mode & PARTIAL == 0)], MALFORMED)
     front = front.within(front.at + np.maximum(size, UDP.itemsize)).moved(UDP.itemsize)
-    loaded = front.end > front.at
-    empty = (~loaded).nonzero()[0]
-    walk.stop(front.take(empty), front.path[empty])
-    walk.hand(front.take(loaded), _by_port(UDP_PORT, sport[loaded], dport[loaded], number_of("udp payload")))
+    layers = _by_port(UDP_PORT, sport, dport, number_of("udp payload"))
+    layers[front.end <= front.at] = DATA
+    walk.hand(front, layers)
 
 
 def _by_port(table: Table, sport: NDArray[np.intp], dport: NDArray[np.intp], otherwise: int) -> NDArray[np.uint8]:
@@ -119,8 +121,8 @@ def _dccp(walk: Walk, front: Front) -> None:
 
 def _only_ports(walk: Walk, front: Front, name: str) -> None:
     front = walk.enter(front, ID[name], PORT_PAIR.itemsize)
-    _ports(walk, front)
-    walk.stop(front, front.path)
+    _ports(walk, front, walk.read(front.at, PORT_PAIR))
+    walk.stop(front)
 
 
 @layer("icmp", RANK_TRANSPORT, (IP_PROTOCOL, [1]))
@@ -152,7 +154,7 @@ def _any_icmp(walk: Walk, front: Front, name: str) -> tuple[Front, NDArray[np.ui
     kind = walk.raw[front.at]
     first = (walk.rows.icmp_type[front.row] == 0).nonzero()[0]
     walk.rows.icmp_type[front.row[first]] = kind[first]
-    walk.stop(front, front.path)
+    walk.stop(front)
     front, keep = walk.having(front, ICMP.itemsize)
     if keep is not None:
         kind = kind[keep]

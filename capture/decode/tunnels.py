@@ -18,7 +18,7 @@ from netwatch.capture.decode.tables import (
     UDP_PORT,
 )
 from netwatch.capture.decode.walk import DATA, Front, Walk, layer, number_of
-from netwatch.capture.layouts import ETHERNET, GENEVE, GRE, GTP, VXLAN, WORD16, wide
+from netwatch.capture.layouts import ETHERNET, GENEVE, GRE, GTP, VXLAN, WORD16, pick, wide
 from netwatch.capture.protocols import ID
 
 # GRE flags: RFC 1701, RFC 2890; acknowledgement: RFC 2637
@@ -175,7 +175,7 @@ def _gtp(walk: Walk, front: Front) -> None:
     # Version 0 (GSM 09.60) has 20 bytes.
     first, _ = walk.having(front.take(old), 20)
     walk.hand(first.moved(20), _TUNNELLED_PDU)
-    front, header = front.take(user), header[user]
+    front, header = front.take(user), pick(header, user)
     size = wide(header["length"])
     front = front.moved(GTP.itemsize)
     walk.mark(front.row[front.at + size > front.limit], MALFORMED)
@@ -200,7 +200,7 @@ def _gtp_extension(walk: Walk, front: Front) -> None:
     endless = size == 0
     bad = front.take(endless)
     walk.mark(bad.row, MALFORMED)
-    walk.stop(bad, bad.path)
+    walk.stop(bad)
     front, size = front.take(~endless), size[~endless]
     front, keep = walk.having(front, size)
     if keep is not None:

@@ -47,6 +47,9 @@ Rows = NDArray[np.intp]
 MAX_BACK: Final = 48
 """Steps back (tags, labels, extension headers, tunnels) that a packet may take."""
 
+SORTED_FROM: Final = 5
+"""From so many layers on a front is sorted by them; fewer are picked one by one."""
+
 # Bits of Front.mode
 INNER: Final = 1 << 0
 """A network header was read already: this one is inside a tunnel."""
@@ -79,7 +82,19 @@ class Front:
         if index.dtype == np.bool_:
             index = index.nonzero()[0]
         return Front(
-            self.row[index], self.at[index], self.end[index], self.limit[index], self.path[index], self.mode[index]
+            self.row.take(index),
+            self.at.take(index),
+            self.end.take(index),
+            self.limit.take(index),
+            self.path.take(index),
+            self.mode.take(index),
+        )
+
+    def stretch(self, start: int, end: int) -> Front:
+        """Neighbours, without a copy."""
+        part = slice(start, end)
+        return Front(
+            self.row[part], self.at[part], self.end[part], self.limit[part], self.path[part], self.mode[part]
         )
 
     def split(self, mask: NDArray[np.bool_]) -> tuple[Front, Front]:
@@ -172,8 +187,7 @@ def leaf(name: str, *claims: Claims, protocol: str | None = None) -> int:
     kind = ID[protocol or name]
 
     def handle(walk: Walk, front: Front) -> None:
-        front = walk.enter(front, kind, 0)
-        walk.stop(front, front.path)
+        walk.end(front, kind)
 
     layer(name, LEAF_RANK, *claims)(handle)
     return number_of(name)
@@ -248,22 +262,31 @@ class Walk:
         if isinstance(layers, int):
             self._push(front, layers)
             return
-        present = np.bincount(layers).nonzero()[0]
+        seen = np.zeros(len(LAYERS), np.bool_)
+        seen[layers] = True
+        present = seen.nonzero()[0]
         if len(present) == 1:
             self._push(front, int(present[0]))
-            return
-        for number in present.tolist():
-            self._push(front.take(layers == number), number)
+        elif len(present) < SORTED_FROM:
+            for number in present.tolist():
+                self._push(front.take(layers == number), number)
+        else:
+            # One copy of all, in order of their layers, of which each gets its stretch.
+            order = layers.argsort(kind="stable")
+            front = front.take(order)
+            starts = np.searchsorted(layers[order], present).tolist()
+            for number, start, end in zip(present.tolist(), starts, [*starts[1:], len(front)], strict=True):
+                self._push(front.stretch(start, end), number)
 
     def _push(self, front: Front, number: int) -> None:
-        if not number:
-            self.stop(front, front.path)
+        if number == DATA:
+            self.stop(front)
             return
         if LAYERS[number].rank <= self._rank:
             back = self._back[front.row]
             if back.max() >= MAX_BACK:
                 looped = back >= MAX_BACK
-                self.stop(front.take(looped), front.path[looped])
+                self.stop(front.take(looped))
                 self.mark(front.row[looped], MALFORMED)
                 front, back = front.take(~looped), back[~looped]
                 if not len(front):
@@ -271,9 +294,9 @@ class Walk:
             self._back[front.row] = back + 1
         self._waiting.setdefault(number, []).append(front)
 
-    def stop(self, front: Front, path: NDArray[np.uint16]) -> None:
-        """Here the packets end, with this path."""
-        self.rows.path[front.row] = path
+    def stop(self, front: Front) -> None:
+        """Here the packets end, with the path that they have."""
+        self.rows.path[front.row] = front.path
 
     def mark(self, row: Rows, bit: int) -> None:
         """Set a bit of marks."""
@@ -287,7 +310,13 @@ class Walk:
 
     def below(self, front: Front, protocol: int) -> Front:
         """The same packets with a protocol more in their paths."""
-        return Front(front.row, front.at, front.end, front.limit, PATHS.step(front.path, protocol), front.mode)
+        path = front.path
+        if len(path) and (path == path[0]).all():
+            # Nearly always they came the same way.
+            path = np.full(len(path), PATHS.child(int(path[0]), protocol), np.uint16)
+        else:
+            path = PATHS.step(path, protocol)
+        return Front(front.row, front.at, front.end, front.limit, path, front.mode)
 
     def enter(self, front: Front, protocol: int, size: int) -> Front:
         """The packets with `size` captured bytes of a layer, their paths now with its protocol.
@@ -297,6 +326,12 @@ class Walk:
         front = self.below(front, protocol)
         self.note(PROTOCOLS[protocol].name, front)
         return self.having(front, size)[0]
+
+    def end(self, front: Front, protocol: int) -> None:
+        """Here the packets end, with `protocol` as the last of their paths."""
+        front = self.below(front, protocol)
+        self.note(PROTOCOLS[protocol].name, front)
+        self.stop(front)
 
     def having(self, front: Front, size: Rows | int) -> tuple[Front, NDArray[Any] | None]:
         """The packets with `size` captured bytes from here, and their positions (None: all have them).
@@ -309,7 +344,7 @@ class Walk:
         lost = (~whole).nonzero()[0]
         rest = front.take(lost)
         self.short(rest, size if isinstance(size, int) else size[lost])
-        self.stop(rest, rest.path)
+        self.stop(rest)
         keep = whole.nonzero()[0]
         return front.take(keep), keep
 
@@ -328,7 +363,7 @@ def _rank_of(number: int) -> int:
 
 
 def _data(walk: Walk, front: Front) -> None:
-    walk.stop(front, front.path)
+    walk.stop(front)
 
 
 DATA: Final = _enter(Layer("data", LEAF_RANK, _data))
