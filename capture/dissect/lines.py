@@ -117,7 +117,9 @@ TELNET_DATA = text("telnet.data", "Data")
 def lines(packet: Packet, at: int, limit: int) -> Step | None:
     """Whole lines; the server's port says who speaks. Bytes that are no text are something else (STARTTLS, data)."""
     source, destination = packet.values.get("ports", (0, 0))
-    speech = BY_PORT.get(source) or BY_PORT[destination]
+    speech = BY_PORT.get(source) or BY_PORT.get(destination)
+    if speech is None:
+        return NOT_MINE
     end = packet.end(limit)
     raw = packet.data[at:end]
     if any(byte < 0x20 and byte not in b"\t\r\n\x1b" for byte in raw[:64]) or b"\n" not in raw:

@@ -82,11 +82,24 @@ class TooMuch(Stopped):
         return Verdict("stopped", self.what, self.offset)
 
 
+class Failed(Stopped):
+    """A dissector has a mistake; the packet is shown as far as it went."""
+
+    def __init__(self, error: Exception, offset: int) -> None:
+        super().__init__(str(error))
+        self.what = f"the dissector failed: {type(error).__name__}: {error}"
+        self.offset = offset
+
+    def verdict(self, packet: Packet) -> Verdict:  # noqa: ARG002
+        """Nothing is said about the bytes."""
+        return Verdict("failed", self.what, self.offset)
+
+
 class Verdict(NamedTuple):
     """How the dissection of a packet ended."""
 
-    kind: Literal["ok", "cut", "malformed", "stopped"]
-    """cut: by the snap length. stopped: more layers or fields than are shown."""
+    kind: Literal["ok", "cut", "malformed", "stopped", "failed"]
+    """cut: by the snap length. stopped: more layers or fields than are shown. failed: not the packet, a dissector."""
     text: str
     """What is wrong, escaped; empty for ok."""
     offset: int = 0
@@ -129,7 +142,7 @@ SEGMENT: Final = octets("tcp.segment_data", "TCP segment data")
 CUT: Final = group("_ws.short", "Cut by snap length")
 BROKEN: Final = group("_ws.malformed", "Malformed")
 STOPPED: Final = group("_ws.stopped", "Not shown")
-ENDINGS: Final = {"cut": CUT, "malformed": BROKEN, "stopped": STOPPED}
+ENDINGS: Final = {"cut": CUT, "malformed": BROKEN, "stopped": STOPPED, "failed": STOPPED}
 
 
 class Packet:
@@ -284,6 +297,10 @@ class Packet:
             except Stopped as stopped:
                 self._stop(stopped, at, limit, layers)
                 return
+            except Exception as error:
+                # A mistake in one of many dissectors must not end a capture; the tests take none for granted.
+                self._stop(Failed(error, at), at, limit, layers)
+                return
 
     def _stop(self, stopped: Stopped, at: int, limit: int, layers: int) -> None:
         verdict = stopped.verdict(self)
@@ -332,7 +349,7 @@ class Packet:
     @property
     def verdict(self) -> Verdict:
         """The worst that happened; ok if nothing did."""
-        for kind in ("malformed", "cut", "stopped"):
+        for kind in ("failed", "malformed", "cut", "stopped"):
             for mark in self.marks:
                 if mark.kind == kind:
                     return mark

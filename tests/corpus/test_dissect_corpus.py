@@ -120,6 +120,8 @@ class Result:
             tree.destination,
         ):
             self.broken.append(f"{where}: the summary says something else")
+        if tree.verdict.kind == "failed":
+            self.broken.append(f"{where}: {tree.verdict.text}")
         self.broken += [f"{where}: {problem}" for problem in problems(tree, len(row.data))]
         protocol = row.said["_ws.col.Protocol"]
         if protocol != tree.protocol:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netwatch.capture.dissect import Item, Tree, dissect, fields_text, find, summarise
-from netwatch.capture.dissect.packet import MAX_INFO, MAX_ITEMS, MAX_LAYERS
-from netwatch.capture.dissect.registry import TABLES
+from netwatch.capture.dissect.packet import MAX_INFO, MAX_ITEMS, MAX_LAYERS, Packet
+from netwatch.capture.dissect.registry import SIGNATURES, TABLES, Step
 
 LINKTYPES = [*sorted(TABLES["linktype"]), 65000]
 ETHERNET, RAW = 1, 101
@@ -91,6 +91,7 @@ def harmless(text: str) -> bool:
 
 def check(data: bytes, linktype: int, wirelen: int | None = None) -> Tree:
     tree = dissect(data, linktype, wirelen)
+    assert tree.verdict.kind != "failed", tree.verdict
     assert holds(tree, data) <= 2 * MAX_ITEMS
     assert len(tree.info) <= 10 * MAX_INFO
     assert summarise(data, linktype, wirelen) == (tree.protocol, tree.info, tree.source, tree.destination)
@@ -102,6 +103,28 @@ def check(data: bytes, linktype: int, wirelen: int | None = None) -> Tree:
 def test_random_bytes(data: bytes, linktype: int, more: int) -> None:
     check(data, linktype)
     check(data, linktype, len(data) + more)
+
+
+FILLS = [
+    *(bytes([fill]) * 160 for fill in (0x00, 0x01, 0x30, 0x45, 0x60, 0xFF)),
+    bytes(range(160)),
+    b"GET / HTTP/1.1\r\n" * 10,
+]
+
+
+@pytest.mark.parametrize("table", [*sorted(TABLES), *(f"payload of {name}" for name in sorted(SIGNATURES))])
+def test_every_dissector_at_every_length(table: str) -> None:
+    known = TABLES.get(table)
+    dissectors = set(known.values()) if known is not None else set(SIGNATURES[table.removeprefix("payload of ")])
+    for dissector in dissectors:
+        for fill in FILLS:
+            for length in range(0, len(fill), 3):
+                packet = Packet(fill[:length], length, build=True)
+                packet.values["ports"] = (40000, 443)
+                packet.run(Step((dissector,), 0, length))
+                packet.finish()
+                assert packet.verdict.kind != "failed", (dissector, packet.verdict)
+                assert all(0 <= layer.start <= layer.end <= length for layer in packet.layers)
 
 
 @settings(max_examples=500, deadline=None)
