@@ -141,7 +141,8 @@ def ipv4(packet: Packet, at: int, limit: int) -> Step | None:
     if offset or more:
         name = IP_PROTOCOLS.get(protocol, "Unknown")
         packet.info = f"Fragmented IP protocol (proto={name} {protocol}, off={offset}, ID={ident:04x})"
-        if not (packet.values.get("quoted") and offset == 0):
+        # A first fragment that is quoted or cut will never be put together: it shows what it has.
+        if offset or not (packet.values.get("quoted") or end > packet.caplen):
             return Step((_fragment,), start, end)
     packet.values["ip.fragment"] = bool(offset or more)
     if protocol not in TABLES["ip.proto"] and not packet.info:

@@ -240,7 +240,7 @@ def fragment(packet: Packet, at: int, limit: int) -> Step | None:
         packet.info = ""
         return next_header(packet, following, start, limit)
     packet.values["ip.fragment"] = True
-    if packet.values.get("quoted") and not offset:
+    if not offset and (packet.values.get("quoted") or limit > packet.caplen):
         return next_header(packet, following, start, limit)
     rest = packet.rest(start, limit)
     if rest:

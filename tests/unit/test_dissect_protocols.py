@@ -233,6 +233,13 @@ def test_the_quoted_packet_belongs_to_the_error() -> None:
     assert tree.source == "192.0.2.1"
 
 
+def test_a_first_fragment_that_was_cut_shows_what_it_has() -> None:
+    data = eth(ip(udp(bytes(100), 5000, 6000), fragment=0x2000))
+    cut = dissect(data[:60], ETHERNET, len(data))
+    assert (cut.protocol, value(cut, "udp.dstport")) == ("UDP", "6000")
+    assert value(dissect(data, ETHERNET), "udp.dstport") is None
+
+
 def test_ethernet_padding_is_no_payload() -> None:
     data = eth(ip(ANY))
     tree = dissect(data + bytes(60 - len(data)), ETHERNET)
