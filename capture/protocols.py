@@ -175,6 +175,16 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
     Protocol("capwap.data", "CAPWAP-Data", "tunnel"),
     Protocol("tzsp", "TZSP", "tunnel"),
     Protocol("cmd", "CMD", "link"),
+    Protocol("osi", "OSI", "link"),
+    Protocol("mbtcp", "Modbus/TCP", "data"),
+    Protocol("x11", "X11", "other"),
+    Protocol("irc", "IRC", "other"),
+    Protocol("socks", "Socks", "other"),
+    Protocol("vnc", "VNC", "other"),
+    Protocol("tds", "TDS", "data"),
+    Protocol("tpkt", "TPKT", "data"),
+    Protocol("enip", "ENIP", "data"),
+    Protocol("dnp3", "DNP 3.0", "data"),
     # A row that is no packet: the interface went away, came back, the link went down.
     Protocol("event", "—", "event"),
 )

@@ -98,6 +98,21 @@ _bgp: Final = _begins(b"\xff" * 16)
 _QUIC_VERSIONS: Final = Starts(b"\0\0\0\1", b"\x6b\x33\x43\xcf", b"\xff\0\0")
 _STUN_COOKIE: Final = Starts(b"\x21\x12\xa4\x42")
 _THREE_ZEROS: Final = Starts(b"\0\0\0")
+_synphasor: Final = _begins(
+    b"\xaa\x01",
+    b"\xaa\x11",
+    b"\xaa\x21",
+    b"\xaa\x31",
+    b"\xaa\x41",
+    b"\xaa\x51",
+    b"\xaa\x02",
+    b"\xaa\x12",
+    b"\xaa\x22",
+    b"\xaa\x32",
+    b"\xaa\x42",
+    b"\xaa\x52",
+)
+_dnp3: Final = _begins(b"\x05\x64")
 _FOUR_ZEROS: Final = Starts(b"\0\0\0\0")
 _SMB: Final = Starts(b"\xffSMB")
 _SMB2: Final = Starts(b"\xfeSMB")
@@ -111,10 +126,16 @@ def _tls(first: Head, sizes: Sizes) -> Mask:
     return fits
 
 
+def _in_clear(first: Head, sizes: Sizes) -> Mask:
+    """Not TLS, to which many protocols change over on their own port."""
+    return ~_tls(first, sizes)
+
+
 def _dtls(first: Head, sizes: Sizes) -> Mask:
     """RFC 6347, 4.1: version 1.0 or 1.2 (of the first drafts 0x0100), a record that fits."""
     kind, length = first[:, 0], first[:, 11].astype(np.intp) * 256 + first[:, 12]
     version = (first[:, 1] == 0xFE) & ((first[:, 2] == 0xFF) | (first[:, 2] == 0xFD))
+    version |= (first[:, 1] == 1) & (first[:, 2] == 0)
     fits: Mask = (kind >= 20) & (kind <= 25) & version & (length > 0) & (length <= sizes - 13)
     return fits
 
@@ -133,10 +154,16 @@ def _quic_long(first: Head, sizes: Sizes) -> Mask:
 
 
 def _stun(first: Head, sizes: Sizes) -> Mask:
-    """RFC 8489, 5: two zero bits, the magic cookie, a length in units of 4 bytes."""
+    """RFC 8489, 5: two zero bits, the magic cookie, a length that fits."""
     length = first[:, 2].astype(np.intp) * 256 + first[:, 3]
     cookie = _STUN_COOKIE(first[:, 4:12])
-    fits: Mask = (first[:, 0] & 0xC0 == 0) & cookie & (length + 20 <= sizes) & (length & 3 == 0)
+    fits: Mask = (first[:, 0] & 0xC0 == 0) & cookie & (length + 20 <= sizes)
+    return fits
+
+
+def _stun_anywhere(first: Head, sizes: Sizes) -> Mask:
+    """On other ports also a length in units of 4 bytes."""
+    fits: Mask = _stun(first, sizes) & (first[:, 3] & 3 == 0)
     return fits
 
 
@@ -154,6 +181,13 @@ def _wireguard(first: Head, sizes: Sizes) -> Mask:
 def _modbus(first: Head, sizes: Sizes) -> Mask:
     length = first[:, 4].astype(np.intp) * 256 + first[:, 5]
     fits: Mask = (first[:, 2] == 0) & (first[:, 3] == 0) & (length >= 2) & (length <= 254) & (sizes >= 8)
+    return fits
+
+
+def _tpkt(first: Head, sizes: Sizes) -> Mask:
+    """RFC 1006, section 6: version 3, a zero, the length of it all."""
+    length = first[:, 2].astype(np.intp) * 256 + first[:, 3]
+    fits: Mask = (first[:, 0] == 3) & (first[:, 1] == 0) & (length >= 7) & (length <= np.maximum(sizes, 7))
     return fits
 
 
@@ -175,6 +209,7 @@ class Rule(NamedTuple):
     """A protocol, the ports that propose it, and what its first bytes must be."""
 
     name: str
+    """Several are separated by colons, as in a path."""
     tcp: Sequence[int] = ()
     udp: Sequence[int] = ()
     probe: Probe = _any
@@ -194,20 +229,30 @@ RULES: Final = (
                      5061, 6619, 8443, 9443], probe=_tls),
     Rule("ssh", tcp=[22]),
     Rule("telnet", tcp=[23, 2323]),
-    Rule("ftp", tcp=[21]),
-    Rule("smtp", tcp=[25, 587]),
-    Rule("pop", tcp=[110]),
-    Rule("imap", tcp=[143]),
+    Rule("ftp", tcp=[21], probe=_in_clear),
+    Rule("smtp", tcp=[25, 587], probe=_in_clear),
+    Rule("pop", tcp=[110], probe=_in_clear),
+    Rule("imap", tcp=[143], probe=_in_clear),
     Rule("kerberos", tcp=[88], udp=[88]),
-    Rule("ldap", tcp=[389, 3268], udp=[389]),
+    Rule("ldap", tcp=[389, 3268], udp=[389], probe=_in_clear),
     Rule("bgp", tcp=[179], probe=_bgp),
     Rule("rtsp", tcp=[554, 8554], probe=_rtsp),
     Rule("sip", tcp=[5060], udp=[5060], probe=_sip),
+    Rule("mbtcp:modbus", tcp=[502], probe=_modbus),
+    Rule("synphasor", tcp=[4712, 4713], udp=[4712, 4713], probe=_synphasor),
+    Rule("x11", tcp=range(6000, 6064)),
+    Rule("irc", tcp=[6667, 57000]),
+    Rule("socks", tcp=[1080]),
+    Rule("vnc", tcp=[5500, 5501, 5900, 5901]),
+    Rule("tds", tcp=[1433, 2433]),
+    Rule("tpkt", tcp=[102, 3389], probe=_tpkt),
+    Rule("enip", tcp=[44818], udp=[44818]),
+    Rule("dnp3", tcp=[20000], udp=[20000], probe=_dnp3),
     Rule("mqtt", tcp=[1883], probe=_mqtt),
-    Rule("amqp", tcp=[5672]),
-    Rule("redis", tcp=[6379]),
-    Rule("pgsql", tcp=[5432]),
-    Rule("mysql", tcp=[3306]),
+    Rule("amqp", tcp=[5672], probe=_in_clear),
+    Rule("redis", tcp=[6379], probe=_in_clear),
+    Rule("pgsql", tcp=[5432], probe=_in_clear),
+    Rule("mysql", tcp=[3306], probe=_in_clear),
     Rule("memcache", tcp=[11211], udp=[11211]),
     Rule("kafka", tcp=[9092]),
     Rule("rpc", tcp=[111], udp=[111]),
@@ -237,7 +282,7 @@ TCP_GUESSES: Final[tuple[tuple[str, Probe], ...]] = (
     ("bittorrent", _bittorrent),
 )
 UDP_GUESSES: Final[tuple[tuple[str, Probe], ...]] = (
-    ("stun", _stun),
+    ("stun", _stun_anywhere),
     ("dtls", _dtls),
     ("quic", _quic_long),
     ("wg", _wireguard),
@@ -269,7 +314,7 @@ def _udp_payload(walk: Walk, front: Front) -> None:
 def _follow(rule: Rule, table: Table, ports: Sequence[int], otherwise: int) -> None:
     """Enter a layer for the rule on one transport; what its probe refuses goes to `otherwise`."""
 
-    kind = ID[rule.name]
+    *above, kind = (ID[name] for name in rule.name.split(":"))
 
     def handle(walk: Walk, front: Front) -> None:
         if rule.probe is not _any:
@@ -277,6 +322,8 @@ def _follow(rule: Rule, table: Table, ports: Sequence[int], otherwise: int) -> N
             if not fits.all():
                 walk.hand(front.take(~fits), otherwise)
                 front = front.take(fits)
+        for protocol in above:
+            front = walk.below(front, protocol)
         walk.end(front, kind)
 
     name = f"{rule.name} at {otherwise}"
@@ -292,16 +339,16 @@ for _rule in RULES:
 
 @layer("nbss", RANK_APPLICATION, (TCP_PORT, [139, 445]))
 def _nbss(walk: Walk, front: Front) -> None:
-    """RFC 1002, 4.3: session packets; SMB says which version it is in its first bytes."""
+    """RFC 1002, 4.3: session packets. SMB says its version behind the header, or at once where that came before."""
     first = head(walk, front)
-    known = (first[:, 0] == 0) | ((first[:, 0] >= 0x81) & (first[:, 0] <= 0x85))
-    walk.hand(front.take(~known), number_of("tcp payload"))
-    front, first = walk.below(front.take(known), ID["nbss"]), first[known]
     for starts, name in ((_SMB, "smb"), (_SMB2, "smb2")):
-        fits = starts(first[:, 4:12])
-        walk.end(front.take(fits), ID[name])
+        fits = starts(first[:, 4:12]) | starts(first)
+        walk.end(walk.below(front.take(fits), ID["nbss"]), ID[name])
         front, first = front.take(~fits), first[~fits]
-    walk.stop(front)
+    length = first[:, 2].astype(np.intp) * 256 + first[:, 3] + 4
+    known = (first[:, 0] >= 0x81) & (first[:, 0] <= 0x85) | (first[:, 0] == 0) & (length == front.limit - front.at)
+    walk.end(front.take(known), ID["nbss"])
+    walk.hand(front.take(~known), number_of("tcp payload"))
 
 
 @layer("udp encapsulation", RANK_APPLICATION, (UDP_PORT, [4500]))

@@ -292,4 +292,12 @@ leaf("macsec", (ETHERTYPE, [0x88E5]))
 leaf("cfm", (ETHERTYPE, [0x8902]))
 leaf("ipx", (ETHERTYPE, [0x8137]), (LLC_SAP, [0xE0]))
 leaf("netbios", (LLC_SAP, [0xF0]))
-leaf("isis", (LLC_SAP, [0xFE]))
+
+
+@layer("osi", RANK_SHIM, (LLC_SAP, [0xFE]))
+def _osi(walk: Walk, front: Front) -> None:
+    """ISO 9577: the first byte says which protocol."""
+    front = walk.enter(front, ID["osi"], 1)
+    routing = walk.raw[front.at] == 0x83
+    walk.end(front.take(routing), ID["isis"])
+    walk.stop(front.take(~routing))
