@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 import numpy as np
+
 from netwatch.capture.store import Store
 
 __all__ = ["LocateError", "locate"]
