@@ -238,9 +238,10 @@ def _label(walk: Walk, front: Front) -> None:
     front = front.moved(4)
     walk.hand(front.take(~last), number_of("mpls label"))
     front, label = front.take(last), label[last] >> 12
-    front, keep = walk.having(front, 1)
-    if keep is not None:
-        label = label[keep]
+    empty = front.end <= front.at
+    if empty.any():
+        walk.stop(front.take(empty))
+        front, label = front.take(~empty), label[~empty]
     nibble = walk.raw[front.at] >> 4
     layers = IP_VERSION.layers[nibble]
     layers[nibble == 0] = number_of("pseudowire")

@@ -65,8 +65,10 @@ def _gre(walk: Walk, front: Front) -> None:
     layers = GRE_PROTOCOL.layers[protocol]
     # ERSPAN without a sequence number has no header of its own: type I.
     layers[(protocol == ERSPAN) & (flags & SEQUENCE == 0)] = _eth
-    front, keep = walk.having(front.moved(np.where(redirected, 4, 0)), 1)
-    walk.hand(front, layers if keep is None else layers[keep])
+    front = front.moved(np.where(redirected, 4, 0))
+    # Acknowledgements of PPTP and keep-alives carry nothing.
+    layers[front.limit <= front.at] = DATA
+    walk.hand(front, layers)
 
 
 def _skip_routes(walk: Walk, front: Front, routed: NDArray[np.bool_]) -> tuple[Front, NDArray[np.intp]]:
@@ -92,9 +94,16 @@ def _erspan(walk: Walk, front: Front) -> None:
     walk.hand(front.take(version == 1).moved(8), _eth)
     walk.hand(front.take((version == 0) | (version > 2)), DATA)
     front, _ = walk.having(front.take(version == 2), 12)
-    size = np.where(walk.raw[front.at + 11] & 1, 20, 12)
+    # The last two bytes: P, 5 bits of frame type, hardware id, direction, granularity, O.
+    word = wide(walk.read(front.at + 10, WORD16)["word"])
+    kind = (word >> 10) & 0x1F
+    layers = np.where(kind == 0, np.uint8(_eth), np.uint8(DATA))
+    layers[kind == 2] = number_of("ip")
+    size = np.where(word & 1, 20, 12)
     front, keep = walk.having(front, size)
-    walk.hand(front.moved(size if keep is None else size[keep]), _eth)
+    if keep is not None:
+        size, layers = size[keep], layers[keep]
+    walk.hand(front.moved(size), layers)
 
 
 @layer("vxlan", RANK_IN_UDP, (UDP_PORT, [4789]))

@@ -207,6 +207,18 @@ def test_what_is_malformed(build: Any, packet: Any) -> None:
     assert rows_of(build, [frame]).marks[0] & MALFORMED
 
 
+def test_an_empty_tunnel_is_not_malformed(build: Any) -> None:
+    """PPTP's acknowledgement, a GRE keep-alive, a label with nothing behind it."""
+    packets = [
+        build.ethernet(0x0800, build.ipv4(47, b"\x20\x81\x88\x0b\0\0\0\1\0\0\0\2")),
+        build.ethernet(0x0800, build.ipv4(47, b"\0\0\x08\0")),
+        build.ethernet(0x8847, build.label(16, last=True)),
+    ]
+    rows = rows_of(build, packets)
+    assert paths_of(rows) == ["eth:ip:gre", "eth:ip:gre", "eth:mpls"]
+    assert rows.marks.tolist() == [0, 0, 0]
+
+
 def test_a_loop_of_tunnels_ends(build: Any) -> None:
     packet = build.tcp()
     for _ in range(200):
