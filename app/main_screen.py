@@ -35,6 +35,8 @@ __all__ = ["MIN_HEIGHT", "MIN_WIDTH", "MainScreen"]
 
 MIN_WIDTH: Final = 60
 MIN_HEIGHT: Final = 16
+_ROOMY: Final = 24
+"""Lines from which on list and tables have the rows that they should have."""
 _TALL: Final = 32
 """Lines from which on the header has a graph."""
 _HUGE: Final = 48
@@ -108,6 +110,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
 
     def on_resize(self, event: events.Resize) -> None:
         width, height = event.size
+        self.set_class(height < _ROOMY, "-low")
         self.set_class(height >= _TALL, "-tall")
         self.set_class(height >= _HUGE, "-huge")
         self.set_class(width >= _WIDE, "-wide")
@@ -116,6 +119,9 @@ class MainScreen(Screen[None], inherit_bindings=False):
         if small:
             words = f"the terminal is {width}×{height}\nnetwatch needs {MIN_WIDTH}×{MIN_HEIGHT} at least"
             self.query_one("#too-small", Static).update(words)
+        elif self.focused is None:
+            # What is hidden cannot keep the focus.
+            self.call_after_refresh(self.packets.focus)
 
     # Moves
 

@@ -155,7 +155,7 @@ class Breakdown(KeyTable[Branch]):
 
 def _columns(inner: int) -> tuple[int, int, int, int, int]:
     """Width of the name, where packets, bytes and bar begin, width of the bar."""
-    name = min(max(13, inner // 4), 26)
+    name = max(4, min(max(13, inner // 4), 26, inner - 18))
     packets = name + 1
     size = packets + _NUMBER + 1
     start = size + _NUMBER + 1

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from rich.segment import Segment
 from rich.style import Style
 
+from netwatch.widgets.painting import line
 from netwatch.widgets.pane import Pane, thumb_rows
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ class KeyTable(Pane, Generic[Row]):
             return
         self._looked = moment
         self.rows = self.placed(self.fetch())
+        if self.has_focus and self.cursor is None and self.rows:
+            self.cursor = self.key_of(self.rows[0])
         position = self._position()
         if position is None:
             self._top = max(0, min(self._top, len(self.rows) - self.rows_visible))
@@ -166,10 +169,8 @@ class KeyTable(Pane, Generic[Row]):
             row = self.rows[position]
             pieces = self.pieces(row, inner)
             if self.cursor is not None and self.key_of(row) == self.cursor:
-                focused = self.has_focus
-                lines.append([Segment(text, self.look.selected(style, focused)) for text, style in pieces if text])
-            else:
-                lines.append([Segment(text, style) for text, style in pieces if text])
+                pieces = [(text, self.look.selected(style, self.has_focus)) for text, style in pieces]
+            lines.append(list(line(pieces, inner, self.look.ground)))
         return lines
 
     def _position(self) -> int | None:

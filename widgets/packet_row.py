@@ -181,16 +181,14 @@ def segments(
     wrong = bool(row.marks & MALFORMED)
     text = look["malformed"] if wrong else look["text"]
     dim = look["malformed"] if wrong else look["dim"]
-    pieces = [_flag(look, row, marked)]
-    if layout.number:
-        pieces.append((fit_left("" if number is None else str(number), layout.number) + " ", look["faint"]))
-    pieces.append((time + " ", dim))
-    middle = fit_middle(source, layout.address, more) + " " + fit_middle(destination, layout.address, more) + " "
-    pieces.append((middle, text))
-    label = fit(PROTOCOLS[row.protocol].label, layout.protocol, more)
-    pieces.append((label + " ", look.protocols[row.protocol]))
-    pieces.append((fit_left(quantity(row.wirelen), layout.length) + " ", dim))
-    pieces.append((fit(harmless(info), layout.info, more), text))
+    # Neighbours of one style are one piece: each piece costs the link some forty bytes of colour.
+    count = fit_left("" if number is None else str(number), layout.number) + " " if layout.number else ""
+    sign, sign_style = _flag(look, row, marked)
+    pieces = [(sign, sign_style), (f"{count}{time} ", dim)] if sign != " " else [(f" {count}{time} ", dim)]
+    ends = fit_middle(source, layout.address, more) + " " + fit_middle(destination, layout.address, more) + " "
+    label = fit(PROTOCOLS[row.protocol].label, layout.protocol, more) + " "
+    words = fit_left(quantity(row.wirelen), layout.length) + " " + fit(harmless(info), layout.info, more)
+    pieces += [(ends, text), (label, look.protocols[row.protocol]), (words, text)]
     if selected:
         focused = selected == 2
         return [Segment(piece, look.selected(style, focused)) for piece, style in pieces]

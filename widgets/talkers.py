@@ -33,8 +33,9 @@ class _Columns(NamedTuple):
     def of_width(cls, inner: int) -> _Columns:
         address_width = 15 if inner < 52 else 18 if inner < 62 else 26 if inner < 90 else 39
         packets = inner >= 58
-        used = address_width + (5 if packets else 3) * (_NUMBER + 1) + 1
-        return cls(address_width, packets, _NUMBER, max(0, inner - used))
+        rate_width = _NUMBER if inner >= 34 else 0
+        used = address_width + (4 if packets else 2) * (_NUMBER + 1) + (rate_width + 1) + 1
+        return cls(address_width, packets, rate_width, max(0, inner - used))
 
 
 def filter_of(row: HostRow) -> str:
@@ -61,7 +62,10 @@ class Talkers(KeyTable[HostRow]):
         incoming, outgoing = look.glyphs.incoming, look.glyphs.outgoing
         names = [f"pkt{incoming}", f"pkt{outgoing}"] if columns.packets else []
         at = columns.address + 1
-        for name in [*names, f"in{incoming}", f"out{outgoing}", self.display_as.volume_unit]:
+        names += [f"in{incoming}", f"out{outgoing}"]
+        if columns.rate:
+            names.append(self.display_as.volume_unit)
+        for name in names:
             labels.append((at + _NUMBER - len(name), f"{name} ", look["head"]))
             at += _NUMBER + 1
         if columns.bar >= 6:
@@ -94,8 +98,9 @@ class Talkers(KeyTable[HostRow]):
             pieces.append((fit_left(quantity(row.packets_out), _NUMBER) + " ", look["dim"]))
         pieces.append((fit_left(quantity(row.bytes_in), _NUMBER) + " ", incoming))
         pieces.append((fit_left(quantity(row.bytes_out), _NUMBER) + " ", outgoing))
-        speed = self.display_as.volume(row.byte_rate)
-        pieces.append((fit_left(rate(speed), _NUMBER) + " ", look["bright" if speed >= 1 else "faint"]))
+        if columns.rate:
+            speed = self.display_as.volume(row.byte_rate)
+            pieces.append((fit_left(rate(speed), columns.rate) + " ", look["bright" if speed >= 1 else "faint"]))
         if columns.bar:
             pieces += self._share(row, columns.bar)
         return pieces
