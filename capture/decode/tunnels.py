@@ -18,7 +18,7 @@ from netwatch.capture.decode.tables import (
     UDP_PORT,
 )
 from netwatch.capture.decode.walk import DATA, Front, Walk, layer, number_of
-from netwatch.capture.layouts import ETHERNET, GENEVE, GRE, GTP, VXLAN, WORD16, pick, wide
+from netwatch.capture.layouts import ETHERNET, GENEVE, GRE, GTP, TEREDO_ORIGIN, VXLAN, WORD16, pick, wide
 from netwatch.capture.protocols import ID
 
 # GRE flags: RFC 1701, RFC 2890; acknowledgement: RFC 2637
@@ -247,7 +247,7 @@ def _teredo(walk: Walk, front: Front) -> None:
         front = _skip_authentication(walk, front, authenticated)
     front, _ = walk.having(front, 2)
     origin = walk.read(front.at, WORD16)["word"] == 0
-    front, _ = walk.having(front.moved(np.where(origin, 8, 0)), 1)
+    front, _ = walk.having(front.moved(np.where(origin, TEREDO_ORIGIN, 0)), 1)
     six = walk.raw[front.at] >> 4 == 6
     walk.hand(front.take(~six), DATA)
     walk.hand(front.take(six), number_of("ipv6"))

@@ -97,10 +97,6 @@ class Front:
             self.row[part], self.at[part], self.end[part], self.limit[part], self.path[part], self.mode[part]
         )
 
-    def split(self, mask: NDArray[np.bool_]) -> tuple[Front, Front]:
-        """Those where the mask is set, and the others."""
-        return self.take(mask), self.take(~mask)
-
     def moved(self, size: Rows | int) -> Front:
         """The same packets `size` bytes further on."""
         return Front(self.row, self.at + size, self.end, self.limit, self.path, self.mode)
