@@ -44,7 +44,7 @@ class Clock:
         times: NDArray[np.int64]
         if not binary and exponent <= 9:
             scale = 10 ** (9 - exponent)
-            times = np.clip(signed, -_LATEST // scale, _LATEST // scale) * scale
+            times = np.clip(signed, -(_LATEST // scale), _LATEST // scale) * scale
         elif not binary and exponent <= 19:
             times = (ticks // np.uint64(10 ** (exponent - 9))).astype(np.int64)
         elif binary and exponent <= 34:

@@ -31,6 +31,7 @@ def exact(tick: int, resolution: int, offset: int) -> int:
 @example(tick=(1 << 64) - 1, resolution=0x80 | 34, offset=0)
 @example(tick=(1 << 64) - 1, resolution=6, offset=0)
 @example(tick=(1 << 63) - 1, resolution=0, offset=1)
+@example(tick=1 << 63, resolution=0, offset=0)
 def test_exact(tick: int, resolution: int, offset: int) -> None:
     times = Clock(resolution, offset).nanoseconds(np.array([tick, tick], np.uint64))
     assert times.dtype == np.int64
