@@ -60,12 +60,10 @@ class Decoder:
             completed = self._fragments.complete(walk)
             if completed is None:
                 break
-            inner, layers, walk.raw = completed
-            if headers is not None:
-                headers.extend(walk.raw)
+            inner, layers, raw = completed
+            walk.move_to(raw)
             walk.hand(inner, layers)
             walk.run()
-            walk.ethernets.clear()
         self._fragments.advance(n)
         return Decoded(rows, headers)
 

@@ -70,13 +70,11 @@ def _ipv4(walk: Walk, front: Front) -> None:
     walk.note("ip", front)
     _mark_lies(walk, front, total)
     _show(walk, front, KIND_IPV4, header["src"], header["dst"])
-    outermost = (walk.rows.ip_proto[front.row] == 0).nonzero()[0]
-    walk.rows.ip_proto[front.row[outermost]] = header["protocol"][outermost]
+    _show_protocol(walk, front, header["protocol"])
     start = front.at
     front, keep = walk.having(front.within(start + total), size)
     if keep is not None:
         header, size, start, total = pick(header, keep), size[keep], start[keep], total[keep]
-    walk.network[front.row] = start
     if walk.headers is not None:
         walk.headers.note("ip with options", front.row, start, front.end)
     front = Front(front.row, start + size, front.end, front.limit, front.path, front.mode | np.uint8(INNER))
@@ -99,6 +97,15 @@ def _ipv4(walk: Walk, front: Front) -> None:
         collect(walk, pieces)
         front, layers = front.take(~piece), layers[~piece]
     _hand_rest(walk, front, layers)
+
+
+def _show_protocol(walk: Walk, front: Front, protocols: NDArray[np.uint8]) -> None:
+    """The protocol of the outermost IPv4 header, which may be inside IPv6."""
+    row = front.row
+    if (front.mode & INNER).any():
+        first = (walk.rows.ip_proto[row] == 0).nonzero()[0]
+        row, protocols = row[first], protocols[first]
+    walk.rows.ip_proto[row] = protocols
 
 
 def _started(walk: Walk, front: Front, protocol: int) -> Front:
@@ -255,9 +262,14 @@ def _ipv6_fragment(walk: Walk, front: Front) -> None:
     field = wide(header["fragment"])
     whole = field & ATOMIC == 0
     walk.hand(front.take(whole), layers[whole])
-    piece = (~whole).nonzero()[0]
-    if len(piece):
-        network = walk.network[front.row[piece]]
+    piece = ~whole
+    network = walk.network[front.row]
+    # Without an IPv6 header around it (in IPv4, or in a datagram put together) there is nothing to know it by.
+    alone = piece & (network < 0)
+    walk.stop(front.take(alone))
+    piece &= ~alone
+    if piece.any():
+        network = network[piece]
         pieces = Pieces(
             front.take(piece),
             network + IPV6.itemsize + wide(walk.read(network + 4, WORD16)["word"]),

@@ -234,13 +234,21 @@ class Walk:
         self.headers = headers
         self.pieces: list[Pieces] = []
         """What fragments.collect gathered: datagrams are put together when the walk has come to its end."""
-        self.network: Rows = np.zeros(len(rows), np.intp)
-        """shape (n,): where the network header around the current layer starts, where a layer asks for it."""
+        self.network: Rows = np.full(len(rows), -1, np.intp)
+        """shape (n,): where the last IPv6 header starts, for the fragments in it; −1: none in this memory."""
         self.ethernets: list[tuple[Rows, Rows]] = []
         """Rows and offsets of the Ethernet headers that were met, the outermost of a row first."""
         self._back = np.zeros(len(rows), np.uint8)
         self._waiting: dict[int, list[Front]] = {}
         self._rank = -1
+
+    def move_to(self, raw: NDArray[np.uint8]) -> None:
+        """Go on in other memory: that of the datagrams that were put together."""
+        self.raw = raw
+        self.network.fill(-1)
+        self.ethernets.clear()
+        if self.headers is not None:
+            self.headers.extend(raw)
 
     def run(self) -> None:
         """Move fronts on until none waits."""

@@ -130,3 +130,15 @@ def test_what_is_kept_grows_old(build: Any, datagram: bytes, monkeypatch: pytest
     other = pieces4(build, datagram, SPANS[:1], ident=9)[0]
     assert shown(build, [first, other, last])[2]
     assert not shown(build, [first, b"", b"", b"", other, last])[5]
+
+
+def test_a_fragment_header_without_its_ip_header(build: Any, datagram: bytes) -> None:
+    """In IPv4, and first in a datagram that was put together far into a block."""
+    header = struct.pack(">BBHI", 17, 0, 1, 5)
+    inside = build.ethernet(0x0800, build.ipv4(44, header + datagram))
+    filler = build.ethernet(0x0800, build.ipv4(17, build.udp(b"z" * 1000)))
+    nested = []
+    for start, end in ((0, 16), (16, 40)):
+        outer = struct.pack(">BBHI", 44, 0, start | (end < 40), 9)
+        nested.append(build.ethernet(0x86DD, build.ipv6(44, outer + (header + datagram)[start:end])))
+    assert shown(build, [filler, inside, *nested]) == [True, False, False, False]
