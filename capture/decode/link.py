@@ -31,9 +31,12 @@ TYPE_MIN: Final = 0x0600
 ARPHRD_NETLINK: Final = 824
 
 
-@layer("unknown link", RANK_FRAME, (LINKTYPE, range(65536)))
+@layer("unknown link", RANK_FRAME)
 def _unknown_link(walk: Walk, front: Front) -> None:
     walk.end(front, ID["data"])
+
+
+LINKTYPE.layers.fill(number_of("unknown link"))
 
 
 @layer("eth", RANK_FRAME, (LINKTYPE, [1]), (PPP_PROTOCOL, [0x0031]), (ETHERTYPE, [0x6558]))

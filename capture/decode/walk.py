@@ -154,8 +154,7 @@ class Table:
 
     def enter(self, codes: Iterable[int], number: int) -> None:
         """What carries one of these codes goes to the layer with this number."""
-        for code in codes:
-            self.layers[code] = number
+        self.layers[list(codes)] = number
 
 
 Claims = tuple[Table, Iterable[int]]
