@@ -12,6 +12,7 @@ from netwatch.capture.columns import EVENT, TRUNCATED, Columns
 # The layers enter themselves into the tables: network needs what fragments has, the others only the tables.
 from netwatch.capture.decode import application, link, network, radio, serial, transport, tunnels  # noqa: F401
 from netwatch.capture.decode.fragments import Reassembly
+from netwatch.capture.decode.heap import keep_freed_memory
 from netwatch.capture.decode.link import show_ethernet_addresses
 from netwatch.capture.decode.tables import LINKTYPE
 from netwatch.capture.decode.walk import Front, Headers, Walk
@@ -34,6 +35,7 @@ class Decoder:
     """Decodes the blocks of one capture, in their order (fragments are put together across blocks)."""
 
     def __init__(self, *, fields: bool = False) -> None:
+        keep_freed_memory()
         self._fields = fields
         self._fragments = Reassembly()
 
