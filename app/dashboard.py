@@ -92,6 +92,11 @@ class _Written:
                 counter.bytes += len(data) if data.isascii() else len(data.encode("utf-8", "replace"))
                 super().write(data)
 
+            def stop_application_mode(self) -> None:
+                # tmux keeps what stood here on the screen if it was resized meanwhile.
+                self.write("\x1b[H\x1b[2J")
+                super().stop_application_mode()
+
         return Driver
 
 

@@ -57,7 +57,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "n",
         "match(True)",
         "next",
-        "Next marked packet; without marks the next of the same conversation",
+        "Next mark; without marks, next of the conversation",
         "Packets",
     ),
     Key(
@@ -66,7 +66,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "N",
         "match(False)",
         "previous",
-        "Previous marked packet; without marks the previous of the same conversation",
+        "Previous mark; without marks, of the conversation",
         "Packets",
     ),
     Key("mark", "m", "m", "mark", "mark", "Mark the packet, or take its mark away", "Packets", 11),

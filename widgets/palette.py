@@ -162,7 +162,7 @@ class Glyphs:
 
 
 UNICODE: Final = Glyphs(
-    "╭╮╰╯", "─", "│", "┃", "━", "╸", "━", " ▁▂▃▄▅▆▇█", "▾", "▸", "·", "◆", "!", "~", "…", "▼", "▲", "·", True
+    "╭╮╰╯", "─", "│", "┃", "━", "╸", "─", " ▁▂▃▄▅▆▇█", "▾", "▸", "·", "◆", "!", "~", "…", "▼", "▲", "·", True
 )
 ASCII: Final = Glyphs(
     "++++", "-", "|", "#", "=", "-", " ", " .:-=+*##", "v", ">", " ", "@", "!", "~", ">", "v", "^", "-", False
@@ -267,8 +267,8 @@ def theme(look: Look) -> Theme:
         accent="#539bf5",
         foreground="#c9d1d9",
         background=_GROUND,
-        surface="#161b22",
-        panel="#1c2128",
+        surface=_GROUND,
+        panel="#161b22",
         variables={
             "block-cursor-foreground": "#f0f6fc",
             "block-cursor-background": "#1f3b5c",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["clock", "exact", "mebibytes", "quantity", "rate", "short"]
+__all__ = ["exact", "mebibytes", "quantity", "rate", "short"]
 
 _SUFFIXES: Final = "kMGTPE"
 
@@ -44,11 +44,3 @@ def exact(count: int) -> str:
 def mebibytes(size: int) -> str:
     """Whole MiB without the unit: the buffer's gauge."""
     return str(round(size / 1048576))
-
-
-def clock(seconds: float) -> str:
-    """A duration for people: `0:07`, `12:34`, `3:04:05`."""
-    whole = int(seconds)
-    minutes, second = divmod(whole, 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

@@ -1,0 +1,119 @@
+"""The whole program in a terminal of its own: what really reaches it, and how it is left behind."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import sys
+import termios
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+_PATIENCE = 20.0
+
+
+class Terminal:
+    """A child with a pseudo-terminal; keeps every byte that the child writes."""
+
+    def __init__(self, arguments: Sequence[str], *, size: tuple[int, int] = (80, 24), **environment: str) -> None:
+        self.output = b""
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:
+            os.environ.update({"TERM": "xterm-256color", "COLORTERM": "truecolor"} | environment)
+            os.execv(
+                sys.executable,
+                [sys.executable, "-c", "from netwatch.app.main import main; raise SystemExit(main())", *arguments],
+            )
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+
+    def read_until(self, wanted: bytes) -> None:
+        """Read until `wanted` was written."""
+        deadline = time.monotonic() + _PATIENCE
+        while wanted not in self.output:
+            assert time.monotonic() < deadline, self.output[-2000:]
+            if select.select([self._fd], [], [], 0.1)[0]:
+                self.output += os.read(self._fd, 65536)
+
+    def press(self, keys: str) -> None:
+        os.write(self._fd, keys.encode())
+
+    def end(self) -> int:
+        """Read to the end -> exit code."""
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            try:
+                if select.select([self._fd], [], [], 0.1)[0]:
+                    self.output += os.read(self._fd, 65536)
+            except OSError:
+                break
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self._fd)
+        return os.waitstatus_to_exitcode(status)
+
+
+@pytest.fixture
+def capture(tmp_path: Path, hostile_packets: list[bytes]) -> str:
+    """A file of hostile packets."""
+    path = tmp_path / "hostile.pcap"
+    records = [struct.pack("<4I", 1, n, len(data), len(data)) + data for n, data in enumerate(hostile_packets)]
+    path.write_bytes(struct.pack("<I2HiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1) + b"".join(records))
+    return str(path)
+
+
+def test_nothing_of_a_packet_reaches_the_terminal_unescaped(capture: str) -> None:
+    terminal = Terminal(["-r", capture], size=(200, 60))
+    terminal.read_until(b"ENDED")
+    terminal.read_until(b"owned")
+    terminal.press("\r")
+    time.sleep(0.5)
+    terminal.press("\x1b")
+    time.sleep(0.5)
+    terminal.press("q")
+    assert terminal.end() == 0
+    # Textual's own: colours, modes, and the shape of the mouse pointer (OSC 22).
+    rest = re.sub(rb"\x1b(\[[0-9;?<>=]*[a-zA-Z$]p?|[=>]|\]22;[a-z-]*\x07)", b"", terminal.output)
+    assert b"\x1b" not in rest
+    assert not set(rest) & (set(range(0x20)) - set(b"\r\n"))
+    assert b"\x7f" not in rest
+    text = rest.decode("utf-8", "strict")
+    assert [char for char in text if not char.isprintable() and char not in "\r\n"] == []
+    assert b"\x1b[?1049l" in terminal.output[-300:]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_gives_the_terminal_back(capture: str, number: signal.Signals) -> None:
+    terminal = Terminal(["-r", capture])
+    terminal.read_until(b"ENDED")
+    os.kill(terminal.pid, number)
+    assert terminal.end() == 0
+    assert b"\x1b[?1049l" in terminal.output[-300:]
+
+
+def test_without_colour_nothing_is_coloured(capture: str) -> None:
+    terminal = Terminal(["-r", capture], NO_COLOR="1")
+    terminal.read_until(b"ENDED")
+    terminal.press("t")
+    terminal.read_until(b"[t]TCP")
+    terminal.press("q")
+    assert terminal.end() == 0
+    used = {
+        int(code) for found in re.findall(rb"\x1b\[([0-9;]*)m", terminal.output) for code in found.split(b";") if code
+    }
+    assert used <= {0, 1, 2, 3, 4, 7, 22, 23, 24, 27, 39, 49}
+
+
+def test_sixteen_colours_are_the_terminal_s_own(capture: str) -> None:
+    terminal = Terminal(["-r", capture], TERM="xterm", COLORTERM="")
+    terminal.read_until(b"ENDED")
+    terminal.press("q")
+    assert terminal.end() == 0
+    assert b"38;2;" not in terminal.output
+    assert b"38;5;" not in terminal.output
