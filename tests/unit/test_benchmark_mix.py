@@ -1,4 +1,4 @@
-"""The generated packets of the benchmarks are what they claim: whole, decodable, of many protocols, always the same."""
+"""The packets that the benchmarks make are what they claim: whole, decodable, of many protocols, always the same."""
 
 from __future__ import annotations
 
