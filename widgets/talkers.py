@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from rich.style import Style
 
-from netwatch.capture.columns import KIND_MAC
+from netwatch.capture.columns import KIND_IPV4, KIND_IPV6, KIND_MAC
 from netwatch.capture.talkers import HostRow
 from netwatch.widgets.key_table import KeyTable
 from netwatch.widgets.packet_row import address
@@ -40,8 +40,8 @@ class _Columns(NamedTuple):
 
 def filter_of(row: HostRow) -> str:
     """The display filter that shows this address only."""
-    name = {4: "ip.addr", 6: "ipv6.addr", KIND_MAC: "eth.addr"}[row.kind]
-    return f"{name} == {row.address}"
+    name = {KIND_IPV4: "ip.addr ==", KIND_IPV6: "ipv6.addr ==", KIND_MAC: "ether host"}[row.kind]
+    return f"{name} {row.address}"
 
 
 class Talkers(KeyTable[HostRow]):
