@@ -89,7 +89,8 @@ class _Written:
                 self._file = sys.__stdout__
 
             def write(self, data: str) -> None:
-                counter.bytes += len(data) if data.isascii() else len(data.encode("utf-8", "replace"))
+                # The terminal driver makes two bytes of a line feed.
+                counter.bytes += len(data.encode("utf-8", "replace")) + data.count("\n")
                 super().write(data)
 
             def stop_application_mode(self) -> None:

@@ -76,6 +76,9 @@ class MainScreen(Screen[None], inherit_bindings=False):
         yield Footer([Hint(key.shown, key.label, key.action) for key in shown], look, id="footer")
         yield Static("", id="too-small", markup=False)
 
+    def on_mount(self) -> None:
+        self.set_interval(1, self._judge_again)
+
     # What the rest asks of the screen
 
     @property
@@ -268,6 +271,11 @@ class MainScreen(Screen[None], inherit_bindings=False):
         if isinstance(event.prompt, FilterBar):
             self._apply_filter(event.text)
             event.prompt.judge_again()
+
+    def _judge_again(self) -> None:
+        """While one types, the count of matches goes on."""
+        for prompt in self.query(Prompt):
+            prompt.judge_again()
 
     @on(Prompt.Submitted)
     def _entered(self, event: Prompt.Submitted) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from textual.cache import LRUCache
 from textual.strip import Strip
 
 from netwatch.capture.rates import BITS, BITS_IN, BITS_OUT
@@ -89,6 +90,7 @@ class Header(Lines):
         self.session = session
         self.display_as = display
         self.state = state
+        self._graphs: LRUCache[tuple[object, ...], list[str]] = LRUCache(8)
 
     def draw(self, width: int, height: int) -> list[Strip]:
         ground = self.look.ground
@@ -256,10 +258,14 @@ class Header(Lines):
     def _drawing(
         self, values: NDArray[np.float64], top: float, cells: int, rows: int, *, hanging: bool = False
     ) -> list[str]:
-        lines = braille(values.tolist(), top, cells, rows, hanging=hanging)
-        if self.look.glyphs.braille:
-            return lines
-        return ["".join(" " if char == " " else "#" for char in text) for text in lines]
+        key = (values.tobytes(), top, cells, rows, hanging)
+        lines = self._graphs.get(key)  # it changes once a second, the header with every repaint
+        if lines is None:
+            lines = braille(values.tolist(), top, cells, rows, hanging=hanging)
+            if not self.look.glyphs.braille:
+                lines = ["".join(" " if char == " " else "#" for char in text) for text in lines]
+            self._graphs[key] = lines
+        return lines
 
     def _samples(self, wanted: int) -> NDArray[np.float64]:
         """The newest `wanted` samples of the present, or the whole of a file stretched to as many."""

@@ -38,6 +38,8 @@ __all__ = ["PacketList"]
 _DISSECT_BUDGET: Final = 0.008
 """Seconds a frame for words of rows that came into view; what is left over follows with the next frame."""
 
+_SOON: Final = 0.02
+
 _LONGEST_INFO: Final = 512
 """Characters of an info text that are kept: no screen is wider."""
 
@@ -55,8 +57,6 @@ class PacketList(Pane):
         self.display_as = display
         self.follow = follow
         """The newest packet stays in view. Every move away turns it off, `go_last` turns it on."""
-        self.unfinished = False
-        """Some rows still miss their words: another frame is wanted soon."""
         self._cursor: int | None = None
         self._wanted: int | None = None
         """What the person selected: the cursor stands on it, or on the nearest row while a filter hides it."""
@@ -203,7 +203,6 @@ class PacketList(Pane):
         names = heads(layout, time_format, self.look["head"])
         total = self.total
         self._settle(total, visible)
-        self.unfinished = False
         if not total:
             return [names, *self._empty(inner, visible)]
         drawn_for = (inner, time_format, self.look)
@@ -260,21 +259,24 @@ class PacketList(Pane):
         missing = [index for index, key in zip(shown, keys, strict=True) if key not in self._drawn]
         fresh = {row.row: row for row in self._rows(missing)} if missing else {}
         deadline = perf_counter() + _DISSECT_BUDGET
+        left_over = False
         lines = []
         for index, key in zip(shown, keys, strict=True):
             line = self._drawn.get(key)
             if line is None:
                 row = fresh[index]
-                line, complete = self._line_of(row, layout, inner, key, deadline)
+                in_time = not left_over and perf_counter() < deadline
+                line, complete = self._line_of(row, layout, inner, key, in_time or index == missing[0])
                 if complete:
                     self._drawn[key] = line
-                else:
-                    self.unfinished = True
+                left_over |= not complete
             lines.append(line)
+        if left_over:
+            self.set_timer(_SOON, self.paint)
         return lines
 
     def _line_of(
-        self, row: Row, layout: Layout, inner: int, key: tuple[object, ...], deadline: float
+        self, row: Row, layout: Layout, inner: int, key: tuple[object, ...], dissect: bool
     ) -> tuple[list[Segment], bool]:
         """The line of a row, and whether it is complete: without time for the dissector, info waits."""
         _, selected, marked, above = key
@@ -285,7 +287,7 @@ class PacketList(Pane):
             text = escape(self.session.store.data(row.row))
             return event_segments(text, time, inner, self.look, selected=lit), True
         summary = self._summaries.get(row.row)
-        if summary is None and perf_counter() < deadline:
+        if summary is None and dissect:
             summary = self._summary(row)
         source, destination = self._ends(row, summary)
         line = segments(

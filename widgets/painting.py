@@ -19,15 +19,29 @@ Piece = tuple[str, Style]
 """Text and its style."""
 
 
+class _Shown(dict[int, int | str]):
+    """For str.translate: code point → itself, or what stands for it. Looked up once a character, not once a row."""
+
+    def __missing__(self, code: int) -> int | str:
+        char = chr(code)
+        shown: int | str = code if char.isprintable() and cell_len(char) > 0 else "·"
+        if len(self) >= _MOST_SHOWN:
+            self.clear()  # a sender may walk through all of Unicode
+        self[code] = shown
+        return shown
+
+
+_MOST_SHOWN: Final = 4096
+_SHOWN: Final = _Shown()
+
+
 def harmless(text: str) -> str:
     """`text` with every character in exactly one or two cells and none that a terminal acts on.
 
     What comes from packets is escaped before it gets here; this is the second lock on the same door, and it also
     takes combining marks, which would make a line shorter than it was measured.
     """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(char if char.isprintable() and cell_len(char) > 0 else "·" for char in text)
+    return text if text.isascii() and text.isprintable() else text.translate(_SHOWN)
 
 
 def width_of(text: str) -> int:
@@ -36,8 +50,8 @@ def width_of(text: str) -> int:
 
 
 def _cut(text: str, width: int) -> str:
-    if text.isascii():
-        return text[:width]
+    if text.isascii() or cell_len(text) == len(text):
+        return text[:width]  # no wide characters, and harmless() left none without width
     kept, room = [], width
     for char in text:
         room -= cell_len(char)

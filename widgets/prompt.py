@@ -144,7 +144,8 @@ class Prompt(Horizontal):
 
     def judge_again(self) -> None:
         """The count moves while packets arrive."""
-        self._show_verdict(self._judge(self.query_one(Input).value))
+        for field in self.query(Input):
+            self._show_verdict(self._judge(field.value))
 
     @on(Input.Changed)
     def _judge_text(self, event: Input.Changed) -> None:
@@ -184,4 +185,5 @@ class Prompt(Horizontal):
         self.set_class(verdict.valid, "-valid")
         self.set_class(not verdict.valid, "-invalid")
         # Content, not markup: the message may quote what was typed.
-        self.query_one("#prompt-verdict", Label).update(Content(verdict.message))
+        for label in self.query("#prompt-verdict").results(Label):  # none while the prompt is being removed
+            label.update(Content(verdict.message))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from rich.style import Style
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from netwatch.widgets.palette import Look
 
 __all__ = ["Switches"]
+
+_PERIOD: Final = 0.5
+"""Seconds between two counts: they cost a millisecond, and nobody reads faster."""
 
 _ON: Final = Style(reverse=True, bold=True)
 
@@ -44,10 +48,13 @@ class Switches(Lines):
         super().__init__(look, id=id)
         self.session = session
         self._spans: list[tuple[range, str]] = []
+        self._packets = {switch.key: 0 for switch in SWITCHES}
+        self._counted = 0
+        self._looked = 0.0
 
     def draw(self, width: int, height: int) -> list[Strip]:
         look, ground = self.look, self.look.ground
-        counts = self.session.statistics.switch_packets()
+        counts = self._counts()
         wide = width >= 106
         pieces: list[Piece] = []
         self._spans = []
@@ -63,6 +70,14 @@ class Switches(Lines):
             pieces += clear
             self._spans.append((range(column + 1, column + 6), "0"))
         return [line(pieces, width, ground)] + [Strip.blank(width, ground)] * (height - 1)
+
+    def _counts(self) -> dict[str, int]:
+        """Packets of each switch: anew where packets came and half a second went by, or all could be told at once."""
+        packets, now = self.session.statistics.packets, monotonic()
+        if packets != self._counted and (now - self._looked >= _PERIOD or self._counted == 0):
+            self._counted, self._looked = packets, now
+            self._packets = self.session.statistics.switch_packets()
+        return self._packets
 
     def on_click(self, event: events.Click) -> None:
         """A click is the key."""

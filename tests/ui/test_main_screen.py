@@ -219,3 +219,36 @@ async def test_hostile_bytes_do_not_reach_a_line(world: MakeWorld, hostile_packe
         for key in ("y", "n"):
             await pilot.press(key)
         assert one.app.clipboard.replace("\t", "").isprintable()
+
+
+async def test_a_fault_of_its_own_is_one_line_without_values(
+    world: MakeWorld, packets_of: PacketsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("secret of a packet")
+
+    async def run_into_it() -> None:
+        async with one.app.run_test(size=(80, 24)) as pilot:
+            monkeypatch.setattr("netwatch.widgets.packet_list.PacketList.body", fail)
+            await pilot.press("k")
+            await pilot.pause(0.2)
+
+    one = world(packets=packets_of(5))
+    with pytest.raises(ValueError, match="secret"):
+        await run_into_it()
+    assert one.app.crash is not None
+    assert "ValueError at test_main_screen.py:" in one.app.crash
+    assert "secret" not in one.app.crash
+
+
+async def test_a_prompt_that_closes_while_one_types_does_no_harm(world: MakeWorld, packets_of: PacketsOf) -> None:
+    one = world(packets=packets_of(50))
+    async with one.app.run_test(size=(80, 24)) as pilot:
+        for _ in range(5):
+            await pilot.press("slash")
+            for key in (*"tcp", "escape"):
+                one.app.simulate_key(key)
+            await pilot.pause()
+            await pilot.pause()
+            assert one.app.is_running
+            assert one.session.filter_text == ""

@@ -6,6 +6,9 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+from textual.events import MouseScrollDown, MouseScrollUp
+
 from netwatch.widgets.packet_list import PacketList
 
 MakeWorld = Callable[..., Any]
@@ -184,3 +187,31 @@ async def test_what_is_copied_is_the_whole_line(world: MakeWorld, packets_of: Pa
         assert fields[0] == "1"
         assert len(fields) == 7
         assert "\x1b" not in one.app.clipboard
+
+
+async def test_slow_words_come_with_later_frames(
+    world: MakeWorld, packets_of: PacketsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netwatch.widgets.packet_list._DISSECT_BUDGET", 0.0)
+    one = world(live=False, buffer=None, packets=packets_of(50))
+    async with one.app.run_test(size=(120, 40)):
+        packets = one.app.screen.packets
+        packets.go_last()
+        assert sum(" …" in line_text(packets, y) for y in range(packets.size.height)) > 10
+        for _ in range(packets.size.height):
+            packets.paint()
+        assert [y for y in range(packets.size.height) if " …" in line_text(packets, y)] == []
+
+
+async def test_the_wheel_scrolls(world: MakeWorld, packets_of: PacketsOf) -> None:
+    one = world(packets=packets_of(200))
+    async with one.app.run_test(size=(80, 24)) as pilot:
+        packets = one.app.screen.packets
+        top = packets.visible_range()[0]
+        packets.post_message(MouseScrollUp(packets, 5, 5, 0, -1, 0, False, False, False))
+        await pilot.pause()
+        assert packets.visible_range()[0] == top - 3
+        assert not packets.follow
+        packets.post_message(MouseScrollDown(packets, 5, 5, 0, 1, 0, False, False, False))
+        await pilot.pause()
+        assert packets.visible_range()[0] == top

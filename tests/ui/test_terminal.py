@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -117,3 +118,27 @@ def test_sixteen_colours_are_the_terminal_s_own(capture: str) -> None:
     assert terminal.end() == 0
     assert b"38;2;" not in terminal.output
     assert b"38;5;" not in terminal.output
+
+
+def test_the_report_counts_what_the_screen_cost(capture: str, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    terminal = Terminal(["-r", capture, "--report", str(report)])
+    terminal.read_until(b"ENDED")
+    time.sleep(0.5)
+    terminal.press("q")
+    assert terminal.end() == 0
+    found = json.loads(report.read_text())
+    assert found["packets"] == 28
+    assert found["frames"] > 0
+    assert found["terminal_bytes"] == len(terminal.output)
+    assert found["cpu_seconds"] > 0
+    assert found["rss_anon_peak"] > 0
+    assert found["longest_ui_stall_ms"] >= 0
+
+
+def test_a_terminal_without_utf8_gets_ascii(capture: str) -> None:
+    terminal = Terminal(["-r", capture], LC_ALL="de_DE.ISO-8859-1", PYTHONIOENCODING="utf-8")
+    terminal.read_until(b"ENDED")
+    terminal.press("q")
+    assert terminal.end() == 0
+    assert b"+- Packets" in re.sub(rb"\x1b\[[0-9;]*m", b"", terminal.output)
