@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from itertools import repeat
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +55,40 @@ class Pieces:
     """What the datagram holds."""
     first_is_read: bool
     """Whether a first fragment that cannot be put together is read as far as it goes: as tshark, only of IPv4."""
+
+
+class _Piece(NamedTuple):
+    """One fragment, in Python's own integers: reading them from arrays one by one costs more than all the rest."""
+
+    row: int
+    at: int
+    end: int
+    header: int
+    address_size: int
+    ident: int
+    vlan: int
+    offset: int
+    more: int
+
+
+def _in_words(walk: Walk, gathered: list[Pieces]) -> Iterator[tuple[int, ...]]:
+    """(row, number of its Pieces, position in them, the rest of a _Piece) of every fragment."""
+    for number, pieces in enumerate(gathered):
+        row = pieces.front.row
+        yield from zip(
+            row.tolist(),
+            repeat(number),
+            range(len(row)),
+            pieces.front.at.tolist(),
+            pieces.payload_end.tolist(),
+            pieces.header.tolist(),
+            repeat(pieces.address_size),
+            pieces.ident.tolist(),
+            walk.rows.vlan[row].tolist(),
+            pieces.offset.tolist(),
+            pieces.more.tolist(),
+            strict=False,  # repeat() has no end
+        )
 
 
 @dataclass(slots=True)
@@ -107,16 +143,11 @@ class Reassembly:
         gathered = walk.pieces
         walk.pieces = []
         found: list[tuple[int, Pieces, int, bytes]] = []
-        order = sorted(
-            (int(row), number, position)
-            for number, pieces in enumerate(gathered)
-            for position, row in enumerate(pieces.front.row)
-        )
-        for row, number, position in order:
-            pieces = gathered[number]
-            data = self._add(walk, pieces, position, row)
+        raw = walk.raw.data
+        for row, number, position, *piece in sorted(_in_words(walk, gathered)):
+            data = self._add(raw, _Piece(row, *piece))
             if data is not None:
-                found.append((row, pieces, position, data))
+                found.append((row, gathered[number], position, data))
         if not found:
             return None
         sizes = np.array([len(data) for *_, data in found], np.intp)
@@ -133,28 +164,23 @@ class Reassembly:
         walk.mark(front.row, REASSEMBLED)
         return front, layers, np.frombuffer(b"".join(data for *_, data in found), np.uint8)
 
-    def _add(self, walk: Walk, pieces: Pieces, position: int, row: int) -> bytes | None:
-        header = int(pieces.header[position])
-        key = (
-            walk.raw[header : header + pieces.address_size].tobytes(),
-            int(pieces.ident[position]),
-            int(walk.rows.vlan[row]),
-        )
-        at, end = int(pieces.front.at[position]), int(pieces.payload_end[position])
+    def _add(self, raw: memoryview, piece: _Piece) -> bytes | None:
+        """The datagram that this fragment completes."""
+        key = (bytes(raw[piece.header : piece.header + piece.address_size]), piece.ident, piece.vlan)
         datagram = self._open.get(key)
         if datagram is None:
-            datagram = self._open[key] = _Datagram(self._packets + row)
-        if datagram.add(int(pieces.offset[position]), bool(pieces.more[position]), walk.raw[at:end].tobytes()):
+            datagram = self._open[key] = _Datagram(self._packets + piece.row)
+        if datagram.add(piece.offset, bool(piece.more), bytes(raw[piece.at : piece.end])):
             del self._open[key]
             self._bytes -= datagram.cost
             return datagram.assembled()
-        cost = end - at + PIECE_COST
+        cost = piece.end - piece.at + PIECE_COST
         datagram.cost += cost
         self._bytes += cost
         if len(datagram.pieces) >= MAX_PIECES:
             del self._open[key]
             self._bytes -= datagram.cost
-        self._bound(self._packets + row)
+        self._bound(self._packets + piece.row)
         return None
 
     def _bound(self, now: int) -> None:

@@ -21,7 +21,7 @@ from netwatch.capture.sources.stream import open_stream
 
 __all__ = ["FileSource", "open_file"]
 
-_BUFFER: Final = 4 << 20
+_BUFFER: Final = 12 << 20
 
 
 def open_file(path: str | os.PathLike[str]) -> Source:
