@@ -42,7 +42,8 @@ _NOTES: Final = (
     "may have been forty on the wire.",
     "Lost, by cause: ring (netwatch was too slow; a larger --ring helps), interface (the card or its driver had no "
     "room). Evicted packets were seen and counted, but are no longer kept (--buffer).",
-    "In and out in the table of talkers are the address's own: in is what it received.",
+    "In and out in the table of talkers are the address's own: in is what it received. It wears the colour of the "
+    "protocol that it spoke most of late.",
 )
 
 

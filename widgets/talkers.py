@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Final, NamedTuple
+from collections.abc import Callable, Hashable
+from time import monotonic
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rich.style import Style
 
 from netwatch.capture.columns import KIND_IPV4, KIND_IPV6, KIND_MAC
+from netwatch.capture.leading import leading_protocol, newest
 from netwatch.capture.talkers import HostRow
 from netwatch.widgets.key_table import KeyTable
 from netwatch.widgets.packet_row import address
 from netwatch.widgets.painting import bar, fit_left, fit_middle
 from netwatch.widgets.pane import Label
 from netwatch.widgets.units import exact, quantity, rate
+
+if TYPE_CHECKING:
+    from netwatch.capture.columns import Columns
+    from netwatch.capture.session import Session
+    from netwatch.widgets.display import Display
+    from netwatch.widgets.palette import Look
 
 __all__ = ["Talkers", "filter_of"]
 
@@ -49,7 +57,24 @@ class Talkers(KeyTable[HostRow]):
 
     DEFAULT_CSS = "Talkers { width: 1fr; height: 1fr; }"
 
+    def __init__(
+        self,
+        session: Session,
+        look: Look,
+        display: Display,
+        *,
+        clock: Callable[[], float] = monotonic,
+        id: str | None = None,
+    ) -> None:
+        super().__init__(session, look, display, clock=clock, id=id)
+        self._recent: Columns | None = None
+        self._spoken: dict[tuple[int, int, int], int] = {}
+        self._stale: set[tuple[int, int, int]] = set()
+        """Keys of _spoken that were not looked up since the last fetch."""
+
     def fetch(self) -> list[HostRow]:
+        self._recent = newest(self.session.store)
+        self._stale = set(self._spoken)
         return self.session.shown_statistics.top(_MOST)
 
     def key_of(self, row: HostRow) -> Hashable:
@@ -92,7 +117,7 @@ class Talkers(KeyTable[HostRow]):
         columns = _Columns.of_width(inner)
         incoming, outgoing = look["incoming"], look["outgoing"]
         text = address(row.kind, row.hi, row.lo)
-        pieces = [(fit_middle(text, columns.address, look.glyphs.more) + " ", look["text"])]
+        pieces = [(fit_middle(text, columns.address, look.glyphs.more) + " ", self._colour(row.key))]
         if columns.packets:
             pieces.append((fit_left(quantity(row.packets_in), _NUMBER) + " ", look["dim"]))
             pieces.append((fit_left(quantity(row.packets_out), _NUMBER) + " ", look["dim"]))
@@ -104,6 +129,18 @@ class Talkers(KeyTable[HostRow]):
         if columns.bar:
             pieces += self._share(row, columns.bar)
         return pieces
+
+    def _colour(self, key: tuple[int, int, int]) -> Style:
+        """That of the protocol it spoke most of late; looked up anew when the table was fetched anew."""
+        if self._recent is not None and (key in self._stale or key not in self._spoken):
+            self._stale.discard(key)
+            found = leading_protocol(self._recent, *key)
+            if found is not None:
+                if len(self._spoken) >= _MOST:
+                    self._spoken.clear()
+                self._spoken[key] = found
+        protocol = self._spoken.get(key)
+        return self.look["text"] if protocol is None else self.look.protocols[protocol]
 
     def _share(self, row: HostRow, width: int) -> list[tuple[str, Style]]:
         """A bar of two colours: what came in and what went out."""
