@@ -128,14 +128,14 @@ class Header(Lines):
             words = f" PAUSED  {fit_left(new, 5)} new · {fit_left(evicted, 5)} evicted "
             parts.append(Part(1, [(words, look["pause-chip"])]))
         else:
-            words, role = self._state()
+            words, role = self._state(room)
             parts.append(Part(1, [(f" {words} ", look[role])]))
         if session.filtered:
             words = " FILTER " if room < 110 else f" FILTER {fit_left(quantity(session.matches), 5)} match "
             parts.append(Part(2, [(words, look["filter-chip"])]))
         return parts
 
-    def _state(self) -> tuple[str, str]:
+    def _state(self, room: int) -> tuple[str, str]:
         source = self.session.source
         if self.state.failed is not None:
             return "FAILED", "alert-chip"
@@ -145,6 +145,9 @@ class Header(Lines):
         if progress is not None and not source.live:
             read, size = progress
             return f"LOADING {100 * read // max(size, 1):3}%", "busy-chip"
+        loops = getattr(source, "loops", None)
+        if loops is not None:  # a capture that is played as if it were live
+            return ("RECORDED" if room < 110 else f"RECORDED  loop {loops + 1}"), "busy-chip"
         return "LIVE", "live-chip"
 
     def _packets(self) -> Part:
