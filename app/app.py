@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from rich.text import Text
 from textual.app import App
 from textual.binding import BindingType
+from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
 from textual.timer import Timer
 
@@ -69,6 +70,10 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self.engine = engine
         self.state = RunState(ring=ring)
         self.look = look or Look.of_terminal(self.console.color_system, self.no_color, terminal_encoding(os.environ))
+        if self.look.depth == "mono":
+            # Textual's own filter for NO_COLOR makes greys of colours, and black of the terminal's own.
+            self._filters = [each for each in self._filters if not isinstance(each, Monochrome)]
+            self._filters.append(NoColor())
         self.frames = 0
         """Repaints so far, by the clock; those that a key asked for are not counted."""
         self.longest_stall = 0.0

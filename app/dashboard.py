@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from netwatch.app.options import Options
 from netwatch.app.output import failed, tell
@@ -33,6 +33,7 @@ def run_dashboard(options: Options, source: Source) -> int:
     # Textual costs 0.2 s to import, numpy half of that: only who shows a dashboard pays.
     from netwatch.app.app import NetwatchApp
     from netwatch.app.reports import Report
+    from netwatch.app.terminal import Written, driver
     from netwatch.capture.decode import Decoder
     from netwatch.capture.engine import Engine
     from netwatch.capture.session import Session
@@ -44,7 +45,7 @@ def run_dashboard(options: Options, source: Source) -> int:
     session = Session(source, buffer=None if regular else options.buffer)
     batches: queue.Queue[Batch] = queue.Queue(_QUEUED)
     engine = Engine(source, Decoder(), batches, writer=writer, count=options.count)
-    written = _Written()
+    written = Written()
     app = NetwatchApp(
         session,
         engine,
@@ -53,7 +54,7 @@ def run_dashboard(options: Options, source: Source) -> int:
         ring=options.ring if options.live else 0,
         duration=options.duration,
         weigh=report.memory.sample if report is not None else None,
-        driver_class=written.driver(),
+        driver_class=driver(written),
     )
     try:
         app.run()
@@ -68,37 +69,6 @@ def run_dashboard(options: Options, source: Source) -> int:
         stall = app.longest_stall * 1000
         report.write(summary, frames=app.frames, terminal_bytes=written.bytes, longest_ui_stall_ms=stall)
     return _say(app, source, engine.failed, engine.code)
-
-
-class _Written:
-    """Counts what goes to the terminal: what netwatch costs the link that it is watched over."""
-
-    def __init__(self) -> None:
-        self.bytes = 0
-
-    def driver(self) -> type[Any]:
-        """A driver that counts here, and writes to stdout where Textual's own writes to stderr."""
-        from textual.drivers.linux_driver import LinuxDriver
-
-        counter = self
-
-        class Driver(LinuxDriver):
-            def __init__(self, *args: Any, **options: Any) -> None:
-                super().__init__(*args, **options)
-                assert sys.__stdout__ is not None
-                self._file = sys.__stdout__
-
-            def write(self, data: str) -> None:
-                # The terminal driver makes two bytes of a line feed.
-                counter.bytes += len(data.encode("utf-8", "replace")) + data.count("\n")
-                super().write(data)
-
-            def stop_application_mode(self) -> None:
-                # tmux keeps what stood here on the screen if it was resized meanwhile.
-                self.write("\x1b[H\x1b[2J")
-                super().stop_application_mode()
-
-        return Driver
 
 
 def _need_terminal(options: Options) -> None:

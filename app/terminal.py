@@ -1,0 +1,91 @@
+"""The terminal that the dashboard writes to: what it costs is counted, and when it goes away the program ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import IO, Any, cast
+
+from textual.drivers.linux_driver import LinuxDriver
+
+__all__ = ["Written", "driver"]
+
+
+class Written:
+    """Bytes that went to the terminal: what netwatch costs the link that it is watched over."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
+class _Output:
+    """Standard output. Once the terminal is gone what is written to it is thrown away, and that is said once.
+
+    Textual writes from a thread of its own, through a queue: without somebody who goes on taking from it the whole
+    program would wait for ever, deaf to signals too.
+    """
+
+    def __init__(self, file: IO[str], on_gone: Callable[[], None]) -> None:
+        self._file = file
+        self._on_gone = on_gone
+        self._gone = False
+
+    def write(self, text: str) -> None:
+        if not self._gone:
+            try:
+                self._file.write(text)
+            except (OSError, ValueError):
+                self._lost()
+
+    def flush(self) -> None:
+        if not self._gone:
+            try:
+                self._file.flush()
+            except (OSError, ValueError):
+                self._lost()
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def isatty(self) -> bool:
+        return True
+
+    def _lost(self) -> None:
+        self._gone = True
+        # What is still buffered would be written when the interpreter ends, and fail once more.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._file.fileno())
+        os.close(nowhere)
+        self._on_gone()
+
+
+def driver(written: Written) -> type[LinuxDriver]:
+    """A driver that counts into `written`, and writes to stdout where Textual's own writes to stderr."""
+
+    class Driver(LinuxDriver):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            assert sys.__stdout__ is not None
+            self._file = cast("Any", _Output(sys.__stdout__, self._leave))
+
+        def write(self, data: str) -> None:
+            # The terminal driver makes two bytes of a line feed.
+            written.bytes += len(data.encode("utf-8", "replace")) + data.count("\n")
+            super().write(data)
+
+        def stop_application_mode(self) -> None:
+            # tmux keeps what stood here on the screen if it was resized meanwhile.
+            self.write("\x1b[H\x1b[2J")
+            super().stop_application_mode()
+
+        def _run_input_thread(self) -> None:
+            try:
+                self.run_input_thread()
+            except OSError:
+                self._leave()  # the terminal hung up
+
+        def _leave(self) -> None:
+            self._app.call_later(self._app.exit)
+
+    return Driver
