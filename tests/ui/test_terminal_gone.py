@@ -59,7 +59,7 @@ def test_it_ends_when_the_terminal_is_gone(arguments: list[str]) -> None:
 def test_no_colour_leaves_the_terminal_its_own() -> None:
     pid, master = started(["-r", str(DEMO)], NO_COLOR="1")
     seen = b""
-    for key, wanted in ((b"/", b"filter"), (b"\x1b", b"Talkers"), (b"\r", b"fields"), (b"?", b"counted")):
+    for key, wanted in ((b"/", b"filter"), (b"\x1b", b"Talkers"), (b"\r", b"fields"), (b"?", b"esc closes")):
         os.write(master, key)
         time.sleep(0.4)
         if wanted != b"Talkers":
