@@ -43,12 +43,15 @@ class DetailScreen(Screen[int], inherit_bindings=False):
     DEFAULT_CSS = """
     DetailScreen {
         layout: vertical;
-        & > #detail-head { height: auto; max-height: 3; padding: 0 1; background: $surface; }
+        & > #detail-head {
+            height: auto; max-height: 3; padding: 0 1; background: $surface;
+            text-wrap: nowrap; text-overflow: ellipsis;
+        }
         & > #detail-body { layout: vertical; height: 1fr; }
         &.-beside > #detail-body { layout: horizontal; }
-        & DetailTree { height: 1fr; border: round $border-blurred; padding: 0 1; background: $background; }
-        & HexView { height: 10; border: round $border-blurred; padding: 0 1; background: $background; }
-        &.-beside HexView { width: 43; height: 1fr; }
+        & DetailTree { height: 1fr; min-height: 5; border: round $border-blurred; padding: 0 1; background: $background; }
+        & HexView { height: 10; max-height: 45%; border: round $border-blurred; padding: 0 1; background: $background; }
+        &.-beside HexView { width: 43; height: 1fr; max-height: 100%; }
         &.-wide HexView { width: 77; }
         &.-ascii DetailTree, &.-ascii HexView { border: ascii $border-blurred; }
         & DetailTree:focus, & HexView:focus { border: round $border; background-tint: transparent; }

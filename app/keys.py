@@ -30,11 +30,15 @@ class Key(NamedTuple):
     group: str
     rank: int = 0
     """Place in the footer, 1 first; 0: not there."""
+    first: bool = False
+    """Handled before the pane that has the focus sees it."""
 
 
 GROUPS: Final = ("Packets", "Filter", "Panes", "Show", "Program")
 """In the order in which the help lists them."""
 
+# What is typed right behind / or : must reach the prompt that opens, also where it all comes in one piece: so these
+# two are handled first, and the focus has moved before the next key is looked at.
 KEYS: Final[tuple[Key, ...]] = (
     Key("move.up", "up,k", "↑ k", "move(-1)", "up", "Move up; leaves the live tail", "Panes"),
     Key("move.down", "down,j", "↓ j", "move(1)", "down", "Move down", "Panes"),
@@ -49,8 +53,8 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("open", "enter", "enter", "open", "open", "Open the packet; in a table show only this", "Packets", 2),
     Key("back", "escape", "esc", "back", "back", "One level back: message, filter, switches, pane", "Filter", 4),
     Key("pause", "space", "space", "pause", "pause", "Pause the view, capture goes on; again: live", "Packets", 1),
-    Key("filter", "slash", "/", "filter", "filter", "Type a display filter", "Filter", 3),
-    Key("go_to", "colon", ":", "go_to", "go to", "Go to a packet number or a time", "Packets", 9),
+    Key("filter", "slash", "/", "filter", "filter", "Type a display filter", "Filter", 3, first=True),
+    Key("go_to", "colon", ":", "go_to", "go to", "Go to a packet number or a time", "Packets", 9, first=True),
     Key(
         "match.next",
         "n",
@@ -106,7 +110,7 @@ DETAIL_KEYS: Final[tuple[Key, ...]] = (
 """An opened packet. Arrows and their vi letters belong to the fields and the bytes."""
 
 HELP_KEYS: Final[tuple[Key, ...]] = (
-    Key("help.close", "escape,question_mark,enter", "esc", "close", "close", "Close", "Help"),
+    Key("help.close", "escape,question_mark,enter,q", "esc", "close", "close", "Close", "Help"),
     Key("help.up", "up,k", "↑ k", "scroll(-1)", "up", "Up", "Help"),
     Key("help.down", "down,j", "↓ j", "scroll(1)", "down", "Down", "Help"),
     Key("help.page_up", "pageup", "pgup", "page(-1)", "page up", "Page up", "Help"),
@@ -129,7 +133,7 @@ def bindings(keys: tuple[Key, ...]) -> list[Binding]:
                     show=False,
                     tooltip=key.tooltip,
                     id=f"{key.id}.{name}",
-                    priority=name == "ctrl+c",
+                    priority=key.first or name == "ctrl+c",
                 )
             )
     return made

@@ -256,15 +256,21 @@ class MainScreen(Screen[None], inherit_bindings=False):
         else:
             self.action_switch(event.key)
 
-    def action_filter(self) -> None:
-        self._ask(FilterBar(self.session, self._filter_history, id="prompt"))
+    async def action_filter(self) -> None:
+        await self._ask(FilterBar(self.session, self._filter_history, id="prompt"))
 
-    def action_go_to(self) -> None:
-        self._ask(GotoBar(self.session, self._place_history, id="prompt"))
+    async def action_go_to(self) -> None:
+        await self._ask(GotoBar(self.session, self._place_history, id="prompt"))
 
-    def _ask(self, prompt: Prompt) -> None:
-        if not self.query(Prompt):
-            self.mount(prompt)
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While a prompt is open, / and : are characters like any other."""
+        if action in ("filter", "go_to") and self.query(Prompt):
+            return False
+        return super().check_action(action, parameters)
+
+    async def _ask(self, prompt: Prompt) -> None:
+        await self.mount(prompt)
+        self.set_focus(prompt.field)
 
     @on(Prompt.Changed)
     def _typed(self, event: Prompt.Changed) -> None:
@@ -295,9 +301,15 @@ class MainScreen(Screen[None], inherit_bindings=False):
             self._apply_filter(event.prompt.before)
         self._answered(event.prompt)
 
+    @on(Prompt.Left)
+    def _left(self, event: Prompt.Left) -> None:
+        event.prompt.remove()
+        self._keep_pinned()
+
     def _answered(self, prompt: Prompt) -> None:
+        # At once, and before the prompt goes: else the focus visits another pane on its way.
+        self.set_focus(self.packets)
         prompt.remove()
-        self.packets.focus()
         self._keep_pinned()
 
     def _apply_filter(self, text: str) -> bool:

@@ -41,7 +41,7 @@ def locate(store: Store, text: str, zone: tzinfo | None = None) -> int:
         return _by_time(store, first + distance if match[1] == "+" else last - distance)
     if match := _CLOCK.fullmatch(text):
         return _by_time(store, _clock(match, _time(store, store.end - 1), zone))
-    raise LocateError("a packet number, +seconds, -seconds, or a time as 14:03:07")
+    raise LocateError("a number, 14:03:07, +seconds or -seconds")
 
 
 def _by_number(store: Store, number: int) -> int:

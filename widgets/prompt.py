@@ -54,6 +54,8 @@ class Prompt(Horizontal):
         Binding("escape", "cancel", "Cancel", id="prompt.cancel"),
         Binding("up", "history(-1)", "Earlier", show=False, id="prompt.earlier"),
         Binding("down", "history(1)", "Later", show=False, id="prompt.later"),
+        # As in a shell; the focus stays here.
+        Binding("tab,shift+tab", "complete", "Complete", show=False, id="prompt.complete"),
     ]
 
     DEFAULT_CSS = """
@@ -63,7 +65,7 @@ class Prompt(Horizontal):
         background: $surface;
         & > Label { height: 1; width: auto; padding: 0 1; }
         & > #prompt-title { background: $primary; color: $text; text-style: bold; }
-        & > #prompt-verdict { max-width: 50%; }
+        & > #prompt-verdict { max-width: 60%; text-wrap: nowrap; text-overflow: ellipsis; }
         & > Input, & > Input:focus { width: 1fr; height: 1; border: none; padding: 0 1; background: $surface; }
         &.-valid > #prompt-verdict { color: $text-success; }
         &.-invalid > #prompt-verdict { color: $text-error; text-style: bold; }
@@ -96,6 +98,16 @@ class Prompt(Horizontal):
     @dataclass
     class Cancelled(Message):
         """Escape: what held before the prompt opened is wanted back."""
+
+        prompt: Prompt
+
+        @property
+        def control(self) -> Prompt:
+            return self.prompt
+
+    @dataclass
+    class Left(Message):
+        """The person went on elsewhere, with a click: the prompt is not needed any more."""
 
         prompt: Prompt
 
@@ -137,10 +149,13 @@ class Prompt(Horizontal):
         yield Label("", id="prompt-verdict")
 
     def on_mount(self) -> None:
-        field = self.query_one(Input)
-        field.focus()
-        field.cursor_position = len(self._text)
+        self.field.cursor_position = len(self._text)
         self._show_verdict(self._judge(self._text))
+
+    @property
+    def field(self) -> Input:
+        """Where the text is typed: give it the focus once the prompt is mounted."""
+        return self.query_one(Input)
 
     def judge_again(self) -> None:
         """The count moves while packets arrive."""
@@ -169,6 +184,16 @@ class Prompt(Horizontal):
             del self._history[:-_HISTORY]
         self.post_message(self.Submitted(self, text))
 
+    def on_descendant_blur(self) -> None:
+        # A terminal window that loses the focus takes it from the field for a while; that is no leaving.
+        if self.app.app_focus and self.is_attached:
+            self.post_message(self.Left(self))
+
+    def action_complete(self) -> None:
+        """Take the suggestion over."""
+        self.field.cursor_position = len(self.field.value)
+        self.field.action_cursor_right()
+
     def action_cancel(self) -> None:
         self.post_message(self.Cancelled(self))
 
@@ -177,7 +202,7 @@ class Prompt(Horizontal):
         if not 0 <= place <= len(self._history):
             return
         self._place = place
-        field = self.query_one(Input)
+        field = self.field
         field.value = self._history[place] if place < len(self._history) else ""
         field.cursor_position = len(field.value)
 
