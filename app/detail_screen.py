@@ -79,6 +79,7 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         self.query_one(DetailTree).border_title = "fields"
         self.query_one(DetailTree).focus()
         self._show()
+        self.set_interval(1.0, self._show_head)
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width >= _BESIDE, "-beside")
@@ -161,6 +162,9 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         head.append(f"Packet {number or 0:,}", look["bright"])
         if self._index in self._session.marked:
             head.append(f" {look.glyphs.marked}", look["marked"])
+        for words, role in self._alarms():
+            head.append("  ")
+            head.append(f" {words} ", look[role])
         head.append(f"  {_moment(ts)}  ", look["dim"])
         head.append(f"{wirelen:,} bytes", look["text"])
         if caplen < wirelen:
@@ -172,6 +176,15 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         if tree.verdict.kind != "ok":
             head.append(f"\n{tree.verdict.text}", look["truncated" if tree.verdict.kind == "cut" else "malformed"])
         self.query_one("#detail-head", Static).update(head)
+
+    def _alarms(self) -> list[tuple[str, str]]:
+        """What may not be overlooked here either: text and role."""
+        session = self._session
+        lost = session.loss.packets
+        found = [(f"LOST {lost:,}", "alert-chip")] if lost else []
+        if session.paused:
+            found.append((f"PAUSED {session.new_since_pause:,} new", "pause-chip"))
+        return found
 
 
 def _moment(ts: int) -> str:

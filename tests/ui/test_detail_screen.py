@@ -10,7 +10,7 @@ import pytest
 from textual.app import App
 
 from netwatch.app.detail_screen import DetailScreen
-from netwatch.capture.block import Batch
+from netwatch.capture.block import Batch, Loss
 from netwatch.capture.decode import Decoder
 from netwatch.capture.session import Session
 from netwatch.capture.sources.files import open_file
@@ -154,3 +154,14 @@ async def test_nothing_hostile_reaches_the_screen(tmp_path: Path, name: bytes) -
         shown = text_on_screen(app).replace("\n", "")
         assert not [char for char in shown if not char.isprintable()]
         assert "\\x1b" in shown or "\\u202e" in shown or "\\x9b" in shown or "\\u009b" in shown
+
+
+async def test_a_pause_and_a_loss_are_seen_here_too(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    session.pause(0, 2)
+    monkeypatch.setattr(session.source, "loss", lambda: Loss(ring=7))
+    app = Detail(session)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        first = text_on_screen(app).splitlines()[0]
+        assert "LOST 7" in first
+        assert "PAUSED 0 new" in first
