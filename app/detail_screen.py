@@ -49,8 +49,9 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         }
         & > #detail-body { layout: vertical; height: 1fr; }
         &.-beside > #detail-body { layout: horizontal; }
-        & DetailTree { height: 1fr; min-height: 5; border: round $border-blurred; padding: 0 1; background: $background; }
-        & HexView { height: 10; max-height: 45%; border: round $border-blurred; padding: 0 1; background: $background; }
+        & DetailTree, & HexView { border: round $border-blurred; padding: 0 1; background: $background; }
+        & DetailTree { height: 1fr; min-height: 5; }
+        & HexView { height: 10; max-height: 45%; }
         &.-beside HexView { width: 43; height: 1fr; max-height: 100%; }
         &.-wide HexView { width: 77; }
         &.-ascii DetailTree, &.-ascii HexView { border: ascii $border-blurred; }
