@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.style import Style
 from textual.cache import LRUCache
 from textual.strip import Strip
 
@@ -25,6 +26,10 @@ __all__ = ["Header", "Part", "RunState", "arrange", "loss_words"]
 
 _LEGEND: Final = 36
 """Cells before the graph."""
+_NUMBER: Final = 5
+"""Cells of a number that runs."""
+_SPARKS: Final = (12, 10, 8, 6)
+"""Cells of the sparkline, as there is room."""
 
 
 @dataclass
@@ -43,32 +48,49 @@ class Part(NamedTuple):
     """A piece of the header that stands or falls as a whole."""
 
     rank: int
-    """The highest goes first when room is short."""
-    pieces: list[Piece]
+    """The lowest gets room first."""
+    forms: list[list[Piece]]
+    """What it may look like, the widest first. A form is as wide whatever its numbers are: nothing comes and goes."""
     right: bool = False
     """At the right end."""
-
-    @property
-    def width(self) -> int:
-        return sum(width_of(text) for text, _ in self.pieces)
+    grows: int = 99
+    """As `rank`, for the longer forms."""
 
 
-def arrange(parts: list[Part], width: int, gap: Piece) -> list[Piece]:
-    """The parts that fit into `width` cells, in their order, a gap between two, the right ones at the right."""
-    chosen = list(parts)
-    space = width_of(gap[0])
-    while len(chosen) > 1 and sum(part.width + space for part in chosen) > width + space:
-        chosen.remove(max(chosen, key=lambda part: part.rank))
-    left = [part for part in chosen if not part.right]
-    right = [part for part in chosen if part.right]
+def _width(pieces: list[Piece]) -> int:
+    return sum(width_of(text) for text, _ in pieces)
+
+
+def arrange(parts: list[Part], width: int, ground: Style) -> list[Piece]:
+    """The parts that fit into `width` cells, in their order, the right ones at the right.
+
+    Parts take their shortest form by rank, and a longer one when those of a lower rank have room; what is left at
+    last widens the gaps from one cell to two.
+    """
+    wishes = [(part.rank, part.rank, at, [part.forms[-1]]) for at, part in enumerate(parts)]
+    wishes += [(part.grows, part.rank, at, part.forms) for at, part in enumerate(parts) if len(part.forms) > 1]
+    chosen: dict[int, list[Piece]] = {}
+    room = width + 1
+    for _, _, at, forms in sorted(wishes, key=lambda wish: wish[:3]):
+        before = _width(chosen[at]) + 1 if at in chosen else 0
+        for form in forms:
+            if _width(form) + 1 - before <= room:
+                chosen[at] = form
+                room -= _width(form) + 1 - before
+                break
+    if not chosen:
+        return []
+    gap = 2 if room >= len(chosen) - 1 else 1
+    left = _joined([chosen[at] for at in sorted(chosen) if not parts[at].right], gap, ground)
+    right = _joined([chosen[at] for at in sorted(chosen) if parts[at].right], gap, ground)
+    return [*left, (" " * (width - _width(left) - _width(right)), ground), *right] if right else left
+
+
+def _joined(forms: list[list[Piece]], gap: int, ground: Style) -> list[Piece]:
     pieces: list[Piece] = []
-    for part in left:
-        pieces += [*part.pieces, gap]
-    used = sum(part.width + space for part in chosen)
-    pieces.append((" " * (width + space - used), gap[1]))
-    for part in right:
-        pieces += [*part.pieces, gap]
-    return pieces[:-1] if right else pieces
+    for form in forms:
+        pieces += [(" " * gap, ground), *form] if pieces else form
+    return pieces
 
 
 def loss_words(cause: str, ring: int) -> str:
@@ -101,119 +123,126 @@ class Header(Lines):
         return lines + [Strip.blank(width, ground)] * (height - len(lines))
 
     def _first(self, room: int, small: bool) -> list[Piece]:
-        gap = ("  ", self.look.ground)
-        chips = self._chips(room)
-        rest = [self._captured(small), self._lost(room), self._buffer(small)]
+        parts = [self._source(), *self._chips()]
         if small:
-            rest = [self._packets(), *self._volumes(), *rest]
-        # The name and the sparkline take what the numbers leave.
-        used = sum(part.width + 2 for part in [*chips, *rest])
-        name = self._source(max(10, room - used - (0 if small else 2)))
-        spark = min(12, room - used - name.width - 2) if small else 0
-        if spark >= 4:
-            rest.insert(1, self._spark(spark))
-        return arrange([name, *chips, *rest], room, gap)
+            parts += [self._packets(), self._volumes(), self._spark()]
+        parts += [self._captured(small), self._lost(), self._buffer(small)]
+        return arrange(parts, room, self.look.ground)
 
-    # The parts of the first line
+    # The parts of the first line. What must not be overlooked comes first: loss, pause, damage, filter.
 
-    def _source(self, room: int) -> Part:
-        name = escape(self.session.source.name)
-        return Part(0, [(fit(name, min(width_of(name), room), self.look.glyphs.more), self.look["bright"])])
+    def _source(self) -> Part:
+        name, more = escape(self.session.source.name), self.look.glyphs.more
+        widths = dict.fromkeys(min(width_of(name), most) for most in (60, 30, 20, 12, 8, 4))
+        return Part(4, [[(fit(name, width, more), self.look["bright"])] for width in widths])
 
-    def _chips(self, room: int) -> list[Part]:
+    def _chips(self) -> list[Part]:
         look, session = self.look, self.session
         parts = []
+        words, role = self._state()
+        going_on = not self.state.ended
+        if not session.paused or role != "live-chip":
+            urgent = role == "alert-chip"
+            parts.append(Part(1 if urgent else 5, [[(f" {word} ", look[role])] for word in words]))
         if session.paused:
             new, evicted = quantity(session.new_since_pause), quantity(session.evicted_since_pause)
-            words = f" PAUSED  {fit_left(new, 5)} new · {fit_left(evicted, 5)} evicted "
-            parts.append(Part(1, [(words, look["pause-chip"])]))
-        else:
-            words, role = self._state(room)
-            parts.append(Part(1, [(f" {words} ", look[role])]))
+            words = [
+                f" PAUSED  {fit_left(new, _NUMBER)} new · {fit_left(evicted, _NUMBER)} evicted ",
+                f" PAUSED {fit_left('+' + new, _NUMBER + 1)} {fit_left('-' + evicted, _NUMBER + 1)} ",
+            ]
+            forms = [[(word, look["pause-chip"])] for word in (words if going_on else [" PAUSED "])]
+            parts.append(Part(2, forms, grows=6))
         if session.filtered:
-            words = " FILTER " if room < 110 else f" FILTER {fit_left(quantity(session.matches), 5)} match "
-            parts.append(Part(2, [(words, look["filter-chip"])]))
+            words = [f" FILTER {fit_left(quantity(session.matches), _NUMBER)} match ", " FILTER "]
+            parts.append(Part(3, [[(word, look["filter-chip"])] for word in words]))
         return parts
 
-    def _state(self, room: int) -> tuple[str, str]:
+    def _state(self) -> tuple[list[str], str]:
+        """How the capture is getting on, the longest words first, and their style."""
         source = self.session.source
         if self.state.failed is not None:
-            return "FAILED", "alert-chip"
+            return ["FAILED"], "alert-chip"
         if self.state.ended:
-            return ("DAMAGED", "alert-chip") if source.damage is not None else ("ENDED", "ended-chip")
+            return (["DAMAGED"], "alert-chip") if source.damage is not None else (["ENDED"], "ended-chip")
         progress = source.progress()
         if progress is not None and not source.live:
             read, size = progress
-            return f"LOADING {100 * read // max(size, 1):3}%", "busy-chip"
+            return [f"LOADING {100 * read // max(size, 1):3}%"], "busy-chip"
         loops = getattr(source, "loops", None)
         if loops is not None:  # a capture that is played as if it were live
-            return ("RECORDED" if room < 110 else f"RECORDED  loop {loops + 1}"), "busy-chip"
-        return "LIVE", "live-chip"
+            return [f"RECORDED  loop {loops + 1:<3}", "RECORDED"], "busy-chip"
+        return ["LIVE"], "live-chip"
 
     def _packets(self) -> Part:
         look = self.look
-        return Part(4, [(fit_left(rate(self.session.rates.packets), 5), look["bright"]), (" p/s", look["dim"])])
+        return Part(
+            6, [[(fit_left(rate(self.session.rates.packets), _NUMBER), look["bright"]), (" p/s", look["dim"])]]
+        )
 
-    def _volumes(self) -> list[Part]:
+    def _volumes(self) -> Part:
+        """In and out stand or fall together: one without the other would pass for the whole."""
         look, rates, glyphs = self.look, self.session.rates, self.look.glyphs
-        unit = (f" {self.display_as.volume_unit}", look["dim"])
-        if not self.session.direction_known:
-            return [Part(5, [(self._volume(rates.bits), look["total"]), unit])]
-        return [
-            Part(5, [(glyphs.incoming, look["incoming"]), (self._volume(rates.bits_in), look["incoming"])]),
-            Part(5, [(glyphs.outgoing, look["outgoing"]), (self._volume(rates.bits_out), look["outgoing"]), unit]),
-        ]
+        if self.session.direction_known:
+            numbers = [
+                (glyphs.incoming + self._volume(rates.bits_in), look["incoming"]),
+                (" ", look.ground),
+                (glyphs.outgoing + self._volume(rates.bits_out), look["outgoing"]),
+            ]
+        else:
+            numbers = [(self._volume(rates.bits), look["total"])]
+        unit = self.display_as.volume_unit
+        units = dict.fromkeys((unit, unit.replace("bit", "b")))
+        return Part(8, [[*numbers, (f" {unit}", look["dim"])] for unit in units])
 
-    def _spark(self, cells: int) -> Part:
-        glyphs = self.look.glyphs
-        values = self._samples(cells)[BITS]
+    def _spark(self) -> Part:
+        glyphs, style = self.look.glyphs, self.look["total"]
+        values = self._samples(_SPARKS[0])[BITS]
         top = max(float(values.max(initial=0.0)), 1.0)
         levels = len(glyphs.graph) - 1
         text = "".join(glyphs.graph[0 if v <= 0 else max(1, round(v / top * levels))] for v in values.tolist())
-        return Part(9, [(fit_left(text, cells), self.look["total"])])
+        return Part(12, [[(fit_left(text[-cells:], cells), style)] for cells in _SPARKS])
 
     def _captured(self, small: bool) -> Part:
         look, count = self.look, self.session.statistics.packets
+        short = [(fit_left(quantity(count), _NUMBER), look["text"]), (" pkts", look["dim"])]
         if small:
-            return Part(6, [(fit_left(quantity(count), 5), look["text"]), (" pkts", look["dim"])], right=True)
+            return Part(9, [short], right=True)
         size = quantity(self.session.statistics.bytes)
-        return Part(
-            6,
-            [
-                (fit_left(exact(count), 11), look["text"]),
-                (" captured ", look["dim"]),
-                (fit_left(size + "B", 7), look["dim"]),
-            ],
-            right=True,
-        )
+        full = [
+            (fit_left(exact(count), 11), look["text"]),
+            (" captured ", look["dim"]),
+            (fit_left(size + "B", 7), look["dim"]),
+        ]
+        return Part(9, [full, short], right=True)
 
-    def _lost(self, room: int) -> Part:
+    def _lost(self) -> Part:
         look = self.look
         loss = self.session.loss
         if not loss.packets:
-            return Part(8, [("lost 0", look["dim"])], right=True)
+            return Part(10, [[("lost 0", look["dim"])]], right=True)
         causes = [(name, getattr(loss, name)) for name in ("ring", "interface", "queue", "writer")]
         causes = [(name, count) for name, count in causes if count]
         worst = max(causes, key=lambda cause: cause[1])[0]
-        advice = loss_words(worst, self.state.ring)
-        words = "LOST " + ", ".join(f"{name} {exact(count)}" for name, count in causes)
-        if len(words) + len(advice) + 7 > room * 2 // 5:
-            words = f"LOST {exact(loss.packets)} {worst}"
-        return Part(2, [(f" {words}: try {advice} ", look["alert-chip"])], right=True)
+        every = "LOST " + ", ".join(f"{name} {exact(count)}" for name, count in causes)
+        one = f"LOST {exact(loss.packets)} {worst}"
+        advice = f": try {loss_words(worst, self.state.ring)}"
+        forms = [every + advice, one + advice, every] if len(causes) > 1 else [one + advice]
+        forms += [one, f"LOST {fit_left(quantity(loss.packets), _NUMBER)} {worst}"]
+        return Part(0, [[(f" {words} ", look["alert-chip"])] for words in forms], right=True)
 
     def _buffer(self, small: bool) -> Part:
         look, store = self.look, self.session.store
         used = mebibytes(store.used)
         if store.budget is None:
-            return Part(7, [(f"{used} MiB" if not small else f"{used}M", look["dim"])], right=True)
+            return Part(11, [[(f"{fit_left(used, 4)}{'M' if small else ' MiB'}", look["dim"])]], right=True)
         budget = mebibytes(store.budget)
-        share = store.used / store.budget
         numbers = f"{fit_left(used, len(budget))}/{budget}"
+        short = [(numbers + "M", look["dim"])]
         if small:
-            return Part(7, [(numbers + "M", look["dim"])], right=True)
-        filled, track = bar(share, 10, look.glyphs)
-        pieces = [("buffer ", look["dim"]), (filled, look["total"]), (track, look["track"]), (" ", look.ground)]
-        return Part(7, [*pieces, (f"{numbers} MiB", look["dim"])], right=True)
+            return Part(10, [short], right=True)
+        filled, track = bar(store.used / store.budget, 10, look.glyphs)
+        full = [("buffer ", look["dim"]), (filled, look["total"]), (track, look["track"]), (" ", look.ground)]
+        return Part(11, [[*full, (f"{numbers} MiB", look["dim"])], short], right=True)
 
     # The lines below
 

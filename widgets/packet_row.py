@@ -23,7 +23,7 @@ from netwatch.capture.talkers import address_text
 from netwatch.widgets.display import TimeFormat
 from netwatch.widgets.painting import fit, fit_left, fit_middle, harmless, width_of
 from netwatch.widgets.palette import Look
-from netwatch.widgets.units import quantity
+from netwatch.widgets.units import length
 
 __all__ = ["Layout", "Row", "address", "event_segments", "heads", "plain_text", "rows_of", "segments", "time_text"]
 
@@ -187,7 +187,7 @@ def segments(
     pieces = [(sign, sign_style), (f"{count}{time} ", dim)] if sign != " " else [(f" {count}{time} ", dim)]
     ends = fit_middle(source, layout.address, more) + " " + fit_middle(destination, layout.address, more) + " "
     label = fit(PROTOCOLS[row.protocol].label, layout.protocol, more) + " "
-    words = fit_left(quantity(row.wirelen), layout.length) + " " + fit(harmless(info), layout.info, more)
+    words = fit_left(length(row.wirelen), layout.length) + " " + fit(harmless(info), layout.info, more)
     pieces += [(ends, text), (label, look.protocols[row.protocol]), (words, text)]
     if selected:
         focused = selected == 2

@@ -40,7 +40,7 @@ _FULL: Final[dict[str, str]] = {
     "total": "#539bf5",
     "good": "#57c7a3",
     "alert": "bold #f85149",
-    "alert-chip": "bold #ffffff on #c9302c",
+    "alert-chip": "bold #ffffff on #d70000",
     "live-chip": "bold #0d1117 on #3fb950",
     "pause-chip": "bold #0d1117 on #f2cc60",
     "busy-chip": "bold #0d1117 on #539bf5",

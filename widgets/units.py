@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["exact", "mebibytes", "quantity", "rate", "short"]
+__all__ = ["exact", "length", "mebibytes", "quantity", "rate", "short"]
 
 _SUFFIXES: Final = "kMGTPE"
 
@@ -21,8 +21,13 @@ def _scaled(value: float, decimals: int) -> str:
 
 
 def quantity(count: int) -> str:
-    """At most five characters: `0` … `99999`, `100k`, `1.23M`. Exact while it fits."""
-    return str(count) if count < 100_000 else _scaled(count, 2)
+    """At most five characters: `0` … `9999`, `12.3k`, `123k`, `1.23M`."""
+    return str(count) if count < 10_000 else _scaled(count, 2)
+
+
+def length(size: int) -> str:
+    """At most five characters, exact while it fits: bytes of a packet."""
+    return str(size) if size < 100_000 else _scaled(size, 2)
 
 
 def short(count: int) -> str:

@@ -102,7 +102,7 @@ async def test_pause_pins_what_is_on_screen(world: MakeWorld, packets_of: Packet
         assert text_of(packets).splitlines()[2:-1] == before
         header = text_of(one.app.screen.query_one("#header"))
         assert "PAUSED" in header
-        assert "12000 new" in header
+        assert "12.0k new" in header
         assert f"{one.session.evicted_since_pause:>5} evicted" in header
         await pilot.press("space")
         assert packets.cursor == one.session.store.end - 1
@@ -137,10 +137,12 @@ async def test_switches_by_key_and_by_mouse(world: MakeWorld, packets_of: Packet
 
 async def test_loss_cannot_be_overlooked(world: MakeWorld, packets_of: PacketsOf) -> None:
     one = world(packets=packets_of(20))
-    async with one.app.run_test(size=(80, 24)):
+    async with one.app.run_test(size=(80, 24)) as pilot:
         header = one.app.screen.query_one("#header")
         assert "LOST" not in text_of(header)
         one.source.lost.ring = 8257
+        assert " LOST 8,257 ring " in text_of(header)
+        await pilot.resize_terminal(120, 24)
         assert "LOST 8,257 ring: try --ring 128M" in text_of(header)
 
 

@@ -46,7 +46,7 @@ async def test_tables_are_sorted_again_at_most_once_a_second(world: MakeWorld, p
         table = one.app.screen.query_one("#talkers")
         moment = [100.0]
         table._clock = lambda: moment[0]
-        table.look_up()
+        table.look_up(now=True)
         before = list(table.rows)
         one.feed(packets_of(50))
         moment[0] = 100.9

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from netwatch.widgets.painting import bar, braille, fit, fit_left, fit_middle, harmless, width_of
 from netwatch.widgets.palette import ASCII, UNICODE, Look
-from netwatch.widgets.units import exact, mebibytes, quantity, rate, short
+from netwatch.widgets.units import exact, length, mebibytes, quantity, rate, short
 
 _CASES = [
     # value, quantity, short, rate
@@ -17,7 +17,9 @@ _CASES = [
     (1000, "1000", "1.0k", "1.00k"),
     (9949, "9949", "9.9k", "9.95k"),
     (9999, "9999", "10k", "10.0k"),
-    (99_999, "99999", "100k", "100k"),
+    (10_000, "10.0k", "10k", "10.0k"),
+    (65_600, "65.6k", "66k", "65.6k"),
+    (99_999, "100k", "100k", "100k"),
     (100_000, "100k", "100k", "100k"),
     (999_499, "999k", "999k", "999k"),
     (999_500, "1.00M", "1.0M", "1.00M"),
@@ -39,6 +41,7 @@ def test_numbers_never_outgrow_their_width(value: int) -> None:
 
 
 def test_other_units() -> None:
+    assert [length(size) for size in (0, 65_549, 99_999, 262_144)] == ["0", "65549", "99999", "262k"]
     assert exact(1234567) == "1,234,567"
     assert mebibytes(212 << 20) == "212"
 

@@ -1,0 +1,131 @@
+"""The header: what must not be overlooked stands at every size, and numbers that run move nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.style import Style
+
+from netwatch.capture.block import Damage
+from netwatch.widgets.header import Part, arrange
+from netwatch.widgets.units import quantity
+
+MakeWorld = Callable[..., Any]
+PacketsOf = Callable[[int], list[bytes]]
+
+NOTHING = Style()
+
+
+def header_of(one: Any) -> str:
+    header = one.app.screen.query_one("#header")
+    header.paint()
+    return "\n".join(header.render_line(y).text for y in range(header.size.height))
+
+
+def rates_of(bits_in: float, bits_out: float, packets: float) -> Any:
+    import numpy as np
+
+    history = np.full((4, 30), bits_in)
+    bits = bits_in + bits_out
+    return SimpleNamespace(
+        bits=bits, bits_in=bits_in, bits_out=bits_out, packets=packets, peak_bits=bits, peak_packets=packets,
+        history=lambda: history, add=lambda *_: None, tick=lambda *_: None,
+    )  # fmt: skip
+
+
+part = st.builds(
+    lambda rank, widths, right: Part(
+        rank, [[("x" * width, NOTHING)] for width in sorted(widths, reverse=True)], right
+    ),
+    st.integers(0, 9),
+    st.lists(st.integers(1, 40), min_size=1, max_size=4),
+    st.booleans(),
+)
+
+
+@given(st.lists(part, max_size=9), st.integers(0, 120))
+def test_no_more_than_the_room_and_no_part_left_out_that_fits(parts: list[Part], width: int) -> None:
+    pieces = arrange(parts, width, NOTHING)
+    text = "".join(text for text, _ in pieces)
+    assert len(text) <= width
+    shown = text.split()
+    least = sorted(len(part.forms[-1][0][0]) for part in parts)
+    if len(shown) < len(parts):
+        used = sum(map(len, shown)) + len(shown)
+        assert width + 1 - used < least[-1] + 1, "another part would have had room"
+
+
+def test_the_lowest_rank_has_room_first_and_grows_first() -> None:
+    parts = [Part(2, [[("aaaa", NOTHING)]]), Part(1, [[("bbbbbb", NOTHING)], [("b", NOTHING)]], right=True)]
+    texts = ["".join(text for text, _ in arrange(parts, width, NOTHING)) for width in (12, 11, 10, 6, 3, 0)]
+    assert texts == ["aaaa  bbbbbb", "aaaa bbbbbb", "aaaa     b", "aaaa b", "  b", ""]
+
+
+@pytest.mark.parametrize("size", [(60, 16), (80, 24), (120, 40), (200, 60)])
+async def test_pause_filter_and_loss_stand_together(
+    world: MakeWorld, packets_of: PacketsOf, size: tuple[int, int]
+) -> None:
+    one = world(buffer=2 << 20, packets=packets_of(300))
+    async with one.app.run_test(size=size) as pilot:
+        await pilot.press("t", "space")
+        for _ in range(40):
+            one.feed(packets_of(400))
+        one.source.lost.ring = 12_345_678
+        text = header_of(one)
+        assert "PAUSED" in text
+        assert quantity(one.session.new_since_pause) in text
+        assert quantity(one.session.evicted_since_pause) in text
+        assert "FILTER" in text
+        assert "LOST" in text
+        assert "ring" in text
+        assert "12,345,678" in text or "12.3M" in text
+        assert "…" not in text
+        chip = next(s for s in one.app.screen.query_one("#header").render_line(0) if "LOST" in s.text)
+        assert chip.style is not None
+        assert chip.style == one.app.look["alert-chip"]
+
+
+@pytest.mark.parametrize("name", ["eth0", "wlp0s20f3", "enx00e04c680001"])
+async def test_all_numbers_stand_at_80_columns(world: MakeWorld, packets_of: PacketsOf, name: str) -> None:
+    one = world(packets=packets_of(300))
+    one.source.name = name
+    one.session._own = frozenset({(0, 0, 0)})  # directions are known
+    places = set()
+    async with one.app.run_test(size=(80, 24)):
+        for packets, incoming, outgoing in ((0.0, 0.0, 0.0), (7.0, 1.0, 10.0), (123_456.0, 9.87e9, 1.23e6)):
+            one.session.rates = rates_of(incoming, outgoing, packets)
+            text = header_of(one)
+            for words in (name[:7], " LIVE ", " p/s", "▼", "▲", "/s ", " pkts", "lost 0", "/256M"):
+                assert words in text
+            places.add(tuple(text.index(words) for words in (" p/s", "▼", "▲", " pkts", "lost 0")))
+        assert text.count("█") >= 6
+    assert len(places) == 1
+
+
+async def test_out_never_stands_without_in(world: MakeWorld, packets_of: PacketsOf) -> None:
+    one = world(packets=packets_of(300))
+    one.session._own = frozenset({(0, 0, 0)})
+    one.source.lost.interface = 99_999
+    async with one.app.run_test(size=(200, 31)) as pilot:
+        for width in range(60, 201, 7):
+            await pilot.resize_terminal(width, 24)
+            text = header_of(one)
+            assert ("▼" in text) == ("▲" in text)
+            assert len(text) == width
+
+
+async def test_a_pause_does_not_hide_how_a_file_ended(world: MakeWorld, packets_of: PacketsOf) -> None:
+    one = world(live=False, buffer=None, packets=packets_of(50))
+    one.source.damage = Damage(1234, "a length that cannot be")
+    async with one.app.run_test(size=(60, 16)) as pilot:
+        await pilot.pause(0.2)
+        await pilot.press("space", "t")
+        text = header_of(one)
+        for words in ("DAMAGED", "PAUSED", "FILTER"):
+            assert words in text
+        assert " new" not in text
