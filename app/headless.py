@@ -47,8 +47,9 @@ class _Sink(Protocol):
 class _Counted:
     """The summary: printed, or reported, or both."""
 
-    def __init__(self, options: Options, report: Report | None) -> None:
+    def __init__(self, options: Options, stop: Stop, report: Report | None) -> None:
         self._options = options
+        self._stop = stop
         self._report = report
         self._statistics = Statistics(live=False)
 
@@ -62,6 +63,7 @@ class _Counted:
         summary = Summary(outcome.name, self._statistics, damage=outcome.damage)
         if source is not None:
             summary.loss = source.loss()
+        self._stop.print_whole()
         try:
             if self._options.json:
                 print_out(as_json(as_dict(summary)).encode("ascii"))
@@ -140,7 +142,7 @@ def run(options: Options, stop: Stop) -> int:
         sinks.append(_Fields(options.fields))
     report = Report(options.report) if options.report is not None else None
     if options.summary or report is not None:
-        sinks.append(_Counted(options, report))
+        sinks.append(_Counted(options, stop, report))
     outcome = _Outcome(name=options.read or "")
     try:
         source = open_source(options)

@@ -1,91 +1,32 @@
-"""The command `netwatch`. Imports only what the options ask for: mistakes are told before numpy and Textual load."""
+"""The command `netwatch`: takes the signals, then loads and runs the rest.
+
+Imports nothing itself: until the signals are taken, one of them ends the process in the middle of what is loading.
+"""
 
 from __future__ import annotations
-
-import os
-import sys
-from collections.abc import Sequence
-
-from netwatch.app.interrupt import Stop
-from netwatch.app.options import Options, help_text, parse
-from netwatch.app.output import STDOUT, fill_closed_descriptors, print_out, tell
-from netwatch.capture.errors import EXIT_FAULT, EXIT_USAGE, CaptureError
 
 __all__ = ["main"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run with `arguments` (sys.argv's if None) -> the exit code (CONTRACT: 0, 2, 3, 74, 77)."""
-    fill_closed_descriptors()
-    stop = Stop()
-    stop.install()
+def main(arguments: list[str] | None = None) -> int:
+    """Run with `arguments` -> the exit code (CONTRACT: 0, 2, 3, 74, 77).
+
+    None: those of the process, which ends after this; signals are ignored from then on.
+    """
+    early = False
     try:
-        return _run(parse(sys.argv[1:] if arguments is None else arguments), stop)
-    except CaptureError as error:
-        tell(str(error))
-        return error.code
-    except (BrokenPipeError, KeyboardInterrupt):
-        return 0
-    except Exception as error:
-        if sys.flags.dev_mode:
-            raise
-        tell(_fault(error))
-        return EXIT_FAULT
-    finally:
-        stop.restore()
+        from netwatch.app.signals import Signals
+    except KeyboardInterrupt:
+        from netwatch.app.signals import Signals
 
-
-def _run(options: Options, stop: Stop) -> int:
-    told = _tell_about(options)
-    if told:
-        print_out(told.encode("utf-8", "backslashreplace"))
-        return 0
-    # Before numpy: its BLAS would start a thread for each core, for which nothing here has work (58 ms).
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    shown = os.isatty(STDOUT)
-    if shown and options.write == "-":
-        raise CaptureError("-w - writes the packets to standard output, which is the terminal", EXIT_USAGE)
-    if options.headless or (options.write is not None and not shown):
-        from netwatch.app.headless import run
-
-        return run(options, stop)
-    if not shown:
-        raise CaptureError("standard output is no terminal; add --summary, --json or --fields", EXIT_USAGE)
-    return _show(options, stop)
-
-
-def _fault(error: Exception) -> str:
-    """One line for a mistake of ours: what, and where to look."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = f"{os.path.basename(place.tb_frame.f_code.co_filename)}:{place.tb_lineno}" if place is not None else "?"
-    return f"fault in netwatch: {type(error).__name__} at {where}: {error} (python -X dev -m netwatch shows more)"
-
-
-def _tell_about(options: Options) -> str:
-    """What --help, --version and --list print; empty if it is none of these."""
-    if options.help:
-        return help_text()
-    if options.version:
-        from netwatch.app.version import version_text
-
-        return version_text()
-    if options.list_interfaces:
-        from netwatch.app.listing import listing
-
-        return listing()
-    return ""
-
-
-def _show(options: Options, stop: Stop) -> int:
-    from netwatch.app.opening import open_source
-
-    source = open_source(options)
+        early = True
+    signals = Signals(came=early)
     try:
-        from netwatch.app.dashboard import run_dashboard
+        from netwatch.app.command import run
 
-        stop.leave()
-        return 0 if stop.asked else run_dashboard(options, source)
+        return run(arguments, signals)
     finally:
-        source.close()
+        if arguments is None:
+            signals.ignore()
+        else:
+            signals.restore()

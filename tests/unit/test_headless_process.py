@@ -90,22 +90,6 @@ def test_a_background_job_of_a_script_ends_on_kill() -> None:
     assert json.loads(done.stdout)["packets"] > 0
 
 
-def test_a_second_ctrl_c_ends_at_once() -> None:
-    # The pipe is full and nobody reads it: the run cannot end in order.
-    with subprocess.Popen(
-        [*COMMAND, "-r", str(DEMO), "--fields", ",".join(["ip.src", "eth.src", "frame.time_epoch"] * 9)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        time.sleep(1.0)
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.2)
-        assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == -signal.SIGINT
-        process.communicate()
-
-
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["--version"], ["--list"], ["--nonsense"], ["doctor"], ["-c", "0"]]
 )
