@@ -181,6 +181,21 @@ def _same_file(one: str, other: str) -> bool:
         return False
 
 
+class _Once(argparse.Action):
+    """What names something: given twice, the first would be lost unseen. Settings as -c take the last, as usual."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        if getattr(namespace, self.dest) != self.default:
+            parser.error(f"{option_string} is given twice; give it once")
+        setattr(namespace, self.dest, values)
+
+
 class _Parser(argparse.ArgumentParser):
     """Mistakes in one line, without the usage that argparse prints before it."""
 
@@ -205,8 +220,10 @@ def _parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("source")
     add = group.add_argument
     add("-i", "--interface", action="append", default=[], metavar="IFACE", help="capture here, or on any; repeatable")
-    add("-r", "--read", metavar="FILE", help="read a capture file; - reads a stream from standard input")
-    add("-f", "--filter", metavar="FILTER", help="capture filter, as the last words")
+    add(
+        "-r", "--read", action=_Once, metavar="FILE", help="read a capture file; - reads a stream from standard input"
+    )
+    add("-f", "--filter", action=_Once, metavar="FILTER", help="capture filter, as the last words")
     add("-c", "--count", type=_whole("packets", 1, 1 << 62), metavar="N", help="stop after N packets")
     add("--duration", type=_seconds, metavar="S", help="stop after S seconds")
     add(
@@ -225,12 +242,19 @@ def _parser() -> argparse.ArgumentParser:
     add = group.add_argument
     add("--summary", action="store_true", help="protocols and hosts, when all is read")
     add("--json", action="store_true", help="the summary as one JSON object")
-    add("--fields", type=_names, default=(), metavar="A,B,…", help="one line a packet: ip.src,tcp.dstport,…")
+    add(
+        "--fields",
+        action=_Once,
+        type=_names,
+        default=(),
+        metavar="A,B,…",
+        help="one line a packet: ip.src,tcp.dstport,…",
+    )
 
     group = parser.add_argument_group("more output")
     add = group.add_argument
-    add("-w", "--write", metavar="FILE", help="write what is captured, as pcapng; - to standard output")
-    add("--report", metavar="FILE", help="write the summary as JSON when all is done")
+    add("-w", "--write", action=_Once, metavar="FILE", help="write what is captured, as pcapng; - to standard output")
+    add("--report", action=_Once, metavar="FILE", help="write the summary as JSON when all is done")
 
     group = parser.add_argument_group("dashboard")
     add = group.add_argument

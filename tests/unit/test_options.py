@@ -48,6 +48,13 @@ def test_every_option_has_its_place() -> None:
     )
 
 
+def test_of_a_setting_the_last_one_holds() -> None:
+    words = (
+        "-c 5 -s 96 --duration 1 --ring 1M --buffer 1M --fps 1 -c 7 -s 64 --duration 2 --ring 2M --buffer 2M --fps 2"
+    )
+    assert parse(words.split()) == Options(count=7, snaplen=64, duration=2.0, ring=2 << 20, buffer=2 << 20, fps=2)
+
+
 def test_fields_and_json_are_headless() -> None:
     assert parse(["-r", "-", "--fields", "ip.src,tcp.dstport"]).fields == ("ip.src", "tcp.dstport")
     assert parse(["-r", "x", "--json"]).summary
@@ -97,6 +104,13 @@ WRONG = [
     (["--fields", "ip.src", "--json"], "--fields and --json both print to standard output"),
     (["--fields", "ip.src", "--summary"], "--fields and --summary both print"),
     (["-w", "-", "--json"], "-w - writes the packets to standard output; nothing else can be printed there"),
+    (["-r", "a", "-r", "b"], "-r is given twice; give it once"),
+    (["--read=a", "-rb"], "-r is given twice"),
+    (["-r", "", "-r", "b"], "-r is given twice"),
+    (["-w", "a", "-w", "b"], "-w is given twice"),
+    (["-f", "tcp", "-f", "udp"], "-f is given twice"),
+    (["--fields", "ip.src", "--fields", "ip.dst"], "--fields is given twice"),
+    (["--report", "a", "port", "53", "--report", "b"], "--report is given twice"),
     (["-f", "tcp", "udp"], "give the capture filter once"),
     (["doctor"], "doctor is not available yet"),
     (["lab", "up"], "lab is not available yet"),
