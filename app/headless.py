@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,7 +11,7 @@ from netwatch.app.heap import keep_freed_memory
 from netwatch.app.interrupt import Stop
 from netwatch.app.opening import open_source
 from netwatch.app.options import Options
-from netwatch.app.output import failed, print_out, tell
+from netwatch.app.output import failed, print_out, tell, when_nobody_reads
 from netwatch.app.reports import Report
 from netwatch.capture.block import Block, Damage, Source
 from netwatch.capture.columns import EVENT
@@ -33,7 +34,11 @@ class _Outcome:
 
 
 class _Sink(Protocol):
-    """One output. Both methods raise CaptureError 74, or BrokenPipeError, if it fails."""
+    """One output. All methods raise CaptureError 74, or BrokenPipeError, if it fails."""
+
+    def begin(self) -> None:
+        """From now on packets may arrive."""
+        ...
 
     def take(self, block: Block, decoded: Decoded | None) -> None:
         """The next packets. `decoded` is there if any of the outputs needs it."""
@@ -52,6 +57,9 @@ class _Counted:
         self._stop = stop
         self._report = report
         self._statistics = Statistics(live=False)
+
+    def begin(self) -> None:
+        pass
 
     def take(self, block: Block, decoded: Decoded | None) -> None:  # noqa: ARG002 - the decoder kept what counts
         assert decoded is not None  # asked for by whoever makes this sink
@@ -75,28 +83,23 @@ class _Counted:
 
 
 class _Fields:
-    """`--fields`, flushed with each block."""
+    """`--fields`: the header at once, then the lines of each block, unbuffered."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         """Raises CaptureError 2 for an unknown name."""
         from netwatch.capture.fields import FieldWriter
 
         self._writer = FieldWriter(names)
-        self._begun = False
+
+    def begin(self) -> None:
+        print_out(self._writer.header().encode("ascii"))
 
     def take(self, block: Block, decoded: Decoded | None) -> None:
         assert decoded is not None  # asked for by whoever makes this sink
-        self._print(self._writer.lines(block, decoded))
+        print_out(self._writer.lines(block, decoded).encode("utf-8", "backslashreplace"))
 
-    def finish(self, source: Source | None, outcome: _Outcome) -> None:  # noqa: ARG002 - one of several outputs
-        if source is not None:
-            self._print("")
-
-    def _print(self, lines: str) -> None:
-        if not self._begun:
-            self._begun = True
-            lines = self._writer.header() + lines
-        print_out(lines.encode("utf-8", "backslashreplace"))
+    def finish(self, source: Source | None, outcome: _Outcome) -> None:
+        """Every line is printed already."""
 
 
 class _Written:
@@ -113,6 +116,9 @@ class _Written:
             raise
         except OSError as error:
             raise failed(path, error) from None
+
+    def begin(self) -> None:
+        pass
 
     def take(self, block: Block, decoded: Decoded | None) -> None:  # noqa: ARG002 - written as it was captured
         try:
@@ -142,7 +148,8 @@ def run(options: Options, stop: Stop) -> int:
         sinks.append(_Fields(options.fields))
     report = Report(options.report) if options.report is not None else None
     if options.summary or report is not None:
-        sinks.append(_Counted(options, stop, report))
+        # First: what cannot be printed is counted nevertheless.
+        sinks.insert(0, _Counted(options, stop, report))
     outcome = _Outcome(name=options.read or "")
     try:
         source = open_source(options)
@@ -157,7 +164,9 @@ def run(options: Options, stop: Stop) -> int:
     try:
         if options.write is not None:
             sinks.append(_Written(options.write, source))
-        return _consume(options, stop, source, sinks, outcome)
+        printing = options.fields or options.write == "-"
+        with when_nobody_reads(stop.nobody_reads) if printing else contextlib.nullcontext():
+            return _consume(options, stop, source, sinks, outcome)
     finally:
         source.close()
 
@@ -167,12 +176,16 @@ def _consume(options: Options, stop: Stop, source: Source, sinks: list[_Sink], o
     stop.wake_with(source.wake)
     _start(options, stop, source)
     try:
+        for sink in sinks:
+            sink.begin()
         for block in blocks(source, stop, options.count):
             decoded = decoder.decode(block) if decoder is not None else None
             for sink in sinks:
                 sink.take(block, decoded)
             if source.live:
                 _tell_events(block)
+    except BrokenPipeError:
+        stop.nobody_reads()
     except CaptureError as error:
         tell(str(error))
         outcome.code = error.code
@@ -181,7 +194,7 @@ def _consume(options: Options, stop: Stop, source: Source, sinks: list[_Sink], o
     if outcome.damage is not None and not outcome.code:
         outcome.code = EXIT_DAMAGED
         tell(f"{source.name}: damaged at byte {outcome.damage.offset}: {outcome.damage.message}")
-    if source.loss().packets and not options.summary:
+    if source.loss().packets and not (options.summary or stop.unread):
         tell(lost(source.loss()))
     return _finish(sinks, source, outcome)
 

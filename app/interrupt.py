@@ -26,6 +26,8 @@ class Stop(threading.Event):
         super().__init__()
         self.asked = False
         """Whether the run is to end: true at once, where the event is set a moment later."""
+        self.unread = False
+        """Whether the run is to end because nobody reads what it prints: silently."""
         self._signalled: float | None = None
         self._impatient = True
         self._wake: Callable[[], None] | None = None
@@ -53,9 +55,12 @@ class Stop(threading.Event):
         """From now on even a late ctrl+c changes nothing: what is printed is printed to its end."""
         self._impatient = False
 
-    def end(self) -> None:
-        """End the run, from another thread than the main one."""
-        self.asked = True
+    def nobody_reads(self) -> None:
+        """End the run silently; not from a signal's handler."""
+        self.asked = self.unread = True
+        self._end()
+
+    def _end(self) -> None:
         self.set()
         if self._wake is not None:
             # The source may be closed already.
@@ -66,7 +71,7 @@ class Stop(threading.Event):
         if not self.asked:
             self.asked = True
             # From a thread, for the event and the source may want a lock that the main thread holds.
-            threading.Thread(target=self.end, name="stop", daemon=True).start()
+            threading.Thread(target=self._end, name="stop", daemon=True).start()
         if number == signal.SIGALRM:
             return
         now = time.monotonic()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import threading
+from collections.abc import Callable, Iterator
 
 from netwatch.capture.errors import EXIT_OUTPUT, CaptureError
 from netwatch.capture.text import escape
 
-__all__ = ["STDERR", "STDOUT", "failed", "fill_closed_descriptors", "print_out", "tell"]
+__all__ = ["STDERR", "STDOUT", "failed", "fill_closed_descriptors", "print_out", "tell", "when_nobody_reads"]
 
 STDOUT = 1
 STDERR = 2
@@ -37,6 +39,34 @@ def print_out(data: bytes) -> None:
             raise
         except OSError as error:
             raise failed("standard output", error) from None
+
+
+@contextlib.contextmanager
+def when_nobody_reads(do: Callable[[], None]) -> Iterator[None]:
+    """Meanwhile, `do` is called as soon as the reader of standard output is gone; from a thread of its own.
+
+    Who prints nothing for a while would not find out.
+    """
+    from netwatch.capture.sources.waker import Waker
+
+    over = Waker()
+    poller = select.poll()
+    # Nothing is asked for: an error and a hang-up are always told.
+    poller.register(STDOUT, 0)
+    poller.register(over, select.POLLIN)
+
+    def watch() -> None:
+        if any(descriptor == STDOUT for descriptor, _ in poller.poll()):
+            do()
+
+    thread = threading.Thread(target=watch, name="reader", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        over.close()
 
 
 def failed(what: str, error: OSError) -> CaptureError:

@@ -156,6 +156,17 @@ def test_fields_come_as_the_packets_do(pair: Veth, plain: Path) -> None:
     assert lines[1:] == [f"{number}\t53" for number in range(1, sent + 1)]
 
 
+@pytest.mark.parametrize("output", [["--fields", "frame.number"], ["-w", "-"]])
+def test_a_reader_that_goes_ends_it_though_no_packet_comes(pair: Veth, output: list[str]) -> None:
+    with netwatch(pair.right, "-i", "b0", *output, "udp", "port", "9") as process:
+        assert process.stdout is not None
+        until(process.stdout, lambda said: len(said) > 0)
+        process.stdout.close()
+        assert process.wait(timeout=DEADLINE) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+
+
 def test_an_interface_that_goes_is_told(fresh_pair: Veth) -> None:
     with netwatch(fresh_pair.right, "-i", "b0", "--json") as process:
         fresh_pair.right.run("ip", "link", "set", "b0", "down")

@@ -61,6 +61,32 @@ def test_a_broken_pipe_ends_silently(arguments: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_header_of_fields_does_not_wait_for_packets_nor_the_end_of_its_reader() -> None:
+    with subprocess.Popen(
+        [*COMMAND, "-r", "-", "--fields", "frame.number,ip.src"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(DEMO.read_bytes()[:28])
+        process.stdin.flush()
+        # No packet comes, and standard input stays open.
+        assert process.stdout.readline() == b"frame.number\tip.src\n"
+        process.stdout.close()
+        assert process.wait(timeout=30) == 0
+        assert process.stderr.read() == b""
+
+
+def test_what_is_reported_is_complete_although_nobody_reads_the_fields(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    done = shell(f"set -o pipefail; $N -r $F --fields ip.src --report {report} | true")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "cpu_seconds" in json.loads(report.read_text())
+
+
 def test_a_closed_output_is_told_and_nothing_else_gets_it(tmp_path: Path) -> None:
     kept = tmp_path / "kept.pcapng"
     done = shell(f"$N -r $F -w {kept} --json >&-")
