@@ -28,14 +28,24 @@ __all__ = ["FieldError", "FieldWriter"]
 
 Texts = Sequence[str]
 
+_USUAL: Final = ("frame.number", "ip.src", "ip.dst", "tcp.dstport", "udp.dstport", "_ws.col.Info")
+_EXAMPLES: Final = 6
+"""Names of the same layer that a mistake is answered with."""
+
 
 class FieldError(CaptureError):
-    """A field that nothing here knows; the message names what is near."""
+    """A field that is not among `known` (the usual ones first); the message names what is near, or else some."""
 
-    def __init__(self, name: str, near: Iterable[str]) -> None:
-        hint = ", ".join(near)
-        message = f"unknown field {name!r}"
-        super().__init__(f"{message}: did you mean {hint}?" if hint else message, EXIT_USAGE)
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        by_lower = {each.lower(): each for each in known}
+        lower = name.lower()
+        near = [lower] if lower in by_lower else get_close_matches(lower, by_lower)
+        hint = f"did you mean {', '.join(by_lower[each] for each in near)}?"
+        if not near:
+            layer = lower.partition(".")[0] + "."
+            of_layer = [by_lower[each] for each in by_lower if each.startswith(layer)]
+            hint = f"there are {', '.join(of_layer[:_EXAMPLES] or _USUAL)} and others"
+        super().__init__(f"unknown field {name!r}: {hint}", EXIT_USAGE)
 
 
 class _View:
@@ -261,7 +271,7 @@ def _column(name: str) -> Column:
     others = field_names()
     if name in others:
         return _from_tree(name)
-    raise FieldError(name, get_close_matches(name, {*COLUMNS, *ROW_COLUMNS, *others}))
+    raise FieldError(name, [*COLUMNS, *ROW_COLUMNS, *sorted(others)])
 
 
 class FieldWriter:

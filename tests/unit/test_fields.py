@@ -54,6 +54,23 @@ def test_an_unknown_field_names_near_ones() -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("FRAME.NUMBER", "did you mean frame.number?"),
+        ("_ws.col.info", "did you mean _ws.col.Info?"),
+        ("Ip.Scr", "did you mean ip.src, "),
+        ("tcp.zzzzzzzzzzzz", "there are tcp.srcport, tcp.dstport, tcp.port, "),
+        ("xyzzy", "there are frame.number, ip.src, "),
+        ("\x1b]0;x\a\n" * 999, "there are frame.number, "),
+    ],
+)
+def test_an_unknown_field_always_names_some(name: str, hint: str) -> None:
+    with pytest.raises(FieldError) as caught:
+        FieldWriter([name])
+    assert str(caught.value).startswith(f"unknown field {name!r}: {hint}")
+
+
 def test_forms_of_a_tcp_segment() -> None:
     got = print_fields(
         "frame.number,frame.time_epoch,frame.len,frame.cap_len,eth.src,eth.dst,eth.type,ip.src,ip.dst,ip.proto,ip.ttl,"
