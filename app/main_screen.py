@@ -63,12 +63,10 @@ class MainScreen(Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         session, look, display = self.session, self.look, self.display_as
-        # A regular file is read from its start; what flows is followed at its end.
-        follow = session.source.live or session.store.budget is not None
         yield Header(session, look, display, self.state, id="header")
         yield Switches(session, look, id="switches")
         with Container(id="body"):
-            yield PacketList(session, look, display, follow=follow, id="list")
+            yield PacketList(session, look, display, self.state, follow=self._flows, id="list")
             with Container(id="tables"):
                 yield Breakdown(session, look, display, id="breakdown")
                 yield Talkers(session, look, display, id="talkers")
@@ -148,9 +146,9 @@ class MainScreen(Screen[None], inherit_bindings=False):
     def action_last(self) -> None:
         """In the list the live tail, also out of a pause; in a table its last row."""
         if self._pane is self.packets and self.session.paused:
-            self.action_pause()
-        else:
-            self._pane.go_last()
+            self.session.resume()
+        self._pane.go_last()
+        self.paint_now()
 
     def action_fold(self, opened: bool) -> None:
         self._pane.fold(opened)
@@ -225,13 +223,21 @@ class MainScreen(Screen[None], inherit_bindings=False):
 
     # Pause
 
+    @property
+    def _flows(self) -> bool:
+        """Packets come by themselves and are followed at their end; a regular file is read from its start."""
+        return self.session.source.live or self.session.store.budget is not None
+
     def action_pause(self) -> None:
-        if self.session.paused:
-            self.session.resume()
-            self.packets.go_last()
+        packets, session = self.packets, self.session
+        if session.paused:
+            session.resume()
+            if self._flows and not self.state.ended:
+                packets.go_last()
         else:
-            self.packets.follow = False
-            self.session.pause(*self.packets.visible_range())
+            packets.paint()  # what stood there may be evicted since: it is pinned as it stands now
+            packets.follow = False
+            session.pause(*packets.visible_range())
         self.paint_now()
 
     def _keep_pinned(self) -> None:

@@ -127,8 +127,18 @@ class Session:
 
     @property
     def matches(self) -> int:
-        """Rows kept that pass; with a large buffer still growing while view.pending is not 0."""
-        return self.view.total
+        """Packets that the list can show; with a large buffer still growing while view.pending is not 0."""
+        return self.view.packets
+
+    @property
+    def kept(self) -> int:
+        """Packets that the list could show without a filter: kept, and not newer than the pause."""
+        return self.store.kept_before(self.shown_end)
+
+    def bytes_missing(self, index: int) -> int:
+        """Captured bytes of a row that cannot be read again: its file shrank. Raises IndexError if it is not kept."""
+        wanted = int(self.store.rows(np.array([index], np.int64)).caplen[0])
+        return wanted - len(self.store.data(index))
 
     # Pause
 
@@ -143,11 +153,14 @@ class Session:
         return self.store.end if self._paused is None else self._paused[0]
 
     def pause(self, first: int, last: int) -> None:
-        """Freeze the list and keep the rows first <= index <= last, those on screen; call again when they scroll."""
+        """Freeze the list and keep the rows first <= index <= last that it shows, those on screen, and those around
+        them, up to half of the buffer. Call again when they scroll."""
         if self._paused is None:
             self._paused = (self.store.end, self.store.packets, self.store.evicted)
             self.view.freeze(self.store.end)
-        self.store.pin(first, last)
+        view = self.view
+        on_screen = view.indices(view.position(first), view.position(last) + 1 if first <= last else 0)
+        self.store.pin(on_screen, self.shown_end)
 
     def resume(self) -> None:
         """Back to live."""

@@ -173,18 +173,33 @@ class Store:
             raise IndexError(number)
         return number - 1 + bisect_right(self._packets_before, number - 1)
 
-    def pin(self, first: int, last: int) -> None:
-        """Keep the rows first <= index <= last whatever comes, in place of those pinned before.
+    def kept_before(self, end: int) -> int:
+        """Packets that are kept among the rows with index < `end`."""
+        count = 0
+        for chunk in self.chunks_kept:
+            if chunk.base >= end:
+                break
+            count += min(chunk.end, end) - chunk.base
+            if chunk.events:
+                count -= bisect_left(self._events, min(chunk.end, end)) - bisect_left(self._events, chunk.base)
+        return count
 
-        Whole chunks are pinned, the oldest first, as long as they take no more than half of the budget.
+    def pin(self, rows: NDArray[np.int64], end: int) -> None:
+        """Keep the rows with these indices whatever comes, and what stands around them, in place of the pin before.
+
+        Whole chunks are pinned as long as they take no more than half of the budget: first those of `rows`, then all
+        that begin before `end`, of both the newest first.
         """
         self._pinned.clear()
-        room = None if self.budget is None else self.budget // 2
-        for chunk in self.chunks_kept:
-            if chunk.base <= last and chunk.end > first:
-                if room is not None and (room := room - chunk.nbytes) < 0:
-                    break
-                self._pinned.add(chunk.base)
+        bases = [chunk.base for chunk in self.chunks_kept]
+        around = range(bisect_left(bases, end) - 1, -1, -1)
+        first = np.unique(np.searchsorted(np.array(bases, np.int64), rows, side="right") - 1)[::-1].tolist()
+        room = self.used if self.budget is None else self.budget // 2
+        for at in dict.fromkeys([*(at for at in first if at >= 0), *around]):
+            room -= self.chunks_kept[at].nbytes
+            if room < 0:
+                break
+            self._pinned.add(bases[at])
 
     def unpin(self) -> None:
         """Let eviction take any row again."""

@@ -85,6 +85,20 @@ class View:
         """Rows that pass, those behind a freeze included."""
         return int(self._sums()[-1])
 
+    @property
+    def packets(self) -> int:
+        """Packets among the rows shown; the other rows are events."""
+        end = self.store.end if self._frozen is None else self._frozen
+        if not self.filtered:
+            return self.store.kept_before(end)
+        events = 0
+        for found in self._found:
+            if found.chunk.events:
+                rows = found.rows[: found.count]
+                rows = rows[rows < end - found.chunk.base]
+                events += int(np.count_nonzero(found.chunk.columns.marks[rows] & EVENT))
+        return len(self) - events
+
     def __len__(self) -> int:
         return self.total if self._frozen is None else self._before(self._frozen)
 

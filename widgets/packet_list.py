@@ -31,6 +31,7 @@ from netwatch.widgets.units import exact
 if TYPE_CHECKING:
     from netwatch.capture.session import Session
     from netwatch.widgets.display import Display
+    from netwatch.widgets.header import RunState
     from netwatch.widgets.palette import Look
 
 __all__ = ["PacketList"]
@@ -50,11 +51,19 @@ class PacketList(Pane):
     DEFAULT_CSS = "PacketList { width: 1fr; height: 1fr; }"
 
     def __init__(
-        self, session: Session, look: Look, display: Display, *, follow: bool, id: str | None = None
+        self,
+        session: Session,
+        look: Look,
+        display: Display,
+        state: RunState,
+        *,
+        follow: bool,
+        id: str | None = None,
     ) -> None:
         super().__init__(look, id=id)
         self.session = session
         self.display_as = display
+        self.state = state
         self.follow = follow
         """The newest packet stays in view. Every move away turns it off, `go_last` turns it on."""
         self._cursor: int | None = None
@@ -170,24 +179,30 @@ class PacketList(Pane):
         look, session = self.look, self.session
         labels: list[Label] = [(1, " Packets ", self.title_style)]
         if session.filter_text or session.switches:
-            shown = f"{exact(self.total)} of {exact(session.store.packets - session.store.evicted)}"
+            shown = f"{exact(session.matches)} of {exact(session.kept)}"
             room = inner - len(shown) - 30
             text = session.filter_text if len(session.filter_text) <= room else session.filter_text[: room - 1] + "…"
             wanted = f" {text}  {shown} " if text else f" {shown} "
             labels.append((12, wanted, look["filter-chip"]))
         below = self.total - self._top - self.rows_visible
-        if self.follow:
+        if self.follow and not self.state.ended:
             labels.append((-2, f" following {look.glyphs.incoming} ", look["good"]))
         elif below > 0:
             labels.append((-2, f" {exact(below)} below ", look["dim"]))
         return labels
 
     def labels_below(self, inner: int) -> list[Label]:  # noqa: ARG002 - one layout for all widths
-        store, dim = self.session.store, self.look["dim"]
-        kept = f" {exact(store.packets - store.evicted)} kept "
-        labels: list[Label] = [(1, kept, dim)]
+        store, damage, dim = self.session.store, self.session.source.damage, self.look["dim"]
+        notes = [(f" {exact(self.session.kept)} kept ", dim)]
         if store.evicted:
-            labels.append((1 + len(kept) + 1, f" {exact(store.evicted)} evicted ", dim))
+            notes.append((f" {exact(store.evicted)} evicted ", dim))
+        if damage is not None and self.state.ended:
+            notes.append((f" damaged at byte {exact(damage.offset)} ", self.look["alert"]))
+        labels: list[Label] = []
+        at = 1
+        for text, style in notes:
+            labels.append((at, text, style))
+            at += len(text) + 1
         if self._cursor is not None and self.total and (number := store.number(self._cursor)) is not None:
             labels.append((-2, f" packet {exact(number)} ", dim))
         return labels
@@ -310,6 +325,8 @@ class PacketList(Pane):
         source = session.source
         if session.filter_text or session.switches:
             words = ["no packet matches", "esc clears the filter, 0 the switches"]
+        elif session.paused and session.store.packets:
+            words = ["what was on screen had no room in the buffer", "space goes back to live"]
         elif source.exhausted:
             words = ["no packets in this capture"]
         elif source.live:
@@ -359,8 +376,11 @@ class PacketList(Pane):
             return known
         source = self.session.source
         linktype = source.interfaces[row.iface].linktype
-        made = summarise(self.session.store.data(row.row), linktype, row.wirelen)
-        made = made._replace(info=made.info[:_LONGEST_INFO])
+        data = self.session.store.data(row.row)
+        made = summarise(data, linktype, row.wirelen)
+        gone = row.caplen - len(data)
+        info = f"file shrank: {exact(gone)} of {exact(row.caplen)} bytes are gone" if gone else made.info
+        made = made._replace(info=info[:_LONGEST_INFO])
         self._summaries[row.row] = made
         return made
 

@@ -110,6 +110,50 @@ async def test_pause_pins_what_is_on_screen(world: MakeWorld, packets_of: Packet
         assert "PAUSED" not in text_of(one.app.screen.query_one("#header"))
 
 
+async def test_a_pause_holds_on_to_a_flood(world: MakeWorld, packets_of: PacketsOf) -> None:
+    one = world(buffer=1 << 20, packets=packets_of(300))
+    flood = packets_of(900)
+    async with one.app.run_test(size=(80, 24)) as pilot:
+        packets = one.app.screen.packets
+        await pilot.press("t")
+        # Between two repaints the whole buffer turns over.
+        for _ in range(20):
+            one.feed(flood)
+        assert one.session.store.first > 300
+        one.app.screen.action_pause()
+        before = text_of(packets).splitlines()[2:-1]
+        assert all(" TCP " in row or " TLS " in row or " HTTP " in row for row in before)
+        newest = packets.visible_range()[1]
+        assert newest == one.session.view.indices(len(one.session.view) - 1, len(one.session.view))[0]
+        for _ in range(40):
+            one.feed(flood)
+        assert text_of(packets).splitlines()[2:-1] == before
+        top = text_of(packets).splitlines()[0]
+        assert f"{one.session.matches:,} of {one.session.kept:,}" in top
+        assert len(one.session.view) > 3 * len(before), "more than the screen"
+        await pilot.press("pageup")
+        assert all(row.strip("│┃ ") for row in text_of(packets).splitlines()[2:-1])
+
+
+async def test_the_counts_of_the_titles_are_about_packets_that_can_be_shown(
+    world: MakeWorld, packets_of: PacketsOf
+) -> None:
+    one = world(packets=[packet for packet in packets_of(60) if packet[12:14] == b"\x08\x06"])
+    count = one.session.store.packets
+    one.feed([b"test0 went away", b"test0 is back"], event=True)
+    async with one.app.run_test(size=(80, 24)) as pilot:
+        packets = one.app.screen.packets
+        await pilot.press("t")
+        assert f" 0 of {count} " in text_of(packets).splitlines()[0]
+        await pilot.press("t", "a", "space")
+        one.feed(packets_of(100))
+        text = text_of(packets)
+        assert f" {count} of {count} " in text
+        assert f" {count} kept " in text
+        await pilot.press("slash", *"arp")
+        assert f"{count} packets" in str(one.app.screen.query_one("#prompt-verdict").render())
+
+
 async def test_end_leaves_a_pause(world: MakeWorld, packets_of: PacketsOf) -> None:
     one = world(packets=packets_of(100))
     async with one.app.run_test(size=(80, 24)) as pilot:
@@ -155,6 +199,28 @@ async def test_a_damaged_file_says_where(world: MakeWorld, packets_of: PacketsOf
         assert "damaged at byte 1,234" in text_of(one.app.screen.footer)
         await pilot.press("escape")
         assert "pause" in text_of(one.app.screen.footer)
+
+
+async def test_where_a_file_is_damaged_stays_on_screen(world: MakeWorld, packets_of: PacketsOf) -> None:
+    one = world(live=False, buffer=None, packets=packets_of(20))
+    one.source.damage = Damage(78512, "a length that cannot be")
+    async with one.app.run_test(size=(60, 16)) as pilot:
+        await pilot.pause(0.2)
+        assert text_of(one.app.screen.footer).startswith("  damaged at byte 78,512: a length")
+        await pilot.press("escape")
+        assert " damaged at byte 78,512 " in text_of(one.app.screen.packets)
+
+
+async def test_a_file_that_ended_stands_where_it_stood_after_a_pause(world: MakeWorld, packets_of: PacketsOf) -> None:
+    one = world(live=False, buffer=None, packets=packets_of(100))
+    async with one.app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.2)
+        await pilot.press("down", "down", "space", "space")
+        assert one.app.screen.packets.cursor == 2
+        await pilot.press("space", "end")
+        assert not one.session.paused
+        assert one.app.screen.packets.cursor == 99
+        assert "following" not in text_of(one.app.screen.packets)
 
 
 async def test_a_failed_capture_says_why(world: MakeWorld) -> None:

@@ -166,6 +166,19 @@ async def test_malformed_and_marked_rows_have_signs(world: MakeWorld, packets_of
         assert line_text(packets, 3)[1] == "◆"
 
 
+async def test_bytes_that_a_shrunken_file_lost_are_no_cut(world: MakeWorld, packets_of: PacketsOf) -> None:
+    one = world(live=False, buffer=None, packets=packets_of(3))
+    read = one.session.store.data
+    one.session.store.data = lambda index: read(index)[: 20 if index == 1 else None]
+    async with one.app.run_test(size=(120, 40)):
+        packets = one.app.screen.packets
+        missing = one.session.bytes_missing(1)
+        assert missing > 0
+        size = missing + 20
+        assert f"file shrank: {missing} of {size} bytes are gone" in line_text(packets, 3)
+        assert "file shrank" not in line_text(packets, 2) + line_text(packets, 4)
+
+
 async def test_a_click_selects_and_a_second_opens(world: MakeWorld, packets_of: PacketsOf) -> None:
     one = world(live=False, buffer=None, packets=packets_of(50))
     async with one.app.run_test(size=(80, 24)) as pilot:

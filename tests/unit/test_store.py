@@ -184,7 +184,7 @@ def test_pinned_rows_outlive_those_around_them(make_batch: MakeBatch) -> None:
     batches = [make_batch(100, seed) for seed in range(60)]
     for batch in batches[:4]:
         store.append(batch)
-    store.pin(150, 180)
+    store.pin(np.arange(150, 181), 181)
     for batch in batches[4:]:
         store.append(batch)
     assert store.used <= 512 * KIB
@@ -205,12 +205,29 @@ def test_a_pin_takes_at_most_half_the_buffer(make_batch: MakeBatch) -> None:
     store = Store(512 * KIB)
     for seed in range(60):
         store.append(make_batch(100, seed))
-    first = store.first
-    store.pin(first, store.end - 1)
+    before = kept(store)
+    store.pin(np.arange(store.first, store.end), store.end)
     for seed in range(60):
         store.append(make_batch(100, 100 + seed))
     held = [chunk for chunk in store.chunks_kept if chunk.base < 6000]
-    assert held
-    assert held[0].base == first
-    assert sum(chunk.nbytes for chunk in held) <= 256 * KIB
+    assert 128 * KIB < sum(chunk.nbytes for chunk in held) <= 256 * KIB
+    rows = [index for index in kept(store) if index < 6000]
+    assert rows == before[-len(rows) :], "the newest"
     assert store.end - 1 in store
+
+
+def test_around_the_screen_the_newest_are_pinned(make_batch: MakeBatch) -> None:
+    store = Store(MIB)
+    for seed in range(60):
+        store.append(make_batch(100, seed))
+    first = store.first
+    end = store.end - 100
+    store.pin(np.array([first, first + 1]), end)
+    for seed in range(100):
+        store.append(make_batch(100, 100 + seed))
+    rows = np.array([index for index in kept(store) if index < 6000])
+    assert first in rows
+    assert end - 1 in rows, "the newest before the pause"
+    assert len(rows) > 300
+    assert len(np.flatnonzero(np.diff(rows) > 1)) == 1, "one hole"
+    assert store.kept_before(6000) == sum(store.number(index) is not None for index in rows.tolist())

@@ -59,6 +59,7 @@ def agree(view: View, naive: Naive) -> None:
     assert len(view) == len(expected)
     assert view.indices(0, len(view) + 5).tolist() == expected
     middle = len(expected) // 2
+    assert view.packets == sum(naive.store.number(index) is not None for index in expected)
     assert view.indices(middle, middle + 7).tolist() == expected[middle : middle + 7]
     at = np.searchsorted(expected, np.arange(0, naive.store.end + 2, 37)).tolist()
     assert [view.position(index) for index in range(0, naive.store.end + 2, 37)] == at
@@ -98,7 +99,7 @@ def test_a_naive_view_agrees(make_batch: MakeBatch, operations: list[tuple[str, 
             assert view.catch_up(60)
         elif what == "pin":
             assert isinstance(value, int)
-            store.pin(value, value + 50)
+            store.pin(np.arange(value, value + 50), store.end)
         elif what == "unpin":
             store.unpin()
         elif what == "freeze":
