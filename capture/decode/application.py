@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from netwatch.capture.decode.dns import check_message
 from netwatch.capture.decode.tables import RANK_APPLICATION, TCP_PORT, UDP_PORT
 from netwatch.capture.decode.walk import Front, Table, Walk, layer, number_of
 from netwatch.capture.protocols import ID
@@ -213,13 +214,15 @@ class Rule(NamedTuple):
     tcp: Sequence[int] = ()
     udp: Sequence[int] = ()
     probe: Probe = _any
+    check: Callable[[Walk, Front], None] | None = None
+    """Marks what breaks the rules of the protocol in datagrams, where a message is whole."""
 
 
 RULES: Final = (
-    Rule("dns", tcp=[53], udp=[53]),
-    Rule("mdns", udp=[5353]),
-    Rule("llmnr", tcp=[5355], udp=[5355]),
-    Rule("nbns", udp=[137]),
+    Rule("dns", tcp=[53], udp=[53], check=check_message),
+    Rule("mdns", udp=[5353], check=check_message),
+    Rule("llmnr", tcp=[5355], udp=[5355], check=check_message),
+    Rule("nbns", udp=[137], check=check_message),
     Rule("nbdgm", udp=[138]),
     Rule("dhcp", udp=[67, 68, 4011], probe=_dhcp),
     Rule("dhcpv6", udp=[546, 547]),
@@ -322,6 +325,8 @@ def _follow(rule: Rule, table: Table, ports: Sequence[int], otherwise: int) -> N
             if not fits.all():
                 walk.hand(front.take(~fits), otherwise)
                 front = front.take(fits)
+        if rule.check is not None and table is UDP_PORT:
+            rule.check(walk, front)
         for protocol in above:
             front = walk.below(front, protocol)
         walk.end(front, kind)

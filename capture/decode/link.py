@@ -73,6 +73,7 @@ def _by_type(walk: Walk, front: Front, types: NDArray[np.intp]) -> None:
     # No type is that small, so these were data until here. Zero is no length, nor is what lies between the ranges.
     framed = ((types <= LENGTH_MAX) & (types > 0)).nonzero()[0]
     frame = front.take(framed)
+    walk.short(frame, types[framed])
     walk.hand(frame.within(frame.at + types[framed]), number_of("llc"))
 
 

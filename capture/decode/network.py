@@ -22,7 +22,7 @@ from netwatch.capture.decode.tables import (
     RANK_NETWORK,
 )
 from netwatch.capture.decode.walk import DATA, INNER, PARTIAL, Front, Walk, layer, leaf, number_of
-from netwatch.capture.layouts import AH, EXTENSION, FRAGMENT_HEADER, IPV4, IPV6, WORD16, WORD32, pick, wide
+from netwatch.capture.layouts import AH, ARP, EXTENSION, FRAGMENT_HEADER, IPV4, IPV6, WORD16, WORD32, pick, wide
 from netwatch.capture.protocols import ID
 
 OFFSET_MASK: Final = 0x1FFF
@@ -30,7 +30,14 @@ MORE_FRAGMENTS: Final = 0x2000
 ATOMIC: Final = 0xFFF9
 """Offset and M of an IPv6 fragment header: all zero, it is the whole datagram (RFC 6946)."""
 
-leaf("arp", (ETHERTYPE, [0x0806, 0x8035]))
+
+@layer("arp", RANK_NETWORK, (ETHERTYPE, [0x0806, 0x8035]))
+def _arp(walk: Walk, front: Front) -> None:
+    """RFC 826: two pairs of addresses, of the sizes that the header says; 28 bytes for Ethernet and IPv4."""
+    front = walk.enter(front, ID["arp"], ARP.itemsize)
+    size = ARP.itemsize + 2 * (wide(walk.raw[front.at + 4]) + walk.raw[front.at + 5])
+    walk.short(front, size)
+    walk.stop(front)
 
 
 @layer(

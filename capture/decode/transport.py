@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from netwatch.capture.columns import MALFORMED, PORTS
 from netwatch.capture.decode.tables import IP_PROTOCOL, RANK_TRANSPORT, TCP_PORT, UDP_PORT
 from netwatch.capture.decode.walk import DATA, PARTIAL, Front, Table, Walk, layer, number_of
-from netwatch.capture.layouts import ICMP, PORT_PAIR, TCP, TCP_FIRST, UDP, wide
+from netwatch.capture.layouts import ICMP, LITTLE32, PORT_PAIR, TCP, TCP_FIRST, UDP, wide
 from netwatch.capture.protocols import ID
 
 ICMP_ERRORS: Final = np.zeros(256, np.bool_)
@@ -69,10 +69,37 @@ def _tcp(walk: Walk, front: Front) -> None:
     front, keep = walk.having(front, size)
     if keep is not None:
         size, sport, dport = size[keep], sport[keep], dport[keep]
+    _check_options(walk, front, size)
     front = front.moved(size)
     layers = _by_port(TCP_PORT, sport, dport, number_of("tcp payload"))
     layers[front.end <= front.at] = DATA
     walk.hand(front, layers)
+
+
+END_OF_OPTIONS: Final = 0
+NO_OPERATION: Final = 1
+TIMESTAMPS_ALONE: Final = int.from_bytes(b"\1\1\x08\x0a", "little")
+"""NOP, NOP, timestamps of 10 bytes (RFC 7323, appendix A): with 32 bytes of header there is nothing else."""
+
+
+def _check_options(walk: Walk, front: Front, size: NDArray[np.intp]) -> None:
+    """Mark headers with an option whose length is below its own two bytes or beyond the header (RFC 9293, 3.1)."""
+    raw = walk.raw
+    # Four bytes are read whether they are options or not: nearly all headers are told to be sound by these.
+    first = walk.read(np.minimum(front.at + TCP.itemsize, len(raw) - 4), LITTLE32)["word"]
+    sound = (size == TCP.itemsize) | ((size == 32) & (first == TIMESTAMPS_ALONE))
+    some = (~sound).nonzero()[0]
+    row, at, end = front.row[some], front.at[some] + TCP.itemsize, front.at[some] + size[some]
+    # Every turn takes a byte at least, of 40 at most.
+    while len(row):
+        kind = raw[at]
+        after = at + np.where(kind == NO_OPERATION, 1, raw[np.minimum(at + 1, end - 1)])
+        # A length has its place behind the kind: without that place it is beyond the header.
+        lying = (kind > NO_OPERATION) & ((after < at + 2) | (after > end) | (at + 1 == end))
+        if lying.any():
+            walk.mark(row[lying], MALFORMED)
+        on = ((kind != END_OF_OPTIONS) & ~lying & (after < end)).nonzero()[0]
+        row, at, end = row[on], after[on], end[on]
 
 
 @layer("udp", RANK_TRANSPORT, (IP_PROTOCOL, [17]))
