@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from netwatch.capture.columns import EVENT
 from netwatch.capture.errors import EXIT_USAGE, CaptureError
-from netwatch.capture.layouts import ARP, ETHERNET, ICMP, IPV4, IPV6, TAG, TCP, UDP, gather
+from netwatch.capture.layouts import ARP, ETHERNET, ICMP, IPV4, IPV6, TAG, TCP, UDP, WORD32, gather
 from netwatch.capture.text import ipv4, ipv6, mac
 
 if TYPE_CHECKING:
@@ -165,6 +165,52 @@ def _ip_len(view: _View) -> Texts:
     return _spread(len(view.rows), index, _each(values, str))
 
 
+def _ip_dst(view: _View) -> Texts:
+    """The last hop of a source route among the options that is still under way (RFC 791, 3.1), as tshark."""
+    index, at = view.header("ip", _IP_DST, 4)
+    raw = view.headers.raw
+    size = (raw[at - _IP_DST].astype(np.intp) & 0x0F) * 4 - IPV4.itemsize
+    end = view.headers.end("ip")[view.rows[index]]
+    known = np.ones(len(index), np.bool_)
+    for some in (size > 0).nonzero()[0].tolist():
+        start = int(at[some]) + 4
+        place = _destination(raw[start : min(start + _MAX_OPTIONS, int(end[some]))].tobytes(), int(size[some]))
+        known[some] = place is not None
+        at[some] = start + (place or 0)
+    index, at = index[known], at[known]
+    return _spread(len(view.rows), index, _each(gather(raw, at, WORD32)["word"], _ipv4_number))
+
+
+def _destination(options: bytes, size: int) -> int | None:
+    """Where the destination stands, counted from the first option; None if bytes that tell are missing.
+
+    `options`: what was captured from there on, perhaps more than the `size` bytes that the header gives them.
+    """
+    place = 0
+    while place < size:
+        kind, length, pointer = (*options[place : place + 3], -1, -1, -1)[:3]
+        if kind == _NO_OPERATION:
+            place += 1
+            continue
+        if kind == _END_OF_OPTIONS or (kind >= 0 and place + 1 == size):
+            break
+        if length < 0:
+            return None
+        if length < 2 or place + length > size:
+            break
+        if kind in _SOURCE_ROUTES:
+            if pointer >= 0 and (pointer < 4 or pointer & 3 or pointer > length):
+                break
+            # A route is told only with all of the options.
+            return place + length - 4 if len(options) >= size and pointer >= 0 else None
+        place += length
+    return -4
+
+
+def _ipv4_number(value: int) -> str:
+    return ipv4(value.to_bytes(4, "big"))
+
+
 def _hex16(value: int) -> str:
     return f"0x{value:04x}"
 
@@ -187,6 +233,12 @@ def _arp(column: Column) -> Column:
 ETHERTYPE_MIN: Final = 0x0600
 _ETH_WHOLE: Final = ETHERNET.itemsize
 _ARP_WHOLE: Final = 28
+_IP_DST: Final = 16
+_MAX_OPTIONS: Final = 44
+_END_OF_OPTIONS: Final = 0
+_NO_OPERATION: Final = 1
+_SOURCE_ROUTES: Final = (131, 137)
+"""Options of IPv4: loose and strict source route."""
 _TCP_WINDOW: Final = 16
 _ICMP_LENGTH: Final = 6
 _PORTS_WHOLE: Final = 4
@@ -213,8 +265,7 @@ COLUMNS: Final[dict[str, Column]] = {
     "ip.ttl": _number("ip", IPV4, "ttl"),
     "ip.proto": _number("ip", IPV4, "protocol"),
     "ip.src": _address("ip", 12, 4, ipv4),
-    # A route among the options may change the destination: without them it is not known.
-    "ip.dst": _address("ip with options", 16, 4, ipv4),
+    "ip.dst": _ip_dst,
     "ip.addr": _address("ip", 12, 4, ipv4),
     "ipv6.plen": _number("ipv6", IPV6, "length", need=7),
     "ipv6.nxt": _number("ipv6", IPV6, "next"),

@@ -41,8 +41,10 @@ def check_message(walk: Walk, front: Front) -> None:
 
 
 def _ends_soon(walk: Walk, front: Front) -> NDArray[np.bool_]:
-    """Names with a zero within their message, behind the first label and before anything that could be a pointer: they
-    end, or a later label holds a zero, which is let pass; shape (m,)."""
+    """Names with a zero behind the first label and before anything that could be a pointer; shape (m,).
+
+    They end there, or a later label holds a zero, which is let pass.
+    """
     room = len(walk.raw) - GLANCE
     if room < 0:
         return np.zeros(len(front), np.bool_)

@@ -82,8 +82,6 @@ def _ipv4(walk: Walk, front: Front) -> None:
     front, keep = walk.having(front.within(start + total), size)
     if keep is not None:
         header, size, start, total = pick(header, keep), size[keep], start[keep], total[keep]
-    if walk.headers is not None:
-        walk.headers.note("ip with options", front.row, start, front.end)
     front = Front(front.row, start + size, front.end, front.limit, front.path, front.mode | np.uint8(INNER))
     layers = IP_PROTOCOL.layers[header["protocol"]]
     field = wide(header["fragment"])

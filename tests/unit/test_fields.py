@@ -153,3 +153,29 @@ def test_without_header_positions_it_refuses() -> None:
     block = block_of(SEGMENT)
     with pytest.raises(ValueError, match="fields=True"):
         FieldWriter(["ip.src"]).lines(block, Decoder().decode(block))
+
+
+@pytest.mark.parametrize(
+    ("options", "captured", "shown"),
+    [
+        ("010101 83 07 04 0a090909 0000", 12, "10.9.9.9"),
+        ("89 0b 08 0a080808 0a090909 00", 12, "10.9.9.9"),
+        ("83 07 08 0a090909 00", 8, "10.0.0.2"),  # all hops are behind it
+        ("83 07 05 0a090909 00", 8, "10.0.0.2"),
+        ("83 0c 04 0a090909 00", 8, "10.0.0.2"),
+        ("07 07 04 0a090909 00", 8, "10.0.0.2"),
+        ("00 83 07 04 0a090909", 8, "10.0.0.2"),
+        ("83 07 04 0a090909 00", 7, ""),
+        ("07 07 04 00000000 83 07 04 0a090909 0000", 7, ""),  # what follows might be a route
+        ("07 07 04 00000000 00 00000000", 8, "10.0.0.2"),
+        ("00000000 00000000", 1, "10.0.0.2"),
+        ("83 07 04 0a090909 00", 0, ""),
+    ],
+)
+def test_a_source_route_says_the_destination(options: str, captured: int, shown: str) -> None:
+    following = bytes.fromhex(options)
+    following += bytes(-len(following) % 4)
+    size = 20 + len(following)
+    header = bytes([0x40 + size // 4, 0]) + struct.pack(">H", size) + IPV4[4:] + following
+    frame = ETHERNET + b"\x08\0" + header
+    assert print_fields("ip.src,ip.dst", block_of(frame[: 34 + captured], wire=len(frame))) == [["10.0.0.1", shown]]
