@@ -1,7 +1,8 @@
 """pcap, the classic capture format (https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html).
 
 Read in all its dress: microseconds and nanoseconds, both byte orders, the longer record header of patched libpcaps
-of the nineties (magic 0xa1b2cd34), the two lengths in the order of versions before 2.3.
+of the nineties (magic 0xa1b2cd34), the two lengths in the order of versions before 2.3. Some writers made record
+headers longer than their magic says: these are told by the first records.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class _Dress(NamedTuple):
 
 
 _PLAIN, _MODIFIED = 16, 24
+_LONGER: Final = {_PLAIN: (20, 24), _MODIFIED: (28,)}
+"""Record headers of Nokia's and Red Hat 6.1's tcpdump under the plain magic, of SuSE 6.3's under the modified one."""
 
 MAGICS: Final = {
     bytes.fromhex("d4c3b2a1"): _Dress("<", 1000, _PLAIN),
@@ -46,6 +49,11 @@ MAGICS: Final = {
 
 _WORTH_LANES: Final = 1 << 18
 """Bytes from which on walking lanes is quicker than walking one by one."""
+
+_PROBED: Final = 4
+"""First records that are looked at to tell a longer header."""
+_SPAN: Final = 1 << 26
+"""Seconds, two years, within which the first records of a capture lie."""
 
 _UNKNOWN_LINK: Final = 0xFFFF
 
@@ -69,10 +77,14 @@ class PcapParser:
         self._lengths = struct.Struct(f"{_dress.order}II")
         self._words = np.dtype(f"{_dress.order}u4")
         self._layout = Layout(_dress.order, _dress.header, 1_000_000_000 // _dress.scale, self._largest)
+        self._settled = self._swapped or self._doubtful or _dress.scale == 1
+        """Whether it is known how long record headers are."""
         self.interfaces = [Interface("", self._linktype, snaplen)]
 
     def parse(self, raw: NDArray[np.uint8], start: int, end: int, at: int) -> Found:
         """See Parser."""
+        if not self._settled:
+            self._settle(raw, start, end)
         heads, stop = self._walk(raw, start, end)
         if not len(heads):
             return Found.nothing(stop, *self._rest(raw, stop, end, at + stop - start))
@@ -100,6 +112,35 @@ class PcapParser:
             need=need,
             damage=damage,
         )
+
+    def _settle(self, raw: NDArray[np.uint8], start: int, end: int) -> None:
+        """Take longer record headers where the first records make no sense without them, and do with them."""
+        if end - start < self._dress.header:
+            return
+        self._settled = True
+        if self._sense(raw, start, end, self._dress.header) is not False:
+            return
+        for header in _LONGER[self._dress.header]:
+            if self._sense(raw, start, end, header):
+                self._dress = self._dress._replace(header=header)
+                self._layout = self._layout._replace(header=header)
+                return
+
+    def _sense(self, raw: NDArray[np.uint8], start: int, end: int, header: int) -> bool | None:
+        """Whether the first records look like such with headers of this length; None if there are too few to tell."""
+        record = struct.Struct(f"{self._dress.order}IIII")
+        at, begin = start, 0
+        for number in range(_PROBED):
+            if at + header > end:
+                return True if at == end and number > 1 else None
+            seconds, fraction, caplen, wirelen = record.unpack_from(raw.data, at)
+            begin = begin or seconds
+            if fraction >= self._layout.fraction or caplen > min(self._largest, wirelen) or not wirelen:
+                return False
+            if abs(seconds - begin) > _SPAN:
+                return False
+            at += header + caplen
+        return True
 
     def _caplen(self, data: memoryview, head: int) -> int:
         if self._doubtful:

@@ -88,6 +88,38 @@ def test_every_dress(tmp_path: Path, order: str, magic: int, scale: int, extra: 
     assert [(each.linktype, each.snaplen) for each in source.interfaces] == [(1, 65535)]
 
 
+ORDINARY: list[Packet] = [
+    (1_700_000_000 + number, 300_000 * (number % 4), bytes([number]) * (60 + number), 60 + number)
+    for number in range(20)
+]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("count", [2, 3, 20])
+@pytest.mark.parametrize(("magic", "extra"), [(0xA1B2C3D4, 4), (0xA1B2C3D4, 8), (0xA1B2CD34, 12)])
+def test_longer_record_headers_than_the_magic_says(
+    tmp_path: Path, order: str, count: int, magic: int, extra: int
+) -> None:
+    packets = ORDINARY[:count]
+    source = open_file(store(tmp_path, pcap(packets, magic, order, extra=extra)))
+    assert drain(source) == [(s * 1_000_000_000 + f * 1000, data, wire) for s, f, data, wire in packets]
+    assert source.damage is None
+
+
+def test_odd_records_are_no_reason_to_read_headers_as_longer(tmp_path: Path) -> None:
+    packets = [(1, 5_000_000, b"abcd" * 4, 3), (0, 0, b"", 0), (0xFFFFFFFF, 0xFFFFFFFF, bytes(64), 1), *ORDINARY]
+    rows = drain(open_file(store(tmp_path, pcap(packets))))
+    assert rows == [(s * 1_000_000_000 + f * 1000, data, wire) for s, f, data, wire in packets]
+
+
+def test_damage_is_not_taken_for_longer_headers(tmp_path: Path) -> None:
+    good = pcap(ORDINARY[:1])
+    source = open_file(store(tmp_path, good + struct.pack("<IIII", 1, 1, 300_000, 300_000) + bytes(400_000)))
+    assert len(drain(source)) == 1
+    assert source.damage is not None
+    assert source.damage.offset == len(good)
+
+
 def test_the_length_of_the_frame_check_sequence_is_no_part_of_the_link_type(tmp_path: Path) -> None:
     source = open_file(store(tmp_path, pcap(PACKETS, network=0x14000000 | 113)))
     assert source.interfaces[0].linktype == 113
