@@ -96,11 +96,7 @@ class Breakdown(KeyTable[Branch]):
     def labels_below(self, inner: int) -> list[Label]:  # noqa: ARG002 - one layout for all widths
         look, session = self.look, self.session
         statistics = session.shown_statistics
-        labels: list[Label] = []
-        if session.statistics_follow_filter:
-            labels.append((1, " of the filter ", look["filter-chip"]))
-        else:
-            labels.append((1, " of all ", look["dim"]))
+        labels = [self.scope_label()]
         if statistics.malformed:
             labels.append(
                 (-2, f" {look.glyphs.malformed} {exact(statistics.malformed)} malformed ", look["malformed"])

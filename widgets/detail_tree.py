@@ -15,6 +15,7 @@ from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
 from netwatch.capture.dissect import Item
+from netwatch.widgets.painting import spelled
 from netwatch.widgets.palette import Look
 
 __all__ = ["DetailTree", "describe"]
@@ -54,6 +55,7 @@ class DetailTree(Tree[Item]):
         super().__init__("", id=id)
         self.ICON_NODE = f"{look.glyphs.closed} "
         self.ICON_NODE_EXPANDED = f"{look.glyphs.opened} "
+        self._ascii = not look.glyphs.braille
         self.show_root = False
         self.guide_depth = 2
         self.auto_expand = False
@@ -138,7 +140,8 @@ class DetailTree(Tree[Item]):
 
     def _add(self, parent: TreeNode[Item], item: Item, style: Style, *, opened: bool = False) -> None:
         # Text, never a plain string: Tree reads markup in strings, and this text comes from the wire.
-        label = Text(describe(item), style=style, no_wrap=True, overflow="ellipsis", end="")
+        words = spelled(describe(item)) if self._ascii else describe(item)
+        label = Text(words, style=style, no_wrap=True, overflow="ellipsis", end="")
         if not item.children:
             parent.add_leaf(label, item)
             return

@@ -21,6 +21,7 @@ __all__ = ["HexView", "bytes_per_row"]
 _OFFSET_WIDTH: Final = 6  # "0000  "
 _CURSOR: Final = {"full": Style(reverse=True), "ansi": Style(reverse=True), "mono": Style(underline=True, bold=True)}
 _PRINTABLE: Final = [chr(code) if 0x20 <= code < 0x7F else "·" for code in range(256)]
+_ASCII: Final = [char if char.isascii() else "." for char in _PRINTABLE]
 """Only ASCII reaches the terminal: a byte above 0x7f alone is no character."""
 
 
@@ -112,6 +113,7 @@ class HexView(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
         look = self._look
+        printable = _PRINTABLE if look.glyphs.braille else _ASCII
         base = self.rich_style + look["text"]
         count = self._count
         start = (y + self.scroll_offset.y) * count
@@ -129,7 +131,7 @@ class HexView(ScrollView, can_focus=True):
                 gap_style = look.selected(base, True) if joined else base
                 digits.append(Segment("  " if index % 8 == 7 else " ", gap_style))
             if index < len(row):
-                texts.append(Segment(_PRINTABLE[row[index]], style))
+                texts.append(Segment(printable[row[index]], style))
         return Strip([*digits, Segment("  ", base), *texts]).adjust_cell_length(width, base)
 
     def on_resize(self, _event: events.Resize) -> None:

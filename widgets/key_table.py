@@ -10,7 +10,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from netwatch.widgets.painting import line
-from netwatch.widgets.pane import Pane, thumb_rows
+from netwatch.widgets.pane import Label, Pane, thumb_rows
 
 if TYPE_CHECKING:
     from netwatch.capture.session import Session
@@ -48,6 +48,8 @@ class KeyTable(Pane, Generic[Row]):
         self._looked = -_PERIOD
         self._line = 0
         self._top = 0
+        self._statistics: object = None
+        """Whose rows they are: with others the selected row need not stand still."""
 
     def fetch(self) -> list[Row]:
         """The rows by rank."""
@@ -60,6 +62,12 @@ class KeyTable(Pane, Generic[Row]):
     def pieces(self, row: Row, inner: int) -> list[tuple[str, Style]]:
         """The line of a row, `inner` cells wide."""
         raise NotImplementedError
+
+    def scope_label(self) -> Label:
+        """For the lower line of the frame: what the rows are statistics of."""
+        if self.session.shown_statistics is self.session.statistics:
+            return (1, " of all ", self.look["dim"])
+        return (1, " of the filter ", self.look["filter-chip"])
 
     @property
     def cursor_line(self) -> int:
@@ -87,18 +95,21 @@ class KeyTable(Pane, Generic[Row]):
         if not now and self.rows and moment - self._looked < _PERIOD:
             return
         self._looked = moment
+        statistics = self.session.shown_statistics
         self.rows = self.placed(self.fetch())
         if self.has_focus and self.cursor is None and self.rows:
             self.cursor = self.key_of(self.rows[0])
         position = self._position()
         if position is None:
             self._top = max(0, min(self._top, len(self.rows) - self.rows_visible))
-        elif self.has_focus:
+        elif self.has_focus and self._statistics is statistics:
             # Off the ends of the table if need be: the selected row stands still until the next move.
             self._top = position - self._line
         else:
             self._top = max(0, min(position - self._line, len(self.rows) - self.rows_visible))
             self._line = position - self._top
+        # Until the selected row is among them, the rows are only beginning to be counted.
+        self._statistics = statistics if position is not None or self.cursor is None else None
         self.paint()
 
     def placed(self, fresh: list[Row]) -> list[Row]:

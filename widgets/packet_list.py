@@ -18,6 +18,7 @@ from netwatch.capture.text import escape
 from netwatch.widgets.packet_row import (
     Layout,
     Row,
+    decimals_of,
     event_segments,
     heads,
     plain_text,
@@ -74,6 +75,7 @@ class PacketList(Pane):
         """Position of the first line; negative while lines above the cursor's were evicted."""
         self._rearranged = True
         self._base: int | None = None
+        self._decimals = 6
         self._summaries: LRUCache[int, Summary] = LRUCache(4096)
         self._drawn: LRUCache[tuple[object, ...], list[Segment]] = LRUCache(1024)
         self._drawn_for: tuple[object, ...] = ()
@@ -220,7 +222,8 @@ class PacketList(Pane):
         self._settle(total, visible)
         if not total:
             return [names, *self._empty(inner, visible)]
-        drawn_for = (inner, time_format, self.look)
+        self._decimals = self._decimals_for(layout.time)
+        drawn_for = (inner, time_format, self._decimals)
         if drawn_for != self._drawn_for:
             self._drawn_for = drawn_for
             self._drawn.clear()
@@ -296,7 +299,7 @@ class PacketList(Pane):
         """The line of a row, and whether it is complete: without time for the dissector, info waits."""
         _, selected, marked, above = key
         base = above if isinstance(above, int) else self._base_of(row.row, row.ts)
-        time = time_text(row.ts, base, self.display_as.time_format, layout.time)
+        time = time_text(row.ts, base, self.display_as.time_format, layout.time, self._decimals)
         lit = int(bool(selected)) + int(selected == 2)
         if row.is_event:
             text = escape(self.session.store.data(row.row))
@@ -369,6 +372,14 @@ class PacketList(Pane):
             first = self.session.store.first
             self._base = int(self.session.store.rows(np.array([first], np.int64)).ts[0]) if first <= index else ts
         return self._base
+
+    def _decimals_for(self, width: int) -> int:
+        """Decimals for the longest time that the column may have to show."""
+        counted, base = self.session.statistics, self._base
+        if base is None or counted.first_ts is None or counted.last_ts is None:
+            return 6
+        ends = ((moment - base) // 1_000_000_000 for moment in (counted.first_ts, counted.last_ts))
+        return min(decimals_of(seconds, width) for seconds in ends)
 
     def _summary(self, row: Row) -> Summary:
         known = self._summaries.get(row.row)

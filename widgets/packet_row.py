@@ -21,11 +21,22 @@ from netwatch.capture.paths import PATHS
 from netwatch.capture.protocols import PROTOCOLS
 from netwatch.capture.talkers import address_text
 from netwatch.widgets.display import TimeFormat
-from netwatch.widgets.painting import fit, fit_left, fit_middle, harmless, width_of
+from netwatch.widgets.painting import fit, fit_left, fit_middle, harmless, spelled, width_of
 from netwatch.widgets.palette import Look
 from netwatch.widgets.units import length
 
-__all__ = ["Layout", "Row", "address", "event_segments", "heads", "plain_text", "rows_of", "segments", "time_text"]
+__all__ = [
+    "Layout",
+    "Row",
+    "address",
+    "decimals_of",
+    "event_segments",
+    "heads",
+    "plain_text",
+    "rows_of",
+    "segments",
+    "time_text",
+]
 
 _SECOND: Final = 1_000_000_000
 
@@ -117,7 +128,7 @@ def _clock_of(second: int, utc: bool) -> str:
     return (moment if utc else moment.astimezone()).strftime("%H:%M:%S")
 
 
-def time_text(ts: int, base: int, time_format: TimeFormat, width: int) -> str:
+def time_text(ts: int, base: int, time_format: TimeFormat, width: int, decimals: int = 6) -> str:
     """The time column: seconds since `base` (ns) or a time of day, with as many decimals as fit.
 
     Decimals are cut, never rounded: 59.9999999 stays in its second.
@@ -133,8 +144,13 @@ def time_text(ts: int, base: int, time_format: TimeFormat, width: int) -> str:
     whole, fraction = divmod(abs(distance), _SECOND)
     text = f"{'-' if distance < 0 else ''}{whole}.{fraction:09}"
     point = text.index(".")
-    # Six decimals where they fit, so that the points stand under each other.
-    return fit_left(text[: max(point, min(point + 7, width))], width)
+    # As many decimals in each row, so that the points stand under each other.
+    return fit_left(text[: max(point, min(point + 1 + decimals, width))], width)
+
+
+def decimals_of(seconds: int, width: int) -> int:
+    """Decimals of a time column of `width` cells that has to hold `seconds`, with its sign: 3 to 6."""
+    return max(3, min(6, width - 1 - len(str(seconds))))
 
 
 def heads(layout: Layout, time_format: TimeFormat, style: Style) -> list[Segment]:
@@ -187,7 +203,8 @@ def segments(
     pieces = [(sign, sign_style), (f"{count}{time} ", dim)] if sign != " " else [(f" {count}{time} ", dim)]
     ends = fit_middle(source, layout.address, more) + " " + fit_middle(destination, layout.address, more) + " "
     label = fit(PROTOCOLS[row.protocol].label, layout.protocol, more) + " "
-    words = fit_left(length(row.wirelen), layout.length) + " " + fit(harmless(info), layout.info, more)
+    said = harmless(info if look.glyphs.braille else spelled(info))
+    words = fit_left(length(row.wirelen), layout.length) + " " + fit(said, layout.info, more)
     pieces += [(ends, text), (label, look.protocols[row.protocol]), (words, text)]
     if selected:
         focused = selected == 2

@@ -13,7 +13,19 @@ from textual.strip import Strip
 
 from netwatch.widgets.palette import Glyphs
 
-__all__ = ["Piece", "bar", "braille", "fit", "fit_left", "fit_middle", "harmless", "line", "width_of"]
+__all__ = [
+    "Piece",
+    "bar",
+    "braille",
+    "fit",
+    "fit_left",
+    "fit_middle",
+    "harmless",
+    "line",
+    "spelled",
+    "spelled_line",
+    "width_of",
+]
 
 Piece = tuple[str, Style]
 """Text and its style."""
@@ -42,6 +54,29 @@ def harmless(text: str) -> str:
     takes combining marks, which would make a line shorter than it was measured.
     """
     return text if text.isascii() and text.isprintable() else text.translate(_SHOWN)
+
+
+_SPELLED: Final = str.maketrans(
+    {"→": "->", "←": "<-", "↔": "<->", "…": "...", "·": ".", "×": "x", "—": "-", "–": "-", "≥": ">=", "≤": "<="}
+)
+_STAND_INS: Final = str.maketrans({"→": ">", "←": "<", "↑": "^", "↓": "v", "…": ">", "·": "-", "×": "x"})
+
+
+def spelled(text: str) -> str:
+    """`text` in ASCII, for a terminal without UTF-8; it may become longer."""
+    return text if text.isascii() else text.translate(_SPELLED).encode("ascii", "replace").decode()
+
+
+def spelled_line(drawn: Strip) -> Strip:
+    """A line in ASCII, cell by cell."""
+    if drawn.text.isascii():
+        return drawn
+    segments = []
+    for text, style, _ in drawn:
+        known = text.translate(_STAND_INS)
+        made = "".join(char if char.isascii() else "?" * cell_len(char) for char in known)
+        segments.append(Segment(made, style))
+    return Strip(segments, drawn.cell_length)
 
 
 def width_of(text: str) -> int:

@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from netwatch.widgets.painting import fit, width_of
+from netwatch.widgets.painting import fit, spelled_line, width_of
 from netwatch.widgets.palette import Look
 
 __all__ = ["Label", "Lines", "Pane", "frame_line", "thumb_rows"]
@@ -44,7 +44,7 @@ class Lines(Widget):
         width, height = self.size
         if not width or not height or not self.is_attached:
             return
-        before, self._lines = self._lines, self.draw(width, height)
+        before, self._lines = self._lines, self._drawn_lines(width, height)
         if len(before) != height or self._drawn_width != width:
             self._drawn_width = width
             self.refresh()
@@ -60,11 +60,15 @@ class Lines(Widget):
         if start is not None:
             self.refresh(Region(0, start, width, height - start))
 
+    def _drawn_lines(self, width: int, height: int) -> list[Strip]:
+        lines = self.draw(width, height)
+        return lines if self.look.glyphs.braille else [spelled_line(line) for line in lines]
+
     def render_line(self, y: int) -> Strip:
         width, height = self.size
         if len(self._lines) != height or self._drawn_width != width:
             self._drawn_width = width
-            self._lines = self.draw(width, height)
+            self._lines = self._drawn_lines(width, height)
         return self._lines[y] if y < len(self._lines) else Strip.blank(width, self.look.ground)
 
 

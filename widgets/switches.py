@@ -25,6 +25,11 @@ __all__ = ["Switches"]
 _PERIOD: Final = 0.5
 """Seconds between two counts: they cost a millisecond, and nobody reads faster."""
 
+_WIDE: Final = 106
+"""Columns from which on there is air between the switches."""
+_NARROW: Final = 78
+"""Columns under which the counts would push switches out."""
+
 _ON: Final = Style(reverse=True, bold=True)
 
 
@@ -55,13 +60,13 @@ class Switches(Lines):
     def draw(self, width: int, height: int) -> list[Strip]:
         look, ground = self.look, self.look.ground
         counts = self._counts()
-        wide = width >= 106
+        room = 5 if width >= _WIDE else 4 if width >= _NARROW else 0
         pieces: list[Piece] = []
         self._spans = []
         column = 0
         for switch in SWITCHES:
             start = column
-            cell = self._switch(switch.key, switch.label, switch.family, counts[switch.key], wide)
+            cell = self._switch(switch.key, switch.label, switch.family, counts[switch.key], room)
             pieces += cell
             column += sum(width_of(text) for text, _ in cell)
             self._spans.append((range(start, column), switch.key))
@@ -85,11 +90,12 @@ class Switches(Lines):
             if event.x in span:
                 self.post_message(self.Toggled(self, key))
 
-    def _switch(self, key: str, label: str, family: str, count: int, wide: bool) -> list[Piece]:
-        """Brackets and blanks take the same cells: nothing moves when a switch is turned."""
+    def _switch(self, key: str, label: str, family: str, count: int, room: int) -> list[Piece]:
+        """Brackets and blanks take the same cells: nothing moves when a switch is turned. `room`: for the count."""
         look = self.look
+        wide = room >= 5
         gap = " " if wide else ""
-        number = fit_left(quantity(count), 5) if wide else fit_left(short(count), 4)
+        number = fit_left(quantity(count) if wide else short(count), room)
         color = look.families[family]
         after: Piece = ("   " if wide else "", look.ground)
         if key in self.session.switches:

@@ -100,11 +100,7 @@ class Talkers(KeyTable[HostRow]):
     def labels_below(self, inner: int) -> list[Label]:  # noqa: ARG002 - one layout for all widths
         look, session = self.look, self.session
         statistics = session.shown_statistics
-        labels: list[Label] = []
-        if session.statistics_follow_filter:
-            labels.append((1, " of the filter ", look["filter-chip"]))
-        else:
-            labels.append((1, " of all ", look["dim"]))
+        labels = [self.scope_label()]
         count = statistics.talkers.count
         words = f" {exact(count)} address{'' if count == 1 else 'es'} "
         if not statistics.talkers.exact:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from netwatch.capture.block import Damage
+from netwatch.widgets.palette import ASCII, Look
 from netwatch.widgets.pane import Lines
 
 MakeWorld = Callable[..., Any]
@@ -177,6 +178,38 @@ async def test_switches_by_key_and_by_mouse(world: MakeWorld, packets_of: Packet
         await pilot.press("0")
         assert not one.session.switches
         assert text_of(strip) == quiet
+
+
+@pytest.mark.parametrize("width", [60, 77, 78, 106])
+async def test_all_switches_are_seen(world: MakeWorld, packets_of: PacketsOf, width: int) -> None:
+    one = world(packets=packets_of(200))
+    async with one.app.run_test(size=(width, 16)) as pilot:
+        strip = one.app.screen.query_one("#switches")
+        labels = ("t TCP", "u UDP", "c ICMP", "d DNS", "w web", "s TLS", "a ARP")
+        assert [label for label in labels if label not in text_of(strip).replace("  ", " ")] == []
+        await pilot.press("s", "a")
+        assert "ARP" in text_of(strip)
+        await pilot.click("#switches", offset=(text_of(strip).index("ARP"), 0))
+        assert one.session.switches == {"s"}
+
+
+async def test_without_utf8_all_is_ascii(world: MakeWorld, packets_of: PacketsOf) -> None:
+    one = world(packets=packets_of(60))
+    one.app.look = Look("mono", ASCII)
+    async with one.app.run_test(size=(120, 40)) as pilot:
+        await pilot.press(
+            "slash", *"tcp.port == 443 or tcp.port == 444 or frame.len > 100 or udp or tcp or ip", "enter"
+        )
+        await pilot.press("space")
+        await pilot.pause()
+        one.app.screen.paint_now()
+        text = screen_text(one)
+        assert text.isascii()
+        assert " -> " in text
+        await pilot.press("enter")
+        await pilot.pause()
+        tree = one.app.screen.query_one("#detail-tree")
+        assert "".join(tree.render_line(y).text for y in range(2)).isascii()
 
 
 async def test_loss_cannot_be_overlooked(world: MakeWorld, packets_of: PacketsOf) -> None:

@@ -228,3 +228,20 @@ async def test_the_wheel_scrolls(world: MakeWorld, packets_of: PacketsOf) -> Non
         packets.post_message(MouseScrollDown(packets, 5, 5, 0, 1, 0, False, False, False))
         await pilot.pause()
         assert packets.visible_range()[0] == top
+
+
+@pytest.mark.parametrize(("size", "last"), [((80, 24), 4_000), ((80, 24), 250_000), ((120, 40), 4_000)])
+async def test_the_points_of_the_times_stand_under_each_other(
+    world: MakeWorld, packets_of: PacketsOf, size: tuple[int, int], last: int
+) -> None:
+    one = world(live=False, buffer=None, packets=packets_of(5))
+    one._fed = 999_999
+    one.feed(packets_of(2))
+    one._fed = last * 1000
+    one.feed(packets_of(2))
+    async with one.app.run_test(size=size):
+        packets = one.app.screen.packets
+        packets.paint()
+        rows = [line_text(packets, y) for y in range(2, 11)]
+        assert str(last) in rows[-1]
+        assert len({row.index(".") for row in rows}) == 1

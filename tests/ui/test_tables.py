@@ -114,6 +114,10 @@ async def test_statistics_of_the_filter_say_so(world: MakeWorld, packets_of: Pac
         assert "of the filter" in talkers.render_line(bottom).text
         dns = one.session.statistics.switch_packets()["d"]
         assert one.session.shown_statistics.packets == dns
+        await pilot.press("0")
+        assert "of all" in talkers.render_line(bottom).text, "there is no filter"
+        await pilot.press("d")
+        assert "of the filter" in talkers.render_line(bottom).text
         await pilot.press("S")
         assert "of all" in talkers.render_line(bottom).text
 
@@ -132,3 +136,17 @@ async def test_every_address_can_be_filtered_for(world: MakeWorld, packets_of: P
             assert one.session.matches > 0
             await pilot.press("down")
         assert len(kinds) == 3
+
+
+async def test_a_branch_that_is_opened_leaves_no_line_empty(world: MakeWorld, packets_of: PacketsOf) -> None:
+    one = world(packets=packets_of(300))
+    async with one.app.run_test(size=(80, 24)) as pilot:
+        table = one.app.screen.query_one("#breakdown")
+        await pilot.press("S", "tab", "end")
+        chosen = table.cursor
+        await pilot.press("enter")
+        for _ in range(3):
+            assert table.cursor == chosen
+            assert table.render_line(1).text.strip("│┃ ")
+            one.feed(packets_of(100))
+            table.look_up(now=True)
