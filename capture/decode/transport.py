@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from netwatch.capture.columns import MALFORMED, PORTS
 from netwatch.capture.decode.tables import IP_PROTOCOL, RANK_TRANSPORT, TCP_PORT, UDP_PORT
 from netwatch.capture.decode.walk import DATA, PARTIAL, Front, Table, Walk, layer, number_of
-from netwatch.capture.layouts import ICMP, LITTLE32, PORT_PAIR, TCP, TCP_FIRST, UDP, wide
+from netwatch.capture.layouts import ICMP, IPV4, LITTLE32, PORT_PAIR, TCP, TCP_FIRST, UDP, wide
 from netwatch.capture.protocols import ID
 
 ICMP_ERRORS: Final = np.zeros(256, np.bool_)
 ICMP_ERRORS[[3, 4, 5, 11, 12]] = True
 ICMP_REDIRECT: Final = 5
+QUOTED_WORDS: Final = 5
+"""Where the length of the quotation stands, in 4-byte words."""
 ICMPV6_REDIRECT: Final = 137
 REDIRECTED_HEADER: Final = 4
 """Option of neighbour discovery."""
@@ -157,12 +159,16 @@ def _icmp(walk: Walk, front: Front) -> None:
     front, kind = _any_icmp(walk, front, "icmp")
     error = ICMP_ERRORS[kind]
     front, kind = front.take(error), kind[error]
-    redirect = kind == ICMP_REDIRECT
-    # RFC 792 quotes the header and 64 bits; more may follow in other errors, in a redirect no more is read.
-    rest, _ = walk.having(front.take(redirect), 1)
+    # RFC 792 quotes the header and 64 bits; more may follow in other errors, in a redirect no more is read. A length
+    # of the quotation (RFC 4884, section 4) without room for an IP header is taken for that of what follows it.
+    words = wide(walk.raw[front.at - ICMP.itemsize + QUOTED_WORDS])
+    words[kind == ICMP_REDIRECT] = 2
+    short = (words > 0) & (words < IPV4.itemsize // 4)
+    rest, keep = walk.having(front.take(short), 1)
+    words = words[short] if keep is None else words[short][keep]
     header = (wide(walk.raw[rest.at]) & 0x0F) * 4
-    walk.hand(rest.within(rest.at + header + 8), number_of("ip"))
-    walk.hand(front.take(~redirect), number_of("ip"))
+    walk.hand(rest.within(rest.at + header + words * 4), number_of("ip"))
+    walk.hand(front.take(~short), number_of("ip"))
 
 
 @layer("icmpv6", RANK_TRANSPORT, (IP_PROTOCOL, [58]))

@@ -179,3 +179,13 @@ def test_a_source_route_says_the_destination(options: str, captured: int, shown:
     header = bytes([0x40 + size // 4, 0]) + struct.pack(">H", size) + IPV4[4:] + following
     frame = ETHERNET + b"\x08\0" + header
     assert print_fields("ip.src,ip.dst", block_of(frame[: 34 + captured], wire=len(frame))) == [["10.0.0.1", shown]]
+
+
+@pytest.mark.parametrize(
+    ("words", "flags"), [(0, "0x0018"), (1, ""), (3, ""), (4, "0x0018"), (5, "0x0018"), (9, "0x0018")]
+)
+def test_a_quotation_too_short_for_a_header_counts_from_behind_it(words: int, flags: str) -> None:
+    quoted = struct.pack(">BBHBBH", 3, 1, 0, 0, words, 0) + IPV4 + TCP
+    header = b"\x45\0" + struct.pack(">H", 20 + len(quoted)) + IPV4[4:9] + b"\1" + IPV4[10:]
+    frame = ETHERNET + b"\x08\0" + header + quoted
+    assert print_fields("icmp.type,tcp.srcport,tcp.flags", block_of(frame)) == [["3", "443", flags]]
