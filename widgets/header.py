@@ -192,7 +192,7 @@ class Header(Lines):
             numbers = [(self._volume(rates.bits), look["total"])]
         unit = self.display_as.volume_unit
         units = dict.fromkeys((unit, unit.replace("bit", "b")))
-        return Part(8, [[*numbers, (f" {unit}", look["dim"])] for unit in units])
+        return Part(9, [[*numbers, (f" {unit}", look["dim"])] for unit in units])
 
     def _spark(self) -> Part:
         glyphs, style = self.look.glyphs, self.look["total"]
@@ -206,20 +206,20 @@ class Header(Lines):
         look, count = self.look, self.session.statistics.packets
         short = [(fit_left(quantity(count), _NUMBER), look["text"]), (" pkts", look["dim"])]
         if small:
-            return Part(9, [short], right=True)
+            return Part(10, [short], right=True)
         size = quantity(self.session.statistics.bytes)
         full = [
             (fit_left(exact(count), 11), look["text"]),
             (" captured ", look["dim"]),
             (fit_left(size + "B", 7), look["dim"]),
         ]
-        return Part(9, [full, short], right=True)
+        return Part(10, [full, short], right=True)
 
     def _lost(self) -> Part:
         look = self.look
         loss = self.session.loss
         if not loss.packets:
-            return Part(10, [[("lost 0", look["dim"])]], right=True)
+            return Part(8, [[("lost 0", look["dim"])]], right=True)
         causes = [(name, getattr(loss, name)) for name in ("ring", "interface", "queue", "writer")]
         causes = [(name, count) for name, count in causes if count]
         worst = max(causes, key=lambda cause: cause[1])[0]
@@ -239,7 +239,7 @@ class Header(Lines):
         numbers = f"{fit_left(used, len(budget))}/{budget}"
         short = [(numbers + "M", look["dim"])]
         if small:
-            return Part(10, [short], right=True)
+            return Part(11, [short], right=True)
         filled, track = bar(store.used / store.budget, 10, look.glyphs)
         full = [("buffer ", look["dim"]), (filled, look["total"]), (track, look["track"]), (" ", look.ground)]
         return Part(11, [[*full, (f"{numbers} MiB", look["dim"])], short], right=True)

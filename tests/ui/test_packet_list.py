@@ -175,7 +175,7 @@ async def test_bytes_that_a_shrunken_file_lost_are_no_cut(world: MakeWorld, pack
         missing = one.session.bytes_missing(1)
         assert missing > 0
         size = missing + 20
-        assert f"file shrank: {missing} of {size} bytes are gone" in line_text(packets, 3)
+        assert f"file shrank: {missing} bytes of {size} are gone" in line_text(packets, 3)
         assert "file shrank" not in line_text(packets, 2) + line_text(packets, 4)
 
 
