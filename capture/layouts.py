@@ -33,6 +33,7 @@ __all__ = [
     "SNAP",
     "TAG",
     "TCP",
+    "TCP_AND_OPTION",
     "TCP_FIRST",
     "TEREDO_ORIGIN",
     "UDP",
@@ -151,6 +152,9 @@ TCP: Final[Layout] = np.dtype(
 
 TCP_FIRST: Final[Layout] = np.dtype(TCP.descr[:6])
 """Ports, sequence numbers, data offset, flags and window: 16 bytes, without which no flags are told."""
+
+TCP_AND_OPTION: Final[Layout] = np.dtype([*TCP.descr, ("option", "<u4")])
+"""With the first four bytes of the options, or of what follows where there are none."""
 
 UDP: Final[Layout] = np.dtype([("sport", ">u2"), ("dport", ">u2"), ("length", ">u2"), ("checksum", ">u2")])
 """RFC 768. UDP-Lite (RFC 3828), SCTP (RFC 9260) and DCCP (RFC 4340) begin with the same ports."""

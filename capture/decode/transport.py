@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from netwatch.capture.columns import MALFORMED, PORTS
 from netwatch.capture.decode.tables import IP_PROTOCOL, RANK_TRANSPORT, TCP_PORT, UDP_PORT
 from netwatch.capture.decode.walk import DATA, PARTIAL, Front, Table, Walk, layer, number_of
-from netwatch.capture.layouts import ICMP, IPV4, LITTLE32, PORT_PAIR, TCP, TCP_FIRST, UDP, wide
+from netwatch.capture.layouts import ICMP, IPV4, PORT_PAIR, TCP, TCP_AND_OPTION, TCP_FIRST, UDP, wide
 from netwatch.capture.protocols import ID
 
 ICMP_ERRORS: Final = np.zeros(256, np.bool_)
@@ -55,7 +55,10 @@ def _whole(walk: Walk, front: Front, size: int) -> Front:
 @layer("tcp", RANK_TRANSPORT, (IP_PROTOCOL, [6]))
 def _tcp(walk: Walk, front: Front) -> None:
     front = _whole(walk, walk.enter(front, ID["tcp"], PORT_PAIR.itemsize), TCP_FIRST.itemsize)
-    header = walk.read(front.at, TCP_FIRST)
+    # One read for all that is looked at; only at the very end of the memory there may be too little of it.
+    roomy = int(front.at.max(initial=0)) + TCP_AND_OPTION.itemsize <= len(walk.raw)
+    header = walk.read(front.at, TCP_AND_OPTION if roomy else TCP_FIRST)
+    option = header["option"] if roomy else np.zeros(len(front), np.uint32)
     sport, dport = _ports(walk, front, header)
     word = wide(header["offset_flags"])
     size = (word >> 12) * 4
@@ -64,14 +67,15 @@ def _tcp(walk: Walk, front: Front) -> None:
         walk.mark(front.row[small], MALFORMED)
         walk.stop(front.take(small))
         good = (~small).nonzero()[0]
-        front, word, size, sport, dport = front.take(good), word[good], size[good], sport[good], dport[good]
+        front, word, size, option = front.take(good), word[good], size[good], option[good]
+        sport, dport = sport[good], dport[good]
     walk.note("tcp flags", front)
     first = (walk.rows.tcp_flags[front.row] == 0).nonzero()[0]
     walk.rows.tcp_flags[front.row[first]] = word[first] & 0x0FFF
     front, keep = walk.having(front, size)
     if keep is not None:
-        size, sport, dport = size[keep], sport[keep], dport[keep]
-    _check_options(walk, front, size)
+        size, option, sport, dport = size[keep], option[keep], sport[keep], dport[keep]
+    _check_options(walk, front, size, option)
     front = front.moved(size)
     layers = _by_port(TCP_PORT, sport, dport, number_of("tcp payload"))
     layers[front.end <= front.at] = DATA
@@ -84,12 +88,13 @@ TIMESTAMPS_ALONE: Final = int.from_bytes(b"\1\1\x08\x0a", "little")
 """NOP, NOP, timestamps of 10 bytes (RFC 7323, appendix A): with 32 bytes of header there is nothing else."""
 
 
-def _check_options(walk: Walk, front: Front, size: NDArray[np.intp]) -> None:
-    """Mark headers with an option whose length is below its own two bytes or beyond the header (RFC 9293, 3.1)."""
+def _check_options(walk: Walk, front: Front, size: NDArray[np.intp], option: NDArray[np.uint32]) -> None:
+    """Mark headers with an option whose length is below its own two bytes or beyond the header (RFC 9293, 3.1).
+
+    `option`: four bytes behind the fixed part. Nearly all headers are told to be sound by these.
+    """
     raw = walk.raw
-    # Four bytes are read whether they are options or not: nearly all headers are told to be sound by these.
-    first = walk.read(np.minimum(front.at + TCP.itemsize, len(raw) - 4), LITTLE32)["word"]
-    sound = (size == TCP.itemsize) | ((size == 32) & (first == TIMESTAMPS_ALONE))
+    sound = (size == TCP.itemsize) | ((size == 32) & (option == TIMESTAMPS_ALONE))
     some = (~sound).nonzero()[0]
     row, at, end = front.row[some], front.at[some] + TCP.itemsize, front.at[some] + size[some]
     # Every turn takes a byte at least, of 40 at most.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Layout", "walk_lanes"]
 
-_STRIDE: Final = 8192
+_STRIDE: Final = 16384
 """Bytes between the places where lanes are begun."""
 _WINDOW: Final = 1024
 """Bytes looked through for a lane's beginning."""
