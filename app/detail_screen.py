@@ -147,6 +147,7 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         row = store.rows(np.array([self._index]))
         self._data = store.data(self._index)
         interface = self._session.source.interfaces[int(row.iface[0])]
+        self._missing = self._session.bytes_missing(self._index)
         self._tree = dissect(self._data, interface.linktype, int(row.wirelen[0]))
         self._facts = (int(row.ts[0]), int(row.wirelen[0]), int(row.caplen[0]), escape(interface.name))
         styles = {layer.field.name: self._look.protocol(layer.field.name) for layer in self._tree.layers}
@@ -183,6 +184,8 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         session = self._session
         lost = session.loss.packets
         found = [(f"LOST {lost:,}", "alert-chip")] if lost else []
+        if self._missing:
+            found.append((f"file shrank: {self._missing:,} bytes are gone", "alert-chip"))
         if session.paused:
             found.append((f"PAUSED {session.new_since_pause:,} new", "pause-chip"))
         return found
