@@ -41,7 +41,7 @@ class PathTable:
         self.switches: NDArray[np.uint8] = np.zeros(MAX_PATHS, np.uint8)
         """shape (MAX_PATHS,): bit i is set where SWITCHES[i] takes the path."""
         self.members: list[frozenset[int]] = [frozenset()]
-        """Protocol ids in the path before a quotation, by path id: what a protocol name in a filter asks for."""
+        """Protocol ids in the path before a quotation, by path id: what the packet itself is made of."""
         self.unquoted: list[int] = [0]
         """Path id without a quotation, by path id: what the protocol breakdown counts."""
         self._next = np.full((MAX_PATHS, len(PROTOCOLS)), -1, np.int32)

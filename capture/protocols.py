@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-__all__ = ["ID", "PROTOCOLS", "SWITCHES", "Protocol", "Switch", "by_name"]
+__all__ = ["ID", "PROTOCOLS", "SWITCHES", "Protocol", "Switch"]
 
 
 class Protocol(NamedTuple):
@@ -217,8 +217,3 @@ SWITCHES: Final[tuple[Switch, ...]] = (
     Switch("a", "ARP", "arp", frozenset({"arp"}), False),
 )
 """In the order in which the strip shows them (CONTRACT: keys of the main screen)."""
-
-
-def by_name(name: str) -> Protocol:
-    """The protocol with Wireshark's filter name `name`. Raises KeyError."""
-    return PROTOCOLS[ID[name]]

@@ -74,46 +74,34 @@ class Prompt(Horizontal):
     """
 
     @dataclass
-    class Changed(Message):
+    class Said(Message):
+        """What all its messages have: the prompt that sends them."""
+
+        prompt: Prompt
+
+        @property
+        def control(self) -> Prompt:
+            return self.prompt
+
+    @dataclass
+    class Changed(Said):
         """The text is valid and differs from what it was."""
 
-        prompt: Prompt
         text: str
 
-        @property
-        def control(self) -> Prompt:
-            return self.prompt
-
     @dataclass
-    class Submitted(Message):
+    class Submitted(Said):
         """Enter, on a valid text."""
 
-        prompt: Prompt
         text: str
 
-        @property
-        def control(self) -> Prompt:
-            return self.prompt
-
     @dataclass
-    class Cancelled(Message):
+    class Cancelled(Said):
         """Escape: what held before the prompt opened is wanted back."""
 
-        prompt: Prompt
-
-        @property
-        def control(self) -> Prompt:
-            return self.prompt
-
     @dataclass
-    class Left(Message):
+    class Left(Said):
         """The person went on elsewhere, with a click: the prompt is not needed any more."""
-
-        prompt: Prompt
-
-        @property
-        def control(self) -> Prompt:
-            return self.prompt
 
     def __init__(
         self,
