@@ -91,7 +91,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._main: MainScreen | None = None
 
     def get_default_screen(self) -> Screen[None]:
-        self._main = MainScreen(self.session, self.look, self.state)
+        self._main = MainScreen(self.session, self.look, self.state, self.engine)
         return self._main
 
     def on_mount(self) -> None:

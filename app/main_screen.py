@@ -14,7 +14,7 @@ from textual.widgets import Static
 from netwatch.app.keys import KEYS, PROGRAM_KEYS, bindings
 from netwatch.app.search import next_match
 from netwatch.capture.filter import FilterError
-from netwatch.capture.locate import LocateError, locate
+from netwatch.capture.locate import LocateError, at_time, locate
 from netwatch.widgets.breakdown import Breakdown
 from netwatch.widgets.display import TIME_FORMATS, Display
 from netwatch.widgets.filter_bar import FilterBar, GotoBar
@@ -26,8 +26,10 @@ from netwatch.widgets.pane import Lines, Pane
 from netwatch.widgets.prompt import Prompt
 from netwatch.widgets.switches import Switches
 from netwatch.widgets.talkers import Talkers, filter_of
+from netwatch.widgets.timeline import Timeline
 
 if TYPE_CHECKING:
+    from netwatch.capture.engine import Engine
     from netwatch.capture.session import Session
     from netwatch.widgets.palette import Look
 
@@ -50,9 +52,10 @@ class MainScreen(Screen[None], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(KEYS))
     AUTO_FOCUS = "#list"
 
-    def __init__(self, session: Session, look: Look, state: RunState) -> None:
+    def __init__(self, session: Session, look: Look, state: RunState, engine: Engine) -> None:
         super().__init__()
         self.session = session
+        self.engine = engine
         self.look = look
         self.state = state
         self.display_as = Display()
@@ -66,10 +69,12 @@ class MainScreen(Screen[None], inherit_bindings=False):
         yield Header(session, look, display, self.state, id="header")
         yield Switches(session, look, id="switches")
         with Container(id="body"):
-            yield PacketList(session, look, display, self.state, follow=self._flows, id="list")
+            packets = PacketList(session, look, display, self.state, follow=self._flows, id="list")
+            yield packets
             with Container(id="tables"):
                 yield Breakdown(session, look, display, id="breakdown")
                 yield Talkers(session, look, display, id="talkers")
+        yield Timeline(session, look, display, self.state, packets, id="timeline")
         shown = sorted((key for key in (*KEYS, *PROGRAM_KEYS) if key.rank), key=lambda key: key.rank)
         yield Footer([Hint(key.shown, key.label, key.action) for key in shown], look, id="footer")
         yield Static("", id="too-small", markup=False)
@@ -88,6 +93,11 @@ class MainScreen(Screen[None], inherit_bindings=False):
     def tables(self) -> list[KeyTable[object]]:
         """Breakdown and talkers."""
         return list(self.query(KeyTable))
+
+    @property
+    def timeline(self) -> Timeline:
+        """The line of time under it."""
+        return self.query_one("#timeline", Timeline)
 
     @property
     def footer(self) -> Footer:
@@ -220,6 +230,54 @@ class MainScreen(Screen[None], inherit_bindings=False):
             self.action_clear_switches()
         elif not self.packets.has_focus:
             self.packets.focus()
+        elif self.state.loading(self.session.source) and not self.state.held:
+            self.action_load()
+
+    # A file that is being read
+
+    def action_load(self) -> None:
+        """Stop reading the file, or read on."""
+        if not self.state.loading(self.session.source):
+            self.footer.say("there is nothing to stop: no file is being read")
+            return
+        self.state.held = not self.state.held
+        if self.state.held:
+            self.engine.hold()
+        else:
+            self.engine.go_on()
+        self.paint_now()
+
+    # Travelling in time
+
+    def action_step(self, forward: bool) -> None:
+        """A step back or forward in the time of the packets."""
+        here = self.timeline.here
+        if here is not None:
+            self._travel(here + (self.timeline.step if forward else -self.timeline.step))
+
+    def _travel(self, moment: int) -> None:
+        """To the first packet at or after a time, nanoseconds since 1970; beyond the newest, to that."""
+        packets, store = self.packets, self.session.store
+        index = at_time(store, moment)
+        if index is None or index >= self.session.shown_end:
+            packets.go_last()
+        elif index == store.first:
+            packets.go_first()
+        else:
+            packets.go_to(index)
+        self._keep_pinned()
+        self.paint_now()
+
+    @on(Timeline.Sought)
+    def _sought(self, event: Timeline.Sought) -> None:
+        span = event.timeline.span
+        if span is not None:
+            first, last = span
+            self._travel(first + round(event.share * (last - first)))
+
+    @on(Timeline.Chosen)
+    async def _word_clicked(self, event: Timeline.Chosen) -> None:
+        await self.run_action(event.action)
 
     # Pause
 
@@ -266,7 +324,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
         await self._ask(FilterBar(self.session, self._filter_history, id="prompt"))
 
     async def action_go_to(self) -> None:
-        await self._ask(GotoBar(self.session, self._place_history, id="prompt"))
+        await self._ask(GotoBar(self.session, self._place_history, start=self.packets.time_base, id="prompt"))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While a prompt is open, / and : are characters like any other."""
@@ -295,11 +353,22 @@ class MainScreen(Screen[None], inherit_bindings=False):
             self._before.clear()
             self._apply_filter(event.text)
         elif event.text:
-            try:
-                self.packets.go_to(locate(self.session.store, event.text))
-            except LocateError as error:
-                self.footer.say(str(error), role="alert")
+            self._go_to(event.text)
         self._answered(event.prompt)
+
+    def _go_to(self, text: str) -> None:
+        """Where `text` leads, and what is to be said where that is not quite what was asked for."""
+        try:
+            place = locate(self.session.store, text, start=self.packets.time_base)
+        except LocateError as error:
+            self.footer.say(str(error), role="alert")
+            return
+        self.packets.go_to(place.index)
+        hidden = place.index < self.session.shown_end and place.index not in self.session.view
+        if hidden and self.packets.cursor is not None:
+            self.footer.say("the filter hides it: this is the nearest that is shown")
+        elif place.note:
+            self.footer.say(f"{place.note}: this is the nearest")
 
     @on(Prompt.Cancelled)
     def _cancelled(self, event: Prompt.Cancelled) -> None:

@@ -123,6 +123,8 @@ class Engine:
         self.started = threading.Event()
         """Set once packets can arrive, or `failed` says why they cannot."""
         self._stopping = threading.Event()
+        self._going = threading.Event()
+        self._going.set()
         self._source = source
         self._batches = batches(source, decoder, self._stopping, writer=writer, count=count)
         self._queue = batch_queue
@@ -137,6 +139,19 @@ class Engine:
     def ended(self) -> bool:
         """Nothing more will be put on the queue."""
         return self.started.is_set() and not self._thread.is_alive()
+
+    @property
+    def held(self) -> bool:
+        """`hold` was called, and not `go_on` since."""
+        return not self._going.is_set()
+
+    def hold(self) -> None:
+        """Put nothing more on the queue until `go_on`. For files, which wait; a live ring would run full."""
+        self._going.clear()
+
+    def go_on(self) -> None:
+        """The end of `hold`: with the very next packet, none is missing."""
+        self._going.set()
 
     def stop(self) -> list[Batch]:
         """End the capture, within about a second -> what had not been taken from the queue yet, in order.
@@ -176,6 +191,8 @@ class Engine:
 
     def _put(self, batch: Batch) -> None:
         while not self._stopping.is_set():
+            if not self._going.wait(_FULL_WAIT):
+                continue
             try:
                 self._queue.put(batch, timeout=_FULL_WAIT)
             except queue.Full:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
@@ -10,11 +11,14 @@ import numpy as np
 
 from netwatch.capture.store import Store
 
-__all__ = ["LocateError", "locate"]
+__all__ = ["SYNTAX", "LocateError", "Place", "at_time", "kept_times", "locate", "time_of"]
+
+SYNTAX: Final = "1234   14:03:07.5   +12.5 since start   -3 before the end"
+"""What may be typed, for a prompt."""
 
 _SECOND: Final = 1_000_000_000
 _NUMBER: Final = re.compile(r"#?([0-9][0-9,_]{0,19})")
-_OFFSET: Final = re.compile(r"([+-])([0-9]{1,10})(?:\.([0-9]{1,9}))?s?")
+_OFFSET: Final = re.compile(r"([+-]?)([0-9]{1,10})(?:\.([0-9]{0,9}))?s?")
 _CLOCK: Final = re.compile(
     r"(?:([0-9]{4})-([0-9]{2})-([0-9]{2})[T ])?([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
 )
@@ -24,9 +28,19 @@ class LocateError(ValueError):
     """One line that says why there is no such place."""
 
 
-def locate(store: Store, text: str, zone: tzinfo | None = None) -> int:
-    """Row index that `text` names: `1234` a packet number; `+12.5` seconds after the first kept packet, `-3` before
-    the last; `14:03:07.25`, with `2026-11-22 ` before it or the day of the last packet, in `zone` (None: local).
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A row, and what is to be said of it."""
+
+    index: int
+    note: str = ""
+    """Why it is not quite what was asked for; empty if it is."""
+
+
+def locate(store: Store, text: str, zone: tzinfo | None = None, *, start: int | None = None) -> Place:
+    """The row that `text` names: `1234` a packet number; `+12.5` seconds since `start` (ns; None: the first packet
+    that is kept), `12.5` the same, `-3` before the last; `14:03:07.25`, with `2026-11-22 ` before it or the day of
+    the last packet, in `zone` (None: local).
 
     A time gives the first row at or after it. Raises LocateError.
     """
@@ -34,40 +48,55 @@ def locate(store: Store, text: str, zone: tzinfo | None = None) -> int:
     if store.end <= store.first:
         raise LocateError("no packets yet")
     if match := _NUMBER.fullmatch(text):
-        return _by_number(store, int(match[1].replace(",", "").replace("_", "")))
+        return Place(_by_number(store, int(match[1].replace(",", "").replace("_", ""))))
+    first, last = time_of(store, store.first), time_of(store, store.end - 1)
     if match := _OFFSET.fullmatch(text):
         distance = int(match[2]) * _SECOND + _fraction(match[3])
-        first, last = _time(store, store.first), _time(store, store.end - 1)
-        return _by_time(store, first + distance if match[1] == "+" else last - distance)
+        return _by_time(store, last - distance if match[1] == "-" else (first if start is None else start) + distance)
     if match := _CLOCK.fullmatch(text):
-        return _by_time(store, _clock(match, _time(store, store.end - 1), zone))
-    raise LocateError("a number, 14:03:07, +seconds or -seconds")
+        return _by_time(store, _clock(match, last, zone))
+    raise LocateError(f"type  {SYNTAX}")
 
 
-def _by_number(store: Store, number: int) -> int:
-    first, last = store.number(store.first), store.number(store.end - 1)
-    try:
-        index = store.index(number)
-    except (LookupError, ValueError):
-        index = -1
-    if not store.first <= index < store.end:
-        raise LocateError(
-            f"packet {number:,} is not kept" + (f": {first:,} to {last:,} are" if first and last else "")
-        )
-    return index
+def time_of(store: Store, index: int) -> int:
+    """Nanoseconds since 1970 of a row. Raises IndexError if it is not kept."""
+    return int(store.rows(np.array([index], np.int64)).ts[0])
 
 
-def _by_time(store: Store, moment: int) -> int:
-    """The first row at or after `moment` (ns), else the last: clocks may jump back, so all chunks are looked at."""
+def kept_times(store: Store) -> tuple[int, int] | None:
+    """Times of the first and of the last row that are kept; None if there is none."""
+    return None if store.end <= store.first else (time_of(store, store.first), time_of(store, store.end - 1))
+
+
+def at_time(store: Store, moment: int) -> int | None:
+    """The first row at or after `moment` (ns), None if all are earlier. Clocks may jump back: all are looked at."""
     for start, rows in store.chunks(store.first):
         late = rows.ts >= moment
         if late.any():
             return start + int(np.argmax(late))
-    return store.end - 1
+    return None
 
 
-def _time(store: Store, index: int) -> int:
-    return int(store.rows(np.array([index])).ts[0])
+def _by_number(store: Store, number: int) -> int:
+    kept = f"{store.number(store.first) or 0:,} to {store.packets:,} are kept"
+    if not number:
+        raise LocateError(f"packets are counted from 1; {kept}")
+    try:
+        index = store.index(number)
+    except IndexError:
+        raise LocateError(f"no packet {number:,} so far; {kept}") from None
+    if index not in store:
+        raise LocateError(f"packet {number:,} was evicted; {kept}")
+    return index
+
+
+def _by_time(store: Store, moment: int) -> Place:
+    index = at_time(store, moment)
+    if index is None:
+        return Place(store.end - 1, "later than all that is kept")
+    if index == store.first and moment < time_of(store, index):
+        return Place(index, "earlier than all that is kept")
+    return Place(index)
 
 
 def _fraction(digits: str | None) -> int:
@@ -84,6 +113,6 @@ def _clock(match: re.Match[str], near: int, zone: tzinfo | None) -> int:
         date = date.replace(hour=int(hour), minute=int(minute), second=int(second or 0), microsecond=0)
         if zone is None:
             date = date.replace(tzinfo=None).astimezone()  # the offset of that day, not of today
-    except ValueError as error:
+    except (ValueError, OverflowError, OSError) as error:
         raise LocateError(f"no such time: {error}") from None
     return (date - datetime.fromtimestamp(0, UTC)) // timedelta(seconds=1) * _SECOND + _fraction(fraction)

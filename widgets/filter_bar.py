@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from netwatch.capture import filter as display_filter
 from netwatch.capture.filter import FilterError
 from netwatch.capture.filter.fields import FIELDS
-from netwatch.capture.locate import LocateError, locate
+from netwatch.capture.locate import SYNTAX, LocateError, locate
 from netwatch.capture.protocols import PROTOCOLS
 from netwatch.widgets.prompt import Prompt, Verdict
 
@@ -51,18 +51,30 @@ class FilterBar(Prompt):
 class GotoBar(Prompt):
     """Go to a packet. Submitted.text is a place that `locate` finds."""
 
-    def __init__(self, session: Session, history: list[str], *, id: str | None = None) -> None:
+    def __init__(
+        self, session: Session, history: list[str], *, start: int | None = None, id: str | None = None
+    ) -> None:
+        """`start`: zero of the time column, nanoseconds since 1970."""
         self._session = session
-        super().__init__(
-            "go to", self._verdict, hint="number, 14:03:07, +seconds or -seconds", history=history, id=id
-        )
+        self.start = start
+        super().__init__("go to", self._verdict, hint=SYNTAX, history=history, id=id)
 
     def _verdict(self, text: str) -> Verdict:
         if not text.strip():
             return Verdict(True, "")
+        store, view = self._session.store, self._session.view
         try:
-            index = locate(self._session.store, text)
+            place = locate(store, text, start=self.start)
         except LocateError as error:
             return Verdict(False, str(error))
-        number = self._session.store.number(index)
-        return Verdict(True, "" if number is None else f"packet {number:,}")
+        index, notes = place.index, [place.note] if place.note else []
+        if index >= self._session.shown_end:
+            notes.append("came after the pause")
+        elif index not in view:
+            notes.append("hidden by the filter")
+        at = min(view.position(index), len(view) - 1)
+        if at < 0:
+            return Verdict(False, "nothing is shown to go to")
+        number = store.number(int(view.indices(at, at + 1)[0]))
+        notes.append("" if number is None else f"packet {number:,}")
+        return Verdict(True, ": ".join(notes))

@@ -18,6 +18,7 @@ from netwatch.widgets.pane import Lines
 from netwatch.widgets.units import exact, mebibytes, quantity, rate
 
 if TYPE_CHECKING:
+    from netwatch.capture.block import Source
     from netwatch.capture.session import Session
     from netwatch.widgets.display import Display
     from netwatch.widgets.palette import Look
@@ -42,6 +43,12 @@ class RunState:
     """One line: why the capture ended early."""
     ring: int = 0
     """Bytes of the kernel's ring; 0 where there is none."""
+    held: bool = False
+    """The person stopped the reading of the file."""
+
+    def loading(self, source: Source) -> bool:
+        """A regular file is being read, or was stopped on the way."""
+        return not self.ended and not source.live and source.progress() is not None
 
 
 class Part(NamedTuple):
@@ -167,6 +174,8 @@ class Header(Lines):
         progress = source.progress()
         if progress is not None and not source.live:
             read, size = progress
+            if self.state.held:
+                return [f"STOPPED {100 * read // max(size, 1):3}%"], "pause-chip"
             return [f"LOADING {100 * read // max(size, 1):3}%"], "busy-chip"
         loops = getattr(source, "loops", None)
         if loops is not None:  # a capture that is played as if it were live

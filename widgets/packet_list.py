@@ -102,6 +102,11 @@ class PacketList(Pane):
         """Rows that can be scrolled to."""
         return len(self.session.view)
 
+    @property
+    def time_base(self) -> int | None:
+        """Zero of the time column, nanoseconds since 1970; None as long as there is none."""
+        return self._base
+
     def visible_range(self) -> tuple[int, int]:
         """First and last row index on screen; (0, -1) if there is none."""
         shown = self.session.view.indices(self._top, min(self._top + self.rows_visible, self.total))

@@ -157,15 +157,17 @@ class Glyphs:
     incoming: str
     outgoing: str
     dot: str
+    here: str
+    """Where on a line of time the list stands."""
     braille: bool
     """Whether the graphs of the header may use braille."""
 
 
 UNICODE: Final = Glyphs(
-    "╭╮╰╯", "─", "│", "┃", "━", "╸", "─", " ▁▂▃▄▅▆▇█", "▾", "▸", "·", "◆", "!", "~", "…", "▼", "▲", "·", True
+    "╭╮╰╯", "─", "│", "┃", "━", "╸", "─", " ▁▂▃▄▅▆▇█", "▾", "▸", "·", "◆", "!", "~", "…", "▼", "▲", "·", "●", True
 )
 ASCII: Final = Glyphs(
-    "++++", "-", "|", "#", "=", "-", " ", " .:-=+*##", "v", ">", " ", "@", "!", "~", ">", "v", "^", "-", False
+    "++++", "-", "|", "#", "=", "-", " ", " .:-=+*##", "v", ">", " ", "@", "!", "~", ">", "v", "^", "-", "O", False
 )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["exact", "length", "mebibytes", "quantity", "rate", "short"]
+__all__ = ["elapsed", "exact", "length", "mebibytes", "quantity", "rate", "short", "step_of", "stretch"]
 
 _SUFFIXES: Final = "kMGTPE"
+_STEPS: Final = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400)
+"""Seconds of steps that sound like such."""
 
 
 def _scaled(value: float, decimals: int) -> str:
@@ -49,3 +51,60 @@ def exact(count: int) -> str:
 def mebibytes(size: int) -> str:
     """Whole MiB without the unit: the buffer's gauge."""
     return str(round(size / 1048576))
+
+
+def step_of(span: int) -> int:
+    """Nanoseconds of one step along `span` of them: a round number, about a twentieth."""
+    wanted = span / 20
+    if wanted < 1_000_000_000:
+        decade = 10 ** (len(str(max(int(wanted), 1))) - 1)
+        return max((step for step in (decade, 2 * decade, 5 * decade) if step <= wanted), default=1)
+    fitting = [step for step in _STEPS if step * 1_000_000_000 <= wanted]
+    return fitting[-1] * 1_000_000_000 * max(int(wanted / (fitting[-1] * 1_000_000_000)), 1)
+
+
+def elapsed(time: int, of: int) -> str:
+    """Nanoseconds in the form that suits `of` of them: `12.3 ms`, `4.56 s`, `12:34`, `1:02:03`, `3 d 04:05`."""
+    sign, time = ("-" if time < 0 else ""), abs(time)
+    if of < 1_000_000_000:
+        return f"{sign}{time / 1e6:.1f} ms"
+    if of < 60_000_000_000:
+        return f"{sign}{time / 1e9:.2f} s"
+    minutes, seconds = divmod(time // 1_000_000_000, 60)
+    if of < 3_600_000_000_000:
+        return f"{sign}{minutes}:{seconds:02}"
+    hours, minutes = divmod(minutes, 60)
+    if of < 86_400_000_000_000:
+        return f"{sign}{hours}:{minutes:02}:{seconds:02}"
+    days, hours = divmod(hours, 24)
+    return f"{sign}{days} d {hours:02}:{minutes:02}"
+
+
+def stretch(time: int) -> str:
+    """A length of time in words, at most eight characters: `20 ms`, `10 s`, `5 min`, `2 h`, `3 d`."""
+    for unit, size in (("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("min", 60_000_000_000)):
+        if time >= 2 * size or time == size:
+            return f"{time / size:.0f} {unit}"
+    for unit, size in (("s", 1_000_000_000), ("ms", 1_000_000), ("µs", 1_000)):
+        if time >= size:
+            return f"{time / size:.0f} {unit}"
+    return f"{time} ns"
+
+
+def spaced(text: str) -> str:
+    """`410k` as `410 k`: a number and its prefix, for who writes the unit out."""
+    return f"{text[:-1]} {text[-1]}" if text[-1:].isalpha() else text
+
+
+def lasting(time: int) -> tuple[str, str]:
+    """Nanoseconds as two units and without spaces, at most ten and six characters: `4 m 10 s` and `4m10s`."""
+    seconds = max(time, 0) // 1_000_000_000
+    if seconds < 60:
+        text = f"{time / 1e9:.1f} s" if seconds else f"{max(time, 0) // 1_000_000} ms"
+    else:
+        for large, small, size, part in (("m", "s", 60, 1), ("h", "m", 3600, 60), ("d", "h", 86400, 3600)):
+            if seconds < size * 60 or large == "d" or (large == "h" and seconds < 86400):
+                whole, rest = divmod(seconds // part, size // part)
+                text = f"{whole} {large} {rest:02} {small}"
+                break
+    return text, text.replace(" ", "")

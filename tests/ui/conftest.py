@@ -113,11 +113,18 @@ class StillEngine:
         self.started = threading.Event()
         self.started.set()
         self.ended = ended
+        self.held = False
         self.failed: str | None = None
         self.code = 0
 
     def start(self) -> None:
         return
+
+    def hold(self) -> None:
+        self.held = True
+
+    def go_on(self) -> None:
+        self.held = False
 
     def stop(self) -> list[Batch]:
         return []

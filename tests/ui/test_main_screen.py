@@ -306,7 +306,7 @@ async def test_nothing_is_painted_again_that_did_not_change(world: MakeWorld, pa
         assert asked == []
         one.feed(packets_of(1))
         screen.paint()
-        assert set(asked) <= {"header", "switches", "list"}
+        assert set(asked) <= {"header", "switches", "list", "timeline"}
 
 
 async def test_hostile_bytes_do_not_reach_a_line(world: MakeWorld, hostile_packets: list[bytes]) -> None:

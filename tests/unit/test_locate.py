@@ -10,7 +10,7 @@ import pytest
 
 from netwatch.capture.block import Batch
 from netwatch.capture.columns import EVENT
-from netwatch.capture.locate import LocateError, locate
+from netwatch.capture.locate import LocateError, at_time, kept_times, locate
 from netwatch.capture.store import Store
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ def store(make_rows: Callable[..., Columns]) -> Store:
         ("+1.5", 3),
         ("+0", 0),
         ("-0.5", 9),
+        ("1.5", 3),
+        ("1.", 2),
+        ("2s", 4),
+        ("+1.2", 3),  # between two packets: the next
         ("12:00:02", 4),
         ("12:00:02.25", 5),
         ("2023-11-15 12:00:03", 6),
@@ -50,11 +54,53 @@ def store(make_rows: Callable[..., Columns]) -> Store:
     ],
 )
 def test_finds(store: Store, text: str, index: int) -> None:
-    assert locate(store, text, UTC) == index
+    assert locate(store, text, UTC).index == index
+
+
+def test_offsets_count_from_where_the_time_column_does(store: Store) -> None:
+    assert locate(store, "+1.5", UTC, start=NOON * 1_000_000_000 - 500_000_000).index == 2
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "11", "99999999999999999999", "noon", "25:00", "2023-13-40 10:00", "+", "1.5"]
+    ("text", "index", "note"),
+    [
+        ("11:00", 0, "earlier than"),
+        ("13:00", 10, "later than"),
+        ("+99", 10, "later than"),
+        ("-99", 0, "earlier than"),
+    ],
+)
+def test_says_what_lies_outside_of_what_is_kept(store: Store, text: str, index: int, note: str) -> None:
+    place = locate(store, text, UTC)
+    assert place.index == index
+    assert place.note.startswith(note)
+
+
+def test_a_clock_that_jumps_back_is_searched_to_its_end(make_rows: Callable[..., Columns]) -> None:
+    rows = make_rows(6)
+    rows.ts[:] = [100, 200, 300, 10, 20, 400]
+    store = Store(None)
+    store.append(Batch(rows, None))
+    assert [at_time(store, moment) for moment in (0, 15, 250, 350, 500)] == [0, 0, 2, 5, None]
+    assert kept_times(store) == (100, 400)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0",
+        "11",
+        "99999999999999999999",
+        "noon",
+        "25:00",
+        "2023-13-40 10:00",
+        "+",
+        "1,5",
+        "1.5.2",
+        "9999-99-99 99:99",
+        "12:00:99",
+    ],
 )
 def test_says_what_it_wants(store: Store, text: str) -> None:
     with pytest.raises(LocateError) as caught:
@@ -63,8 +109,26 @@ def test_says_what_it_wants(store: Store, text: str) -> None:
 
 
 def test_says_what_is_kept(store: Store) -> None:
-    with pytest.raises(LocateError, match="packet 11 is not kept: 1 to 10 are"):
+    with pytest.raises(LocateError, match="no packet 11 so far; 1 to 10 are kept"):
         locate(store, "11", UTC)
+
+
+def test_says_what_was_evicted(make_rows: Callable[..., Columns]) -> None:
+    store = Store(1 << 20)
+    for _ in range(40):
+        store.append(Batch(make_rows(1000), np.zeros(64_000, np.uint8)))
+    assert store.first > 0
+    with pytest.raises(LocateError, match=rf"packet 1 was evicted; {store.first + 1:,} to 40,000 are kept"):
+        locate(store, "1", UTC)
+    middle = (store.first + store.end) // 2
+    store.pin(np.array([store.first, middle]), middle)
+    pinned = store.first
+    for _ in range(40):
+        store.append(Batch(make_rows(1000), np.zeros(64_000, np.uint8)))
+    assert store.first == pinned
+    hole = next(index for index in range(pinned, store.end) if index not in store)
+    with pytest.raises(LocateError, match="was evicted"):
+        locate(store, str(hole + 1), UTC)
 
 
 def test_nothing_yet() -> None:
