@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Final
 
-from netwatch.capture.sources.pcap import FILE_HEADER, MAGICS, PcapParser
+from netwatch.capture.sources.erf import PROBED, ErfParser, looks_like_erf
+from netwatch.capture.sources.pcap import MAGICS, PcapParser
 from netwatch.capture.sources.pcapng import BYTE_ORDER, SECTION_HEADER, PcapngParser
 from netwatch.capture.sources.records import Parser
+from netwatch.capture.sources.snoop import FILE_HEADER as SNOOP_HEADER
+from netwatch.capture.sources.snoop import MAGIC as SNOOP
+from netwatch.capture.sources.snoop import VERSIONS, SnoopParser
 
 __all__ = ["HEAD", "NotACaptureError", "complaint", "parser_for"]
 
-HEAD: Final = FILE_HEADER
+HEAD: Final = PROBED
 """Bytes that parser_for needs at most."""
 
 _SECTION: Final = struct.pack("<I", SECTION_HEADER)
+_SECTION_START: Final = 12
+"""Bytes up to a section's byte-order magic."""
 _OTHERS: Final = {
-    b"snoop\0\0\0": "a snoop capture",
     b"\x7fELF": "a program",
     b"PK\x03\x04": "a zip archive",
     b"%PDF": "a PDF",
@@ -25,7 +31,7 @@ _OTHERS: Final = {
 
 
 class NotACaptureError(Exception):
-    """The bytes are no pcap or pcapng. `str()` says what they are, to go after the file's name."""
+    """The bytes are no capture of a known format. `str()` says what they are, to go after the file's name."""
 
 
 def parser_for(head: bytes, *, whole: bool = False) -> Parser | None:
@@ -33,23 +39,21 @@ def parser_for(head: bytes, *, whole: bool = False) -> Parser | None:
 
     `whole`: there are no more. Raises NotACaptureError.
     """
-    if head[:4] in MAGICS:
-        if len(head) >= FILE_HEADER:
-            return PcapParser(head[:FILE_HEADER])
-        if whole:
-            raise NotACaptureError(f"is cut short within the file header: {len(head)} bytes of {FILE_HEADER}")
+    for magic, size, what, make in _MAGICS:
+        if head.startswith(magic):
+            if len(head) >= size:
+                return make(head)
+            if whole:
+                raise NotACaptureError(f"is cut short within the {what} header: {len(head)} bytes of {size}")
+            return None
+    if not whole and any(magic.startswith(head) for magic, *_ in _MAGICS):
         return None
-    if head[:4] == _SECTION:
-        if len(head) >= 12:
-            if BYTE_ORDER in struct.unpack_from("<I", head, 8) + struct.unpack_from(">I", head, 8):
-                return PcapngParser()
-            raise NotACaptureError(complaint(head))
-        if whole:
-            raise NotACaptureError(f"is cut short within the section header: {len(head)} bytes")
+    likely = looks_like_erf(head, whole=whole)
+    if likely:
+        return ErfParser()
+    if likely is None:
         return None
-    if len(head) >= 4 or whole:
-        raise NotACaptureError(complaint(head))
-    return None
+    raise NotACaptureError(complaint(head))
 
 
 def complaint(head: bytes) -> str:
@@ -61,4 +65,27 @@ def complaint(head: bytes) -> str:
     for magic, what in _OTHERS.items():
         if head.startswith(magic):
             return f"is {what}, not a pcap or pcapng capture"
-    return f"is not a pcap or pcapng capture (it begins with {head[:4].hex(' ')}); editcap converts other formats"
+    start = head[:4].hex(" ")
+    return f"is not a pcap, pcapng, snoop or ERF capture (it begins with {start}); editcap converts other formats"
+
+
+def _pcapng(head: bytes) -> Parser:
+    if BYTE_ORDER in struct.unpack_from("<I", head, 8) + struct.unpack_from(">I", head, 8):
+        return PcapngParser()
+    raise NotACaptureError(complaint(head))
+
+
+def _snoop(head: bytes) -> Parser:
+    (version,) = struct.unpack_from(">I", head, len(SNOOP))
+    if version in VERSIONS:
+        return SnoopParser(head[:SNOOP_HEADER])
+    raise NotACaptureError(f"is a snoop capture of version {version}, which is not known")
+
+
+_Make = Callable[[bytes], Parser]
+_MAGICS: Final[tuple[tuple[bytes, int, str, _Make], ...]] = (
+    *((magic, dress.before, "file", PcapParser) for magic, dress in MAGICS.items()),
+    (_SECTION, _SECTION_START, "section", _pcapng),
+    (SNOOP, SNOOP_HEADER, "file", _snoop),
+)
+"""First bytes, bytes from which on the parser can be made, what these are called, and how it is made."""

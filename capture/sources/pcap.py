@@ -1,8 +1,9 @@
 """pcap, the classic capture format (https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html).
 
 Read in all its dress: microseconds and nanoseconds, both byte orders, the longer record header of patched libpcaps
-of the nineties (magic 0xa1b2cd34), the two lengths in the order of versions before 2.3. Some writers made record
-headers longer than their magic says: these are told by the first records.
+of the nineties (magic 0xa1b2cd34), the two lengths in the order of versions before 2.3, Ixia's with one word more in
+the file header, AIX's with nanoseconds and link types of its own. Some writers made record headers longer than their
+magic says: these are told by the first records.
 """
 
 from __future__ import annotations
@@ -31,9 +32,13 @@ class _Dress(NamedTuple):
     """Nanoseconds of one unit of the second time word."""
     header: int
     """Bytes of a record header."""
+    before: int = FILE_HEADER
+    """Bytes of the file header."""
 
 
 _PLAIN, _MODIFIED = 16, 24
+_IXIA: Final = FILE_HEADER + 4
+"""The size of all records follows the file header."""
 _LONGER: Final = {_PLAIN: (20, 24), _MODIFIED: (28,)}
 """Record headers of Nokia's and Red Hat 6.1's tcpdump under the plain magic, of SuSE 6.3's under the modified one."""
 
@@ -44,6 +49,11 @@ MAGICS: Final = {
     bytes.fromhex("a1b23c4d"): _Dress(">", 1, _PLAIN),
     bytes.fromhex("34cdb2a1"): _Dress("<", 1000, _MODIFIED),
     bytes.fromhex("a1b2cd34"): _Dress(">", 1000, _MODIFIED),
+    # Ixia's hardware and software
+    bytes.fromhex("ac01001c"): _Dress("<", 1000, _PLAIN, _IXIA),
+    bytes.fromhex("1c0001ac"): _Dress(">", 1000, _PLAIN, _IXIA),
+    bytes.fromhex("ab01001c"): _Dress("<", 1000, _PLAIN, _IXIA),
+    bytes.fromhex("1c0001ab"): _Dress(">", 1000, _PLAIN, _IXIA),
 }
 """First four bytes of the file -> how to read the rest."""
 
@@ -56,16 +66,23 @@ _SPAN: Final = 1 << 26
 """Seconds, two years, within which the first records of a capture lie."""
 
 _UNKNOWN_LINK: Final = 0xFFFF
+_AIX: Final = {6: 1, 9: 6, 15: 10, 24: 0}
+"""Interface types of RFC 1573, which AIX writes in files of version 2.2 -> LINKTYPE_ values."""
 
 
 class PcapParser:
-    """Records of a pcap whose file header is `head` (24 bytes, its magic one of MAGICS)."""
+    """Records of a pcap whose file header is `head` (24 bytes at least, its magic one of MAGICS)."""
 
-    header = FILE_HEADER
+    lost = 0
+    """See Parser: a pcap says nothing of it."""
 
     def __init__(self, head: bytes) -> None:
         self._dress = _dress = MAGICS[head[:4]]
+        self.header = _dress.before
         major, minor, _zone, _accuracy, snaplen, network = struct.unpack_from(f"{_dress.order}HHiIII", head, 4)
+        if (major, minor) == (2, 2) and network in _AIX and _dress.before == FILE_HEADER and _dress.header == _PLAIN:
+            network = _AIX[network]
+            self._dress = _dress = _dress._replace(scale=1)
         # The upper six bits tell the length of the frame check sequence; link types have 16.
         network &= 0x03FFFFFF
         self._linktype = network if network < _UNKNOWN_LINK else _UNKNOWN_LINK

@@ -36,12 +36,20 @@ SECTION_HEADER: Final = 0x0A0D0D0A
 INTERFACE: Final = 1
 OBSOLETE_PACKET: Final = 2
 SIMPLE_PACKET: Final = 3
+STATISTICS: Final = 5
 ENHANCED_PACKET: Final = 6
 
 BYTE_ORDER: Final = 0x1A2B3C4D
 
 _PACKET_BLOCKS: Final = frozenset({OBSOLETE_PACKET, SIMPLE_PACKET, ENHANCED_PACKET})
-_LEAST: Final = {SECTION_HEADER: 28, INTERFACE: 20, OBSOLETE_PACKET: 32, SIMPLE_PACKET: 16, ENHANCED_PACKET: 32}
+_LEAST: Final = {
+    SECTION_HEADER: 28,
+    INTERFACE: 20,
+    OBSOLETE_PACKET: 32,
+    SIMPLE_PACKET: 16,
+    STATISTICS: 24,
+    ENHANCED_PACKET: 32,
+}
 """Bytes of a block that has nothing in it."""
 _LARGEST_BLOCK: Final = (1 << 27) + (1 << 17)
 """The largest packet, with room for options."""
@@ -52,6 +60,8 @@ _NAME_LENGTH: Final = 256
 
 IF_NAME, IF_TSRESOL, IF_TSOFFSET = 2, 9, 14
 PACKET_FLAGS: Final = 2
+_DROPS: Final = {5: 0, 7: 1}
+"""isb_ifdrop and isb_osdrop, what the interface dropped and what the system did -> where it is kept."""
 _DIRECTION: Final = np.array([0, INCOMING, OUTGOING, 0], np.uint16)
 """The lowest two bits of a packet's flags word -> marks (section 4.3.1 of the draft)."""
 
@@ -86,7 +96,15 @@ class PcapngParser:
         self._blocks: dict[int, Callable[[bytes], str | None]] = {
             SECTION_HEADER: self._section,
             INTERFACE: self._interface,
+            STATISTICS: self._statistics,
         }
+        self._drops: dict[int, list[int]] = {}
+        """By index in `interfaces`: the latest counts of what the interface and the system dropped."""
+
+    @property
+    def lost(self) -> int:
+        """See Parser."""
+        return sum(map(sum, self._drops.values()))
 
     def parse(self, raw: NDArray[np.uint8], start: int, end: int, at: int) -> Found:
         """See Parser."""
@@ -188,6 +206,15 @@ class PcapngParser:
         self._largest[index] = largest_packet(linktype)
         self._snaplen[index] = snaplen or 0xFFFFFFFF
         self._clock[index] = self._clocks.setdefault(Clock(resolution, offset), len(self._clocks))
+        return None
+
+    def _statistics(self, body: bytes) -> str | None:
+        (number,) = struct.unpack_from(f"{self._order}I", body)
+        if number < len(self.interfaces) - self._base:
+            drops = self._drops.setdefault(self._base + number, [0, 0])
+            for code, value in self._options(body, 12):
+                if code in _DROPS and len(value) == 8:
+                    drops[_DROPS[code]] = struct.unpack(f"{self._order}Q", value)[0]
         return None
 
     def _options(self, body: bytes, at: int) -> Iterator[tuple[int, bytes]]:

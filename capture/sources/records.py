@@ -118,6 +118,11 @@ class Parser(Protocol):
     header: int
     """Bytes at the start of the file that parse() must not be shown."""
 
+    @property
+    def lost(self) -> int:
+        """Packets lost when the capture was made, by its own count as far as it was read."""
+        ...
+
     def parse(self, raw: NDArray[np.uint8], start: int, end: int, at: int) -> Found:
         """The whole records of raw[start:end]. `at`: position of raw[start] in the file. After damage: not again.
 

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from netwatch.capture.block import Block, Damage, Interface, Loss
-from netwatch.capture.sources.detect import NotACaptureError, parser_for
+from netwatch.capture.sources.detect import HEAD, NotACaptureError, parser_for
 from netwatch.capture.sources.inflate import MAGIC_LENGTH, InflateError, Inflater, inflater_for
 from netwatch.capture.sources.records import MAX_BLOCK_RECORDS, SLACK, Found, Parser
 from netwatch.capture.sources.waker import Waker
@@ -219,7 +219,7 @@ class StreamSource:
         """Find the parser, once enough has arrived. Raises NotACaptureError."""
         if not self._sniffed and not self._eof:
             return
-        parser = parser_for(self._memory[: min(self._end, 64)].tobytes(), whole=self._eof)
+        parser = parser_for(self._memory[: min(self._end, HEAD)].tobytes(), whole=self._eof)
         if parser is not None:
             self._drop(parser.header)
             self._parser = parser

@@ -57,8 +57,7 @@ LEVELS = frozenset(
 """Protocols that both tell apart by the same rules; above them tshark knows more than netwatch ever will."""
 
 OTHER_FORMATS = {
-    "solaris.snoop": "netwatch reads no snoop",
-    "5_packets.erf": "netwatch reads no ERF",
+    "5_packets.erf": "tshark counts the record around a packet as a protocol",
     "dns.pcap.xz": "tshark 4.0 reads no xz",
 }
 DIFFERENT: dict[str, str] = {
@@ -67,6 +66,7 @@ DIFFERENT: dict[str, str] = {
     "snap_41.pcap": "a cut ICMP or TCP header in MPLS: tshark leaves the protocol out there, but not elsewhere",
     "clusterfuzz-testcase-minimized-FuzzTarget-5766899836387328": "tshark refuses a packet of 538,976,288 bytes",
     "clusterfuzz-testcase-minimized-FuzzTarget-6604968558198784": "a wire length above 2^31: tshark adds it up",
+    "solaris.snoop": "Novell's IPX straight behind the length: tshark knows it, here it is read as LLC",
     "radiuslayer": "a hop-by-hop option that reaches beyond its header: tshark goes on to the ICMPv6 behind it",
 }
 """Captures in which the two differ, and why."""

@@ -228,10 +228,11 @@ def test_progress_ends_at_the_size_of_the_file(tmp_path: Path) -> None:
     [
         (b"", "is empty"),
         (b"\x1f", "only 1 bytes"),
-        (b"hello, world", "is not a pcap or pcapng capture"),
-        (b"snoop\0\0\0\0\0\0\2\0\0\0\4", "is a snoop capture"),
+        (b"hello, world", "is not a pcap"),
+        (b"snoop\0\0\0\0\0\0\1\0\0\0\4", "is a snoop capture of version 1"),
+        (b"snoop\0\0\0\0\0\0\2", "is cut short within the file header"),
         (b"\xd4\xc3\xb2\xa1\2\0", "is cut short within the file header"),
-        (b"\n\r\r\n\x1c\0\0\0????????????????????", "is not a pcap or pcapng capture"),
+        (b"\n\r\r\n\x1c\0\0\0????????????????????", "is not a pcap"),
     ],
 )
 def test_what_is_no_capture_is_refused_in_one_line(tmp_path: Path, content: bytes, words: str) -> None:

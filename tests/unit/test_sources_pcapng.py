@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from netwatch.capture.block import CaptureError, Source
 from netwatch.capture.columns import INCOMING, OUTGOING
 from netwatch.capture.sources.files import open_file
+from netwatch.capture.sources.pcapng import PcapngParser
+from netwatch.capture.sources.records import SLACK
 
 
 def block(kind: int, body: bytes, order: str = "<") -> bytes:
@@ -267,6 +270,22 @@ def test_cut_at_every_byte(tmp_path: Path) -> None:
             assert source.damage.offset < size
             assert "cut short" in source.damage.message
     assert before == 4
+
+
+def statistics(number: int, ifdrop: int, osdrop: int, order: str = "<") -> bytes:
+    counts = option(5, struct.pack(f"{order}Q", ifdrop), order) + option(7, struct.pack(f"{order}Q", osdrop), order)
+    return block(5, struct.pack(f"{order}III", number, 0, 0) + option(4, bytes(8), order) + counts, order)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_statistics_say_what_was_lost_and_the_last_of_each_interface_counts(order: str) -> None:
+    parser = PcapngParser()
+    content = section(order) + interface(order) + interface(order) + statistics(0, 1, 2, order)
+    content += statistics(7, 99, 99, order) + statistics(0, 5, 6, order) + enhanced(b"data", order=order)
+    content += section(order) + interface(order) + statistics(0, 20, 0, order)
+    raw = np.frombuffer(content + bytes(SLACK), np.uint8)
+    assert len(parser.parse(raw, 0, len(content), 0)) == 1
+    assert parser.lost == 31
 
 
 @settings(deadline=None, max_examples=300)
