@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from netwatch.capture.kernel import link
 from netwatch.capture.kernel.bpf import Program, accept, attach
-from netwatch.capture.sources.frames import chain
+from netwatch.capture.sources.frames import headers_of
 
 __all__ = ["BLOCK_TIMEOUT", "MAX_BLOCK_BYTES", "Ring"]
 
@@ -149,19 +149,19 @@ class Ring:
         # Processors that reorder: nothing of a block is read before its status, nor given back before it is copied.
         with self._fence:
             raw = np.empty(size, np.uint8)
-        words = raw.data.cast("I") if size else raw.data
-        offsets: list[int] = []
+        chained: list[tuple[int, int, int]] = []
         start = 0
         for block, count, first, used in found:
             base = block * self._block_size
             raw[start : start + used] = self._bytes[base : base + used]
             with self._fence:
                 self._words[block, _STATUS_WORD] = _STATUS_KERNEL
-            chain(words, (start + first) >> 2, count, offsets)
+            if count:
+                chained.append(((start + first) >> 2, count, (start + used) >> 2))
             start += used
         self._next = at
         self.given += records
-        return (raw, np.array(offsets, np.int64) << 2) if records else None
+        return (raw, headers_of(raw.view(np.uint32), chained)) if records else None
 
     def count(self) -> None:
         """Add what the kernel counted since the last time. Any thread; after `close` it adds nothing."""
