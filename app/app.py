@@ -57,7 +57,6 @@ class NetwatchApp(App[None], inherit_bindings=False):
         batches: queue.Queue[Batch],
         *,
         fps: float = 10.0,
-        ring: int = 0,
         duration: float | None = None,
         weigh: Callable[[], None] | None = None,
         look: Look | None = None,
@@ -68,7 +67,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         super().__init__(driver_class=driver_class)
         self.session = session
         self.engine = engine
-        self.state = RunState(ring=ring)
+        self.state = RunState()
         self.look = look or Look.of_terminal(self.console.color_system, self.no_color, terminal_encoding(os.environ))
         if self.look.depth == "mono":
             # Textual's own filter for NO_COLOR makes greys of colours, and black of the terminal's own.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import queue
 import sys
 from typing import TYPE_CHECKING, Final
 
 from netwatch.app.options import Options
 from netwatch.app.output import failed, tell
-from netwatch.capture.block import Batch, Source
+from netwatch.capture.block import Source
 from netwatch.capture.errors import EXIT_DAMAGED, EXIT_USAGE, CaptureError
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ __all__ = ["DEFAULT_FPS", "run_dashboard"]
 
 DEFAULT_FPS: Final = 10
 _TERMINAL: Final = "/dev/tty"
-_QUEUED: Final = 16
-"""Batches on the queue at most: a file's are 32,768 rows, a live ring's what a block holds."""
 _CRASHED: Final = 1
 
 
@@ -34,6 +31,7 @@ def run_dashboard(options: Options, source: Source) -> int:
     from netwatch.app.app import NetwatchApp
     from netwatch.app.reports import Report
     from netwatch.app.terminal import Written, driver
+    from netwatch.capture.batch_queue import BatchQueue
     from netwatch.capture.decode import Decoder
     from netwatch.capture.engine import Engine
     from netwatch.capture.session import Session
@@ -43,7 +41,7 @@ def run_dashboard(options: Options, source: Source) -> int:
     writer = _writer(options, source)
     regular = not source.live and source.progress() is not None
     session = Session(source, buffer=None if regular else options.buffer)
-    batches: queue.Queue[Batch] = queue.Queue(_QUEUED)
+    batches = BatchQueue()
     engine = Engine(source, Decoder(), batches, writer=writer, count=options.count)
     written = Written()
     app = NetwatchApp(
@@ -51,7 +49,6 @@ def run_dashboard(options: Options, source: Source) -> int:
         engine,
         batches,
         fps=options.fps or DEFAULT_FPS,
-        ring=options.ring if options.live else 0,
         duration=options.duration,
         weigh=report.memory.sample if report is not None else None,
         driver_class=driver(written),

@@ -6,6 +6,7 @@ is what the person sees, 1-based, with events (rows that are no packets) left ou
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from netwatch.capture.block import Batch
 from netwatch.capture.columns import EVENT, ROW_BYTES, Columns
+from netwatch.capture.span import Advance
 
 __all__ = ["Chunk", "Reader", "Store"]
 
@@ -24,14 +26,18 @@ Reader = Callable[[int, int], bytes]
 CHUNK_ROWS: Final = 65_536
 CHUNK_BYTES: Final = 4 << 20
 """Raw bytes after which a chunk is closed; also the columns of a chunk take no more than about this."""
+MAX_EVENTS: Final = 4096
+"""Events from which on those of evicted rows are forgotten."""
 SHARE: Final = 64
-"""A chunk is at most this part of the budget, so that eviction takes little at a time."""
+"""A chunk is at most this part of the budget, so that eviction takes little at a time …"""
+ADOPTED_SHARE: Final = 16
+"""… but for a batch that is kept as it came."""
 
 
 class Chunk:
     """Consecutive rows, kept and evicted together. Rows from `n` on are unused memory."""
 
-    __slots__ = ("base", "columns", "events", "n", "raw", "raw_used")
+    __slots__ = ("base", "columns", "events", "lead", "n", "raw", "raw_used", "span")
 
     def __init__(self, base: int, rows: int, raw: NDArray[np.uint8] | None) -> None:
         self.base = base
@@ -40,6 +46,10 @@ class Chunk:
         self.n = 0
         self.events = 0
         """How many of the rows are events."""
+        self.lead = 0
+        """Nanoseconds from the last row before to the first row."""
+        self.span = 0
+        """Nanoseconds from the last row before to the last row."""
         self.raw = raw
         """Memory that columns.pos points into; None: positions in the file."""
         self.raw_used = 0
@@ -61,7 +71,7 @@ class Chunk:
     def trim(self) -> None:
         """Give unused memory back, where it is worth a copy."""
         if self.n < len(self.columns) * 7 // 8:
-            self.columns = self.columns.take(np.arange(self.n))
+            self.columns = self.columns.copy(self.n)
         if self.raw is not None and self.raw_used < self.raw.nbytes * 7 // 8:
             self.raw = self.raw[: self.raw_used].copy()
 
@@ -90,9 +100,12 @@ class Store:
         """Chunks evicted so far: tells a view that there is something to forget."""
         share = CHUNK_BYTES if budget is None else max(min(budget // SHARE, CHUNK_BYTES), 64 << 10)
         self._chunk_bytes = share
+        self._adopted_bytes = max(2 * share, 0 if budget is None else budget // ADOPTED_SHARE)
         self._chunk_rows = CHUNK_ROWS if budget is None else min(share // ROW_BYTES, CHUNK_ROWS)
-        self._events: list[int] = []  # indices of event rows
-        self._packets_before: list[int] = []  # packets before each of them
+        self._events = array("q")  # indices of event rows, of the latest MAX_EVENTS at least
+        self._packets_before = array("q")  # packets before each of them
+        self._events_gone = 0  # events before these
+        self._advance = Advance()
         self._pinned: set[int] = set()  # bases of chunks
         self._closed = True
 
@@ -104,7 +117,16 @@ class Store:
     @property
     def packets(self) -> int:
         """Packets so far, evicted ones included."""
-        return self.end - len(self._events)
+        return self.end - len(self._events) - self._events_gone
+
+    @property
+    def span(self) -> int:
+        """Nanoseconds of the capture's time that the kept rows cover, without what a hole behind a pin held."""
+        total, end = 0, -1
+        for chunk in self.chunks_kept:
+            total += chunk.span if chunk.base == end else chunk.span - chunk.lead
+            end = chunk.end
+        return total
 
     def __contains__(self, index: int) -> bool:
         at = self._chunk_at(index)
@@ -165,13 +187,16 @@ class Store:
         before = bisect_left(self._events, index)
         if before < len(self._events) and self._events[before] == index:
             return None
-        return index + 1 - before
+        return index + 1 - before - self._events_gone
 
     def index(self, number: int) -> int:
-        """The index of a packet, kept or not. Raises IndexError if there was no such packet yet."""
+        """The index of a packet, kept or not. Raises IndexError if there was no such packet yet.
+
+        Of one that was evicted long ago it may be that of a row near it, also evicted.
+        """
         if not 1 <= number <= self.packets:
             raise IndexError(number)
-        return number - 1 + bisect_right(self._packets_before, number - 1)
+        return number - 1 + bisect_right(self._packets_before, number - 1) + self._events_gone
 
     def kept_before(self, end: int) -> int:
         """Packets that are kept among the rows with index < `end`."""
@@ -211,8 +236,13 @@ class Store:
 
     def _note_events(self, rows: Columns) -> None:
         for local in np.flatnonzero(rows.marks & EVENT).tolist():
-            self._packets_before.append(self.end + local - len(self._events))
+            self._packets_before.append(self.end + local - len(self._events) - self._events_gone)
             self._events.append(self.end + local)
+        # An interface that flaps for days: nobody asks for the number of a row that is gone.
+        gone = bisect_left(self._events, self.first) if len(self._events) > MAX_EVENTS else 0
+        if gone:
+            del self._events[:gone], self._packets_before[:gone]
+            self._events_gone += gone
 
     def _append_positions(self, rows: Columns) -> None:
         at = 0
@@ -245,7 +275,8 @@ class Store:
             at += count
 
     def _worth_adopting(self, rows: Columns, raw: NDArray[np.uint8]) -> bool:
-        """A batch that fills half a chunk is kept as it is, if no larger memory hangs on it."""
+        """A batch that fills half a chunk is kept as it is, if no larger memory hangs on it: at full speed the copy
+        would cost a tenth of everything."""
         owner: Any = raw if raw.base is None else raw.base
         if isinstance(owner, np.ndarray):
             held = owner.nbytes if owner.flags.owndata else None
@@ -254,7 +285,7 @@ class Store:
         covered = int((rows.pos + rows.caplen).max()) - int(rows.pos.min())
         return (
             held == raw.nbytes
-            and self._chunk_bytes // 2 <= raw.nbytes <= 2 * self._chunk_bytes
+            and self._chunk_bytes // 2 <= raw.nbytes <= self._adopted_bytes
             and covered >= raw.nbytes * 3 // 4
             and len(rows) <= self._chunk_rows
         )
@@ -269,6 +300,10 @@ class Store:
 
     def _put(self, chunk: Chunk, rows: Columns) -> None:
         chunk.columns.put(chunk.n, rows)
+        lead, span = self._advance.add(rows.ts)
+        if not chunk.n:
+            chunk.lead = lead
+        chunk.span += span
         chunk.events += int(np.count_nonzero(rows.marks & EVENT))
         chunk.n += len(rows)
         self.end += len(rows)

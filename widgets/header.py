@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.style import Style
 from textual.cache import LRUCache
 from textual.strip import Strip
 
 from netwatch.capture.rates import BITS, BITS_IN, BITS_OUT
 from netwatch.capture.text import escape
-from netwatch.widgets.painting import Piece, bar, braille, fit, fit_left, line, width_of
+from netwatch.widgets.gauge import gauge
+from netwatch.widgets.loss import loss_part
+from netwatch.widgets.painting import Piece, braille, fit, fit_left, line, width_of
 from netwatch.widgets.pane import Lines
-from netwatch.widgets.units import exact, mebibytes, quantity, rate
+from netwatch.widgets.parts import Part, arrange
+from netwatch.widgets.units import exact, quantity, rate
 
 if TYPE_CHECKING:
     from netwatch.capture.block import Source
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from netwatch.widgets.display import Display
     from netwatch.widgets.palette import Look
 
-__all__ = ["Header", "Part", "RunState", "arrange", "loss_words"]
+__all__ = ["Header", "RunState"]
 
 _LEGEND: Final = 36
 """Cells before the graph."""
@@ -41,70 +43,12 @@ class RunState:
     """No packet will come: the file is read, the stream closed, the count reached."""
     failed: str | None = None
     """One line: why the capture ended early."""
-    ring: int = 0
-    """Bytes of the kernel's ring; 0 where there is none."""
     held: bool = False
     """The person stopped the reading of the file."""
 
     def loading(self, source: Source) -> bool:
         """A regular file is being read, or was stopped on the way."""
         return not self.ended and not source.live and source.progress() is not None
-
-
-class Part(NamedTuple):
-    """A piece of the header that stands or falls as a whole."""
-
-    rank: int
-    """The lowest gets room first."""
-    forms: list[list[Piece]]
-    """What it may look like, the widest first. A form is as wide whatever its numbers are: nothing comes and goes."""
-    right: bool = False
-    """At the right end."""
-    grows: int = 99
-    """As `rank`, for the longer forms."""
-
-
-def _width(pieces: list[Piece]) -> int:
-    return sum(width_of(text) for text, _ in pieces)
-
-
-def arrange(parts: list[Part], width: int, ground: Style) -> list[Piece]:
-    """The parts that fit into `width` cells, in their order, the right ones at the right.
-
-    Parts take their shortest form by rank, and a longer one when those of a lower rank have room; what is left at
-    last widens the gaps from one cell to two.
-    """
-    wishes = [(part.rank, part.rank, at, [part.forms[-1]]) for at, part in enumerate(parts)]
-    wishes += [(part.grows, part.rank, at, part.forms) for at, part in enumerate(parts) if len(part.forms) > 1]
-    chosen: dict[int, list[Piece]] = {}
-    room = width + 1
-    for _, _, at, forms in sorted(wishes, key=lambda wish: wish[:3]):
-        before = _width(chosen[at]) + 1 if at in chosen else 0
-        for form in forms:
-            if _width(form) + 1 - before <= room:
-                chosen[at] = form
-                room -= _width(form) + 1 - before
-                break
-    if not chosen:
-        return []
-    gap = 2 if room >= len(chosen) - 1 else 1
-    left = _joined([chosen[at] for at in sorted(chosen) if not parts[at].right], gap, ground)
-    right = _joined([chosen[at] for at in sorted(chosen) if parts[at].right], gap, ground)
-    return [*left, (" " * (width - _width(left) - _width(right)), ground), *right] if right else left
-
-
-def _joined(forms: list[list[Piece]], gap: int, ground: Style) -> list[Piece]:
-    pieces: list[Piece] = []
-    for form in forms:
-        pieces += [(" " * gap, ground), *form] if pieces else form
-    return pieces
-
-
-def loss_words(cause: str, ring: int) -> str:
-    """What to set so that no more is lost for this cause."""
-    if cause == "ring":
-        return f"--ring {max(ring * 2, 128 << 20) >> 20}M"
-    return {"interface": "the driver's ring: ethtool -G", "queue": "fewer filters", "writer": "a faster disk"}[cause]
 
 
 class Header(Lines):
@@ -133,15 +77,20 @@ class Header(Lines):
         parts = [self._source(), *self._chips()]
         if small:
             parts += [self._packets(), self._volumes(), self._spark()]
-        parts += [self._captured(small), self._lost(), self._buffer(small)]
+        parts += [
+            self._captured(small),
+            loss_part(self.look, self.session.loss, self.session.source),
+            gauge(self.look, self.session.store, with_bar=not small),
+        ]
         return arrange(parts, room, self.look.ground)
 
     # The parts of the first line. What must not be overlooked comes first: loss, pause, damage, filter.
 
     def _source(self) -> Part:
         name, more = escape(self.session.source.name), self.look.glyphs.more
-        widths = dict.fromkeys(min(width_of(name), most) for most in (60, 30, 20, 12, 8, 4))
-        return Part(4, [[(fit(name, width, more), self.look["bright"])] for width in widths])
+        widths = list(dict.fromkeys(min(width_of(name), most) for most in (60, 30, 20, 12, 8)))
+        long = sum(width > 20 for width in widths)
+        return Part(4, [[(fit(name, width, more), self.look["bright"])] for width in widths], grows=14, spare=long)
 
     def _chips(self) -> list[Part]:
         look, session = self.look, self.session
@@ -209,49 +158,20 @@ class Header(Lines):
         top = max(float(values.max(initial=0.0)), 1.0)
         levels = len(glyphs.graph) - 1
         text = "".join(glyphs.graph[0 if v <= 0 else max(1, round(v / top * levels))] for v in values.tolist())
-        return Part(12, [[(fit_left(text[-cells:], cells), style)] for cells in _SPARKS])
+        return Part(13, [[(fit_left(text[-cells:], cells), style)] for cells in _SPARKS])
 
     def _captured(self, small: bool) -> Part:
         look, count = self.look, self.session.statistics.packets
         short = [(fit_left(quantity(count), _NUMBER), look["text"]), (" pkts", look["dim"])]
         if small:
-            return Part(10, [short], right=True)
+            return Part(11, [short], right=True)
         size = quantity(self.session.statistics.bytes)
         full = [
             (fit_left(exact(count), 11), look["text"]),
             (" captured ", look["dim"]),
             (fit_left(size + "B", 7), look["dim"]),
         ]
-        return Part(10, [full, short], right=True)
-
-    def _lost(self) -> Part:
-        look = self.look
-        loss = self.session.loss
-        if not loss.packets:
-            return Part(8, [[("lost 0", look["dim"])]], right=True)
-        causes = [(name, getattr(loss, name)) for name in ("ring", "interface", "queue", "writer")]
-        causes = [(name, count) for name, count in causes if count]
-        worst = max(causes, key=lambda cause: cause[1])[0]
-        every = "LOST " + ", ".join(f"{name} {exact(count)}" for name, count in causes)
-        one = f"LOST {exact(loss.packets)} {worst}"
-        advice = f": try {loss_words(worst, self.state.ring)}"
-        forms = [every + advice, one + advice, every] if len(causes) > 1 else [one + advice]
-        forms += [one, f"LOST {fit_left(quantity(loss.packets), _NUMBER)} {worst}"]
-        return Part(0, [[(f" {words} ", look["alert-chip"])] for words in forms], right=True)
-
-    def _buffer(self, small: bool) -> Part:
-        look, store = self.look, self.session.store
-        used = mebibytes(store.used)
-        if store.budget is None:
-            return Part(11, [[(f"{fit_left(used, 4)}{'M' if small else ' MiB'}", look["dim"])]], right=True)
-        budget = mebibytes(store.budget)
-        numbers = f"{fit_left(used, len(budget))}/{budget}"
-        short = [(numbers + "M", look["dim"])]
-        if small:
-            return Part(11, [short], right=True)
-        filled, track = bar(store.used / store.budget, 10, look.glyphs)
-        full = [("buffer ", look["dim"]), (filled, look["total"]), (track, look["track"]), (" ", look.ground)]
-        return Part(11, [[*full, (f"{numbers} MiB", look["dim"])], short], right=True)
+        return Part(11, [full, short], right=True)
 
     # The lines below
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["elapsed", "exact", "length", "mebibytes", "quantity", "rate", "short", "step_of", "stretch"]
+__all__ = [
+    "elapsed",
+    "exact",
+    "lasting",
+    "length",
+    "mebibytes",
+    "quantity",
+    "rate",
+    "short",
+    "spaced",
+    "step_of",
+    "stretch",
+]
 
 _SUFFIXES: Final = "kMGTPE"
 _STEPS: Final = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400)
@@ -96,15 +108,13 @@ def spaced(text: str) -> str:
     return f"{text[:-1]} {text[-1]}" if text[-1:].isalpha() else text
 
 
-def lasting(time: int) -> tuple[str, str]:
-    """Nanoseconds as two units and without spaces, at most ten and six characters: `4 m 10 s` and `4m10s`."""
-    seconds = max(time, 0) // 1_000_000_000
-    if seconds < 60:
-        text = f"{time / 1e9:.1f} s" if seconds else f"{max(time, 0) // 1_000_000} ms"
-    else:
-        for large, small, size, part in (("m", "s", 60, 1), ("h", "m", 3600, 60), ("d", "h", 86400, 3600)):
-            if seconds < size * 60 or large == "d" or (large == "h" and seconds < 86400):
-                whole, rest = divmod(seconds // part, size // part)
-                text = f"{whole} {large} {rest:02} {small}"
-                break
-    return text, text.replace(" ", "")
+def lasting(time: int) -> str:
+    """A length of time in nanoseconds, to be read at a glance: `870 ms`, `12.3 s`, `4 m 10 s`, `2 h 05 m`."""
+    milliseconds = max(time, 0) // 1_000_000
+    if milliseconds < 1000:
+        return f"{milliseconds} ms"
+    seconds, tenths = divmod(milliseconds // 100, 10)
+    for size, unit, part, below in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} {seconds % size // part:02} {below}"
+    return f"{seconds}.{tenths} s"

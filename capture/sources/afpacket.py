@@ -108,6 +108,10 @@ class LiveSource:
         """One-line messages for the person."""
         self.ports = ports
         """By their index in `interfaces`."""
+        self.ring_size = sum(port.ring.size for port in ports)
+        """Bytes of all rings: memory of the kernel's, mapped and not the program's own."""
+        self.ring_most = int(memory.available() * _SHARE_OF_MEMORY)
+        """Bytes that could be had."""
         self._snaplen = snaplen
         self._promiscuous = promiscuous
         self._started = False

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.style import Style
 
 from netwatch.capture.block import Damage
-from netwatch.widgets.header import Part, arrange
+from netwatch.widgets.parts import Part, arrange
 from netwatch.widgets.units import quantity
 
 MakeWorld = Callable[..., Any]

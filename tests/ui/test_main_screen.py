@@ -218,7 +218,7 @@ async def test_loss_cannot_be_overlooked(world: MakeWorld, packets_of: PacketsOf
         header = one.app.screen.query_one("#header")
         assert "LOST" not in text_of(header)
         one.source.lost.ring = 8257
-        assert " LOST 8,257 ring " in text_of(header)
+        assert " LOST 8257: --ring 128M " in text_of(header)
         await pilot.resize_terminal(120, 24)
         assert "LOST 8,257 ring: try --ring 128M" in text_of(header)
 
