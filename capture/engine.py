@@ -57,6 +57,7 @@ def blocks(source: Source, stopping: threading.Event, count: int | None = None) 
             block, packets = _first(block, left)
             left -= packets
         yield block
+        del block  # here and below: what was handed on is not kept alive while the next one is made
         if left == 0:
             return
 
@@ -66,6 +67,7 @@ def _until_stopped(source: Source, stopping: threading.Event) -> Iterator[Block]
         block = source.next_block(_WAIT)
         if block is not None:
             yield block
+            del block
     finish = getattr(source, "finish", None)
     if finish is not None:
         yield from finish()
@@ -98,6 +100,7 @@ def batches(
                 raise CaptureError(f"cannot write the capture: {error.strerror or error}", EXIT_OUTPUT) from error
         rows = decoder.decode(block).rows
         yield Batch(rows, block.raw if block.owned else None, stats.partial(rows))
+        del block, rows
 
 
 class Engine:
@@ -180,6 +183,7 @@ class Engine:
             self.started.set()
             for batch in self._batches:
                 self._put(batch)
+                del batch
         except CaptureError as error:
             self.failed, self.code = str(error), error.code
         except Exception as error:
