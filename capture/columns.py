@@ -109,6 +109,10 @@ class Columns:
         """The rows that a slice (views), a mask or row numbers (copies) select."""
         return type(self)(*(array[index] for array in self.arrays()))
 
+    def copy(self, n: int) -> Self:
+        """The first `n` rows, in memory of their own."""
+        return type(self)(*(array[:n].copy() for array in self.arrays()))
+
     def put(self, at: int, rows: Columns) -> None:
         """Overwrite from row `at` on with `rows`; there must be room."""
         end = at + len(rows)

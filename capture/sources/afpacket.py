@@ -121,6 +121,8 @@ class LiveSource:
         self._check_at = 0.0
         self._gather = _GATHER if min(port.ring.size for port in ports) >= _GATHER_RING else 0.0
         self._gather_until = 0.0
+        self._behind = False
+        """More can be taken at once."""
         self._links = link.watch_links()
         self._waker = Waker()
         self._poll, self._interrupts = select.poll(), select.poll()
@@ -153,7 +155,7 @@ class LiveSource:
             gathering = self._gather_until - now
             block = self._event(now) or (self._take() if gathering <= 0 else None)
             if block is not None:
-                self._gather_until = now + self._gather
+                self._gather_until = now + (0.0 if self._behind else self._gather)
                 return block
             if gathering > 0:
                 woken = self._wait(min(gathering, deadline - now), self._interrupts)
@@ -230,6 +232,8 @@ class LiveSource:
                 return None
             port = self.ports[min(waiting)[1]]
             taken = port.ring.take()
+            # Waiting between two blocks of at most 8 MiB would put a limit on what can be captured.
+            self._behind = port.ring.cut or len(waiting) > 1
             if taken is not None:
                 return to_block(*taken, port.number, port.linktype, self._snaplen, port.cooked)
 

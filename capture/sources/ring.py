@@ -89,6 +89,8 @@ class Ring:
         self.freezes = 0
         self.given = 0
         """Packets that `take` handed out."""
+        self.cut = False
+        """Whether the last `take` left off before it found a block that was not ready."""
 
     @property
     def size(self) -> int:
@@ -160,6 +162,7 @@ class Ring:
                 chained.append(((start + first) >> 2, count, (start + used) >> 2))
             start += used
         self._next = at
+        self.cut = size >= MAX_BLOCK_BYTES or records >= MAX_BLOCK_RECORDS
         self.given += records
         return (raw, headers_of(raw.view(np.uint32), chained)) if records else None
 
