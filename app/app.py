@@ -27,6 +27,7 @@ from netwatch.widgets.palette import Look, theme
 if TYPE_CHECKING:
     from textual.driver import Driver
 
+    from netwatch.app.trouble import Trouble
     from netwatch.capture.block import Batch
     from netwatch.capture.engine import Engine
     from netwatch.capture.session import Session
@@ -59,6 +60,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         fps: float = 10.0,
         duration: float | None = None,
         weigh: Callable[[], None] | None = None,
+        trouble: Trouble | None = None,
         look: Look | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
@@ -83,6 +85,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._fps = fps
         self._duration = duration
         self._weigh = weigh
+        self._trouble = trouble
         self._deadline: float | None = None
         self._expected: float | None = None
         self._draining_on: Timer | None = None
@@ -158,6 +161,8 @@ class NetwatchApp(App[None], inherit_bindings=False):
         if self.session.warning is not None and not self._said_warning:
             self._said_warning = True
             main.footer.say(self.session.warning, role="filter-chip", seconds=None)
+        if self._trouble is not None:
+            self._trouble.look(main.footer)
         if engine.ended and self._batches.empty():
             state.ended = True
             state.failed = engine.failed

@@ -6,13 +6,14 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from netwatch.app.options import Options
-from netwatch.app.output import failed, tell
+from netwatch.app.output import tell
 from netwatch.capture.block import Source
 from netwatch.capture.errors import EXIT_DAMAGED, EXIT_USAGE, CaptureError
 
 if TYPE_CHECKING:
     from netwatch.app.app import NetwatchApp
-    from netwatch.capture.writer import PcapngWriter
+    from netwatch.app.recording import Recording
+    from netwatch.capture.engine import Engine
 
 __all__ = ["DEFAULT_FPS", "run_dashboard"]
 
@@ -31,6 +32,7 @@ def run_dashboard(options: Options, source: Source) -> int:
     from netwatch.app.app import NetwatchApp
     from netwatch.app.reports import Report
     from netwatch.app.terminal import Written, driver
+    from netwatch.app.trouble import Trouble
     from netwatch.capture.batch_queue import BatchQueue
     from netwatch.capture.decode import Decoder
     from netwatch.capture.engine import Engine
@@ -38,10 +40,12 @@ def run_dashboard(options: Options, source: Source) -> int:
     from netwatch.capture.summary import Summary
 
     report = Report(options.report) if options.report is not None else None
-    writer = _writer(options, source)
     regular = not source.live and source.progress() is not None
-    session = Session(source, buffer=None if regular else options.buffer)
+    recording = _recording(options, source)
+    loss = source.loss if recording is None else lambda: recording.with_dropped(source.loss())
+    session = Session(source, buffer=None if regular else options.buffer, loss=loss)
     batches = BatchQueue()
+    writer = recording.writer if recording is not None else None
     engine = Engine(source, Decoder(), batches, writer=writer, count=options.count)
     written = Written()
     app = NetwatchApp(
@@ -51,6 +55,7 @@ def run_dashboard(options: Options, source: Source) -> int:
         fps=options.fps or DEFAULT_FPS,
         duration=options.duration,
         weigh=report.memory.sample if report is not None else None,
+        trouble=Trouble(recording) if recording is not None else None,
         driver_class=driver(written),
     )
     try:
@@ -58,14 +63,15 @@ def run_dashboard(options: Options, source: Source) -> int:
     finally:
         for batch in engine.stop():
             session.ingest(batch)
-        _close(writer, options, source)
+        if recording is not None:
+            recording.close()
     if report is not None:
         summary = Summary(
-            source.name, session.statistics, loss=source.loss(), evicted=session.store.evicted, damage=source.damage
+            source.name, session.statistics, loss=session.loss, evicted=session.store.evicted, damage=source.damage
         )
         stall = app.longest_stall * 1000
         report.write(summary, frames=app.frames, terminal_bytes=written.bytes, longest_ui_stall_ms=stall)
-    return _say(app, source, engine.failed, engine.code)
+    return _say(app, source, engine, recording)
 
 
 def _need_terminal(options: Options) -> None:
@@ -81,33 +87,25 @@ def _need_terminal(options: Options) -> None:
         raise CaptureError(f"no terminal for the keyboard ({error.strerror}); add --summary", EXIT_USAGE) from None
 
 
-def _writer(options: Options, source: Source) -> PcapngWriter | None:
+def _recording(options: Options, source: Source) -> Recording | None:
     if options.write is None:
         return None
-    from netwatch.capture.writer import PcapngWriter
+    from netwatch.app.recording import Recording
 
-    try:
-        return PcapngWriter(options.write, source.interfaces)
-    except OSError as error:
-        raise failed(options.write, error) from None
+    return Recording.begin(options, source)
 
 
-def _close(writer: PcapngWriter | None, options: Options, source: Source) -> None:
-    if writer is None or options.write is None:
-        return
-    try:
-        writer.close(source.loss())
-    except OSError as error:
-        raise failed(options.write, error) from None
-
-
-def _say(app: NetwatchApp, source: Source, failure: str | None, code: int) -> int:
+def _say(app: NetwatchApp, source: Source, engine: Engine, recording: Recording | None) -> int:
     """What the person should still know when the screen is gone -> the exit code."""
     if app.crash is not None:
         return _CRASHED  # said already
-    if failure is not None:
-        tell(failure)
-        return code
+    if engine.failed is not None:
+        tell(engine.failed)
+        return engine.code
+    if recording is not None and recording.recorder.first_fault is not None:
+        incomplete = recording.incomplete(recording.recorder.first_fault)
+        tell(str(incomplete))
+        return incomplete.code
     if source.damage is not None:
         tell(f"{source.name}: damaged at byte {source.damage.offset:,}: {source.damage.message}")
         return EXIT_DAMAGED

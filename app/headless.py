@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from netwatch.app.heap import keep_freed_memory
@@ -13,7 +13,7 @@ from netwatch.app.opening import open_source
 from netwatch.app.options import Options
 from netwatch.app.output import failed, print_out, tell, when_nobody_reads
 from netwatch.app.reports import Report
-from netwatch.capture.block import Block, Damage, Source
+from netwatch.capture.block import Block, Damage, Loss, Source
 from netwatch.capture.columns import EVENT
 from netwatch.capture.decode import Decoded, Decoder
 from netwatch.capture.engine import blocks
@@ -30,6 +30,7 @@ class _Outcome:
 
     name: str
     damage: Damage | None = None
+    loss: Loss = field(default_factory=Loss)
     code: int = 0
 
 
@@ -68,9 +69,7 @@ class _Counted:
             self._report.memory.sample()
 
     def finish(self, source: Source | None, outcome: _Outcome) -> None:
-        summary = Summary(outcome.name, self._statistics, damage=outcome.damage)
-        if source is not None:
-            summary.loss = source.loss()
+        summary = Summary(outcome.name, self._statistics, loss=outcome.loss, damage=outcome.damage)
         self._stop.print_whole()
         try:
             if self._options.json:
@@ -103,38 +102,52 @@ class _Fields:
 
 
 class _Written:
-    """`-w`."""
+    """`-w`. Alone, its failure ends the run; beside another output it does not."""
 
-    def __init__(self, path: str, source: Source) -> None:
-        """Raises CaptureError 74."""
-        from netwatch.capture.writer import PcapngWriter
+    def __init__(self, options: Options, source: Source, stop: Stop, *, alone: bool) -> None:
+        """Raises CaptureError 74, BrokenPipeError."""
+        from netwatch.app.recording import Recording
 
-        self._path = path
-        try:
-            self._writer = PcapngWriter(path, source.interfaces)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise failed(path, error) from None
+        self._alone = alone
+        self._live = source.live
+        self._stop = stop
+        self._recording = Recording.begin(options, source, self._failed)
 
     def begin(self) -> None:
         pass
 
     def take(self, block: Block, decoded: Decoded | None) -> None:  # noqa: ARG002 - written as it was captured
-        try:
-            self._writer.write(block)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise failed(self._path, error) from None
+        self._recording.writer.write(block)
+
+    def close(self) -> None:
+        """All packets were taken: what waits is written now, so that it is known what was not."""
+        self._recording.close()
+
+    @property
+    def fault(self) -> OSError | None:
+        """Why something was not written."""
+        return self._recording.recorder.first_fault
+
+    def add_dropped(self, loss: Loss) -> Loss:
+        """`loss` and what was not written."""
+        return self._recording.with_dropped(loss)
 
     def finish(self, source: Source | None, outcome: _Outcome) -> None:  # noqa: ARG002 - one of several outputs
-        try:
-            self._writer.close(source.loss() if source is not None else None)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise failed(self._path, error) from None
+        fault = self.fault
+        if isinstance(fault, BrokenPipeError):
+            raise fault
+        if fault is not None and self._alone:
+            raise failed(self._recording.path, fault)
+        if fault is not None:
+            raise self._recording.incomplete(fault)
+
+    def _failed(self, fault: OSError) -> None:
+        if isinstance(fault, BrokenPipeError):
+            self._stop.nobody_reads()
+        elif self._alone:
+            self._stop.end()
+        elif self._live:
+            tell(f"{failed(self._recording.path, fault)}; trying again every second")
 
 
 def run(options: Options, stop: Stop) -> int:
@@ -163,7 +176,7 @@ def run(options: Options, stop: Stop) -> int:
     outcome.name = source.name
     try:
         if options.write is not None:
-            sinks.append(_Written(options.write, source))
+            sinks.append(_Written(options, source, stop, alone=not sinks))
         printing = options.fields or options.write == "-"
         with when_nobody_reads(stop.nobody_reads) if printing else contextlib.nullcontext():
             return _consume(options, stop, source, sinks, outcome)
@@ -194,8 +207,15 @@ def _consume(options: Options, stop: Stop, source: Source, sinks: list[_Sink], o
     if outcome.damage is not None and not outcome.code:
         outcome.code = EXIT_DAMAGED
         tell(f"{source.name}: damaged at byte {outcome.damage.offset}: {outcome.damage.message}")
-    if source.loss().packets and not (options.summary or stop.unread):
-        tell(lost(source.loss()))
+    outcome.loss = told = source.loss()
+    for sink in sinks:
+        if isinstance(sink, _Written):
+            sink.close()
+            outcome.loss = sink.add_dropped(outcome.loss)
+            # What a fault cost, it says itself.
+            told = told if sink.fault is not None else outcome.loss
+    if told.packets and not (options.summary or stop.unread):
+        tell(lost(told))
     return _finish(sinks, source, outcome)
 
 

@@ -58,9 +58,10 @@ class Stop(threading.Event):
     def nobody_reads(self) -> None:
         """End the run silently; not from a signal's handler."""
         self.asked = self.unread = True
-        self._end()
+        self.end()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """End the run, for what is not the person's wish; not from a signal's handler."""
         self.set()
         if self._wake is not None:
             # The source may be closed already.
@@ -71,7 +72,7 @@ class Stop(threading.Event):
         if not self.asked:
             self.asked = True
             # From a thread, for the event and the source may want a lock that the main thread holds.
-            threading.Thread(target=self._end, name="stop", daemon=True).start()
+            threading.Thread(target=self.end, name="stop", daemon=True).start()
         if number == signal.SIGALRM:
             return
         now = time.monotonic()

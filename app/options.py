@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from netwatch.capture.errors import EXIT_USAGE, CaptureError
+from netwatch.capture.rotation import Rotation, read_rotation
 
 __all__ = ["DEFAULT_BUFFER", "DEFAULT_RING", "MAX_SNAPLEN", "Options", "help_text", "parse"]
 
@@ -58,6 +59,8 @@ class Options:
     read: str | None = None
     """A capture file, `-` for standard input."""
     write: str | None = None
+    rotation: Rotation | None = None
+    """Go on in another file; None: there is one."""
     capture_filter: str = ""
     count: int | None = None
     duration: float | None = None
@@ -114,6 +117,7 @@ def parse(arguments: Sequence[str]) -> Options:
         interfaces=tuple(dict.fromkeys(found.interface)),
         read=found.read,
         write=found.write,
+        rotation=_rotation(found.rotation),
         capture_filter=capture_filter.strip(),
         count=found.count,
         duration=found.duration,
@@ -167,6 +171,8 @@ def _check(options: Options) -> None:
         )
     if options.write is not None and options.read is not None and _same_file(options.write, options.read):
         raise CaptureError(f"-w would overwrite {options.read}, which is being read; name another file", EXIT_USAGE)
+    if options.rotation is not None and (options.write is None or not _becomes_regular(options.write)):
+        raise CaptureError("-b writes several files: give -w the name of a regular file", EXIT_USAGE)
     outputs = [path for path in (options.write, options.report) if path is not None]
     if options.report is not None and options.read is not None and _same_file(options.report, options.read):
         raise CaptureError(f"--report would overwrite {options.read}, which is being read; name another", EXIT_USAGE)
@@ -179,6 +185,20 @@ def _same_file(one: str, other: str) -> bool:
         return os.path.samefile(one, other)
     except (OSError, ValueError):
         return False
+
+
+def _becomes_regular(path: str) -> bool:
+    """Whether `path` names a regular file, or one that could be made."""
+    if path == "-" or not os.path.basename(path):
+        return False
+    return os.path.isfile(path) or not os.path.lexists(path)
+
+
+def _rotation(criteria: list[str]) -> Rotation | None:
+    try:
+        return read_rotation(criteria)
+    except ValueError as error:
+        raise CaptureError(str(error), EXIT_USAGE) from None
 
 
 class _Once(argparse.Action):
@@ -254,6 +274,15 @@ def _parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("more output")
     add = group.add_argument
     add("-w", "--write", action=_Once, metavar="FILE", help="write what is captured, as pcapng; - to standard output")
+    add(
+        "-b",
+        "--ring-buffer",
+        dest="rotation",
+        action="append",
+        default=[],
+        metavar="WHEN:NUM",
+        help="next file of -w: filesize:kB, duration:S, interval:S, packets:N; files:N keeps the newest; repeatable",
+    )
     add("--report", action=_Once, metavar="FILE", help="write the summary as JSON when all is done")
 
     group = parser.add_argument_group("dashboard")

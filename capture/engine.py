@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final, Protocol
@@ -13,7 +14,7 @@ import numpy as np
 from netwatch.capture import stats
 from netwatch.capture.block import Batch, Block, Source
 from netwatch.capture.columns import EVENT, Columns
-from netwatch.capture.errors import EXIT_DAMAGED, EXIT_OUTPUT, CaptureError
+from netwatch.capture.errors import EXIT_DAMAGED, EXIT_FAULT, CaptureError
 
 __all__ = ["BlockDecoder", "BlockWriter", "Engine", "batches", "blocks"]
 
@@ -21,7 +22,8 @@ _WAIT: Final = 1.0
 """Seconds of one wait for packets; `Source.wake` ends it earlier."""
 _FULL_WAIT: Final = 0.05
 """Seconds of one wait for room in the queue, between two looks at whether to stop."""
-_JOIN: Final = 1.0
+_PATIENCE: Final = 5.0
+"""Seconds without a batch after which `stop` waits no longer: a file that hangs must not keep the person."""
 
 
 class _Decoded(Protocol):
@@ -38,10 +40,10 @@ class BlockDecoder(Protocol):
 
 
 class BlockWriter(Protocol):
-    """writer.Writer, as far as it is needed here."""
+    """recorder.Recorder or spooler.Spooler, as far as it is needed here."""
 
     def write(self, block: Block) -> None:
-        """All records of the block. Raises OSError."""
+        """All records of the block. What fails is the writer's own concern."""
         ...
 
 
@@ -91,13 +93,10 @@ def batches(
     writer: BlockWriter | None = None,
     count: int | None = None,
 ) -> Iterator[Batch]:
-    """`blocks`, written if there is a writer, decoded and counted. Raises CaptureError 74 if writing fails."""
+    """`blocks`, written if there is a writer, decoded and counted."""
     for block in blocks(source, stopping, count):
         if writer is not None:
-            try:
-                writer.write(block)
-            except OSError as error:
-                raise CaptureError(f"cannot write the capture: {error.strerror or error}", EXIT_OUTPUT) from error
+            writer.write(block)
         rows = decoder.decode(block).rows
         yield Batch(rows, block.raw if block.owned else None, stats.partial(rows))
         del block, rows
@@ -131,7 +130,8 @@ class Engine:
         self._source = source
         self._batches = batches(source, decoder, self._stopping, writer=writer, count=count)
         self._queue = batch_queue
-        self._rest: list[Batch] = []
+        self._abandoned = threading.Event()
+        """Nobody takes batches any more."""
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
 
     def start(self) -> None:
@@ -156,24 +156,29 @@ class Engine:
         """The end of `hold`: with the very next packet, none is missing."""
         self._going.set()
 
-    def stop(self) -> list[Batch]:
-        """End the capture, within about a second -> what had not been taken from the queue yet, in order.
+    def stop(self) -> Iterator[Batch]:
+        """End the capture -> what had not been taken from the queue yet, in order, as it comes.
 
-        With a live source that includes what the ring still held.
+        With a live source that includes what the ring still held: what the kernel counted adds up once all of it
+        was taken.
         """
         self._stopping.set()
         self._source.wake()
-        if self._thread.ident is not None:
-            self._thread.join(_JOIN)
-        rest: list[Batch] = []
-        while True:
+        return self._rest()
+
+    def _rest(self) -> Iterator[Batch]:
+        deadline = time.monotonic() + _PATIENCE
+        while self._thread.is_alive() or not self._queue.empty():
             try:
-                rest.append(self._queue.get_nowait())
+                batch = self._queue.get(timeout=_FULL_WAIT)
             except queue.Empty:
-                break
-        rest += self._rest
-        self._rest = []
-        return rest
+                if time.monotonic() < deadline:
+                    continue
+                self._abandoned.set()
+                self.failed, self.code = "the capture did not end in time; its last packets are missing", EXIT_FAULT
+                return
+            yield batch
+            deadline = time.monotonic() + _PATIENCE
 
     def _run(self) -> None:
         try:
@@ -194,12 +199,11 @@ class Engine:
             self.started.set()
 
     def _put(self, batch: Batch) -> None:
-        while not self._stopping.is_set():
-            if not self._going.wait(_FULL_WAIT):
+        while not self._abandoned.is_set():
+            if not (self._stopping.is_set() or self._going.wait(_FULL_WAIT)):
                 continue
             try:
                 self._queue.put(batch, timeout=_FULL_WAIT)
             except queue.Full:
                 continue
             return
-        self._rest.append(batch)

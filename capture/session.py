@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from time import perf_counter
 from typing import Final
@@ -32,13 +32,22 @@ BETWEEN: Final = 0.01
 class Session:
     """Everything that is known of one capture."""
 
-    def __init__(self, source: Source, *, buffer: int | None, own_addresses: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        buffer: int | None,
+        own_addresses: Iterable[str] = (),
+        loss: Callable[[], Loss] | None = None,
+    ) -> None:
         """Nothing was captured yet.
 
         `buffer`: bytes for columns and raw memory; the columns of a regular file are all kept, whatever it says.
         `own_addresses`: IP addresses by which in and out are told where the source does not know the direction.
+        `loss`: what was lost so far, where others than the source lose packets, too.
         """
         self.source = source
+        self._loss = loss if loss is not None else source.loss
         self.store = Store(buffer, source.read_at)
         self.view = View(self.store)
         self.statistics = Statistics(live=source.live)
@@ -92,7 +101,7 @@ class Session:
     @property
     def loss(self) -> Loss:
         """Packets lost before they became rows, by cause."""
-        return self.source.loss()
+        return self._loss()
 
     @property
     def direction_known(self) -> bool:

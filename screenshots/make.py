@@ -57,7 +57,7 @@ async def shoot(picture: Picture) -> None:
             await pilot.pause(0.3)
             app.save_screenshot(f"{picture.name}.svg", path=str(HERE))
     finally:
-        engine.stop()
+        list(engine.stop())
         source.close()
 
 

@@ -137,14 +137,16 @@ def test_batches_carry_rows_memory_and_statistics() -> None:
     assert batch.partial.packets == 2  # type: ignore[attr-defined]
 
 
-def test_a_writer_that_fails_ends_with_74() -> None:
-    class Full:
-        def write(self, block: Block) -> None:
-            raise OSError(28, "No space left on device", len(block))
+def test_the_writer_gets_every_block_before_it_is_decoded() -> None:
+    class Kept:
+        packets = 0
 
-    with pytest.raises(CaptureError, match="No space left on device") as caught:
-        list(batches(Told([block_of([0])]), Stamps(), threading.Event(), writer=Full()))
-    assert caught.value.code == 74
+        def write(self, block: Block) -> None:
+            self.packets += len(block)
+
+    writer = Kept()
+    for number, _ in enumerate(batches(Told([block_of([0])] * 3), Stamps(), threading.Event(), writer=writer)):
+        assert writer.packets == number + 1
 
 
 def test_the_thread_ends_with_its_source() -> None:
@@ -156,7 +158,7 @@ def test_the_thread_ends_with_its_source() -> None:
     assert engine.started.is_set()
     assert source.started
     assert stamps(got) == list(range(10))
-    assert engine.stop() == []
+    assert list(engine.stop()) == []
     assert engine.ended
     assert engine.failed is None
 
@@ -168,7 +170,7 @@ def test_stop_hands_over_what_was_under_way() -> None:
     engine.start()
     while not batch_queue.full():
         time.sleep(0.001)
-    rest = engine.stop()
+    rest = list(engine.stop())
     assert engine.ended
     # Blocks of the source that were not asked for yet stay; what was taken and what the ring held comes in order.
     assert stamps(rest)[-1] == 3
@@ -179,13 +181,13 @@ def test_stop_hands_over_what_was_under_way() -> None:
 def test_stop_wakes_a_thread_that_waits() -> None:
     engine = Engine(Told([], live=True), Stamps(), queue.Queue(1))
     engine.start()
-    assert engine.stop() == []
+    assert list(engine.stop()) == []
     assert engine.ended
 
 
 def test_stop_without_start() -> None:
     engine = Engine(Told([], live=True), Stamps(), queue.Queue(1))
-    assert engine.stop() == []
+    assert list(engine.stop()) == []
 
 
 @pytest.mark.parametrize(
@@ -199,5 +201,35 @@ def test_a_thread_that_fails_says_so(error: Exception, text: str, code: int) -> 
     engine = Engine(Told([], error=error), Stamps(), queue.Queue(1))
     engine.start()
     assert engine.started.wait(5)
-    engine.stop()
+    list(engine.stop())
     assert (engine.failed, engine.code) == (text, code)
+
+
+def test_stop_takes_as_long_as_the_rest_does_and_holds_no_more_than_the_queue() -> None:
+    class Slow(Stamps):
+        def decode(self, block: Block) -> SimpleNamespace:
+            time.sleep(0.03)
+            return super().decode(block)
+
+    left = [block_of([0], first) for first in range(50)]
+    engine = Engine(Told([], live=True, left=left), Slow(), queue.Queue(2))
+    engine.start()
+    assert stamps(list(engine.stop())) == list(range(50))
+    assert engine.failed is None
+
+
+def test_stop_does_not_wait_for_what_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netwatch.capture.engine._PATIENCE", 0.1)
+    hangs = threading.Event()
+
+    class Hung:
+        def write(self, block: Block) -> None:
+            hangs.wait(10)
+            assert len(block)
+
+    engine = Engine(Told([block_of([0])]), Stamps(), queue.Queue(1), writer=Hung())
+    engine.start()
+    assert list(engine.stop()) == []
+    assert engine.failed is not None
+    assert engine.code == 70
+    hangs.set()

@@ -47,12 +47,22 @@ def test_a_report_that_fails_leaves_the_summary() -> None:
 
 def test_a_disk_that_fills_up_ends_the_capture_with_what_there_is(tmp_path: Path) -> None:
     kept = tmp_path / "kept.pcapng"
-    done = shell(f"ulimit -f 64; $N -r $F -w {kept} --json")
+    done = shell(f"ulimit -f 64; $N -r $F -w {kept}")
     assert (done.returncode, done.stderr) == (74, f"netwatch: cannot write {kept}: File too large\n")
-    assert json.loads(done.stdout)["packets"] > 0
     again = shell(f"$N -r {kept} --json")
     assert again.returncode == 0
     assert json.loads(again.stdout)["packets"] > 0
+
+
+def test_a_disk_that_fills_up_leaves_the_other_outputs_whole(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.pcapng"
+    whole = json.loads(shell("$N -r $F --json").stdout)
+    done = shell(f"ulimit -f 64; $N -r $F -w {kept} --json")
+    made = json.loads(done.stdout)
+    missing = made["dropped"]["writer"]
+    said = f"netwatch: cannot write {kept}: File too large; {missing:,} packets are missing there\n"
+    assert (done.returncode, done.stderr, made["packets"]) == (74, said, whole["packets"])
+    assert json.loads(shell(f"$N -r {kept} --json").stdout)["packets"] == whole["packets"] - missing > 0
 
 
 @pytest.mark.parametrize("arguments", ["-r $F --fields frame.number,ip.src", "-r $F --json", "--help", "-r $F -w -"])

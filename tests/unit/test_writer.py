@@ -82,12 +82,12 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, packets: list[Pack
     path = tmp_path_factory.getbasetemp() / "out.pcapng"
     packets = [(ts, data, len(data) + cut, iface, marks) for ts, data, cut, iface, marks in packets]
     interfaces = [Interface("eth0", 1, 262144), Interface("", 101, 0), Interface("wlän0", 113, 96)]
-    writer = PcapngWriter(path, interfaces)
+    writer = PcapngWriter(path, interfaces, loss=Loss)
     writer.write(block_of(packets, slack))
     writer.write(block_of(packets[::-1], slack))
-    writer.close(Loss())
+    writer.close()
     assert read(path) == (packets + packets[::-1], interfaces)
-    assert writer.packets == 2 * len(packets)
+    assert writer.tally.packets == 2 * len(packets)
     assert writer.bytes == path.stat().st_size
 
 
@@ -104,12 +104,12 @@ def test_short_packets_behind_long_ones(tmp_path: Path) -> None:
 
 def test_an_interface_that_appears_later_is_described_before_its_first_packet(tmp_path: Path) -> None:
     interfaces = [Interface("eth0", 1)]
-    writer = PcapngWriter(tmp_path / "out", interfaces)
+    writer = PcapngWriter(tmp_path / "out", interfaces, loss=Loss)
     writer.write(block_of(numbered(2, 10)))
     interfaces.append(Interface("tun0", 101))
     later: list[Packet] = [(START + 9, b"tunnel", 6, 1, 0)]
     writer.write(block_of(later))
-    writer.close(Loss())
+    writer.close()
     assert read(tmp_path / "out") == (numbered(2, 10) + later, interfaces)
 
 
@@ -133,16 +133,16 @@ def test_the_file_is_valid_from_the_first_moment_and_after_every_block(tmp_path:
 
 
 def test_standard_output(capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path) -> None:
-    writer = PcapngWriter("-", ETHERNET)
+    writer = PcapngWriter("-", ETHERNET, loss=Loss)
     writer.write(block_of(numbered(3, 10)))
-    writer.close(Loss())
+    writer.close()
     (tmp_path / "out").write_bytes(capfdbinary.readouterr().out)
     assert read(tmp_path / "out")[0] == numbered(3, 10)
 
 
 def test_a_full_disk_leaves_whole_packets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "out"
-    writer = PcapngWriter(path, ETHERNET)
+    writer = PcapngWriter(path, ETHERNET, loss=lambda: Loss(ring=1))
     writer.write(block_of(numbered(3, 100)))
     write, room = os.write, [250, 77, 200]
 
@@ -156,10 +156,64 @@ def test_a_full_disk_leaves_whole_packets(tmp_path: Path, monkeypatch: pytest.Mo
         with pytest.raises(OSError, match="No space"):
             writer.write(block_of(numbered(10, 100)))
     # 527 bytes were taken; a packet has 132 of them.
-    assert writer.packets == 3 + 3
+    assert writer.tally.packets == 3 + 3
     assert writer.bytes == path.stat().st_size
-    writer.close(Loss(ring=1))
     assert read(path)[0] == numbered(3, 100) + numbered(3, 100)
+    writer.write(block_of(numbered(10, 100)))
+    writer.close()
+    assert read(path)[0] == numbered(3, 100) + numbered(3, 100) + numbered(10, 100)
+
+
+def test_what_cannot_be_taken_back_is_before_anything_else_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out"
+    writer = PcapngWriter(path, ETHERNET)
+    write, room = os.write, [200]
+
+    def full(fd: int, data: memoryview) -> int:
+        if not room:
+            raise OSError(28, "No space left on device")
+        return write(fd, data[: room.pop(0)])
+
+    def stuck(fd: int, size: int) -> None:
+        raise OSError(5, "Input/output error", fd, size)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        patch.setattr(os, "ftruncate", stuck)
+        with pytest.raises(OSError, match="error"):
+            writer.write(block_of(numbered(10, 100)))
+        with pytest.raises(OSError, match="Input/output"):
+            writer.write(block_of(numbered(1, 100)))
+    assert (writer.tally.packets, writer.bytes) == (1, path.stat().st_size - 200 + 132)
+    writer.write(block_of(numbered(2, 100)))
+    writer.close()
+    assert read(path)[0] == numbered(1, 100) + numbered(2, 100)
+
+
+def test_a_pipe_that_broke_within_a_packet_is_not_written_on() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    writer = PcapngWriter(writing, ETHERNET)
+    room = os.get_blocking(writing), os.read(reading, 1 << 16)
+    assert room[1]
+    os.close(reading)
+    os.close(writing)
+    for _ in range(2):
+        with pytest.raises(BrokenPipeError):
+            writer.write(block_of(numbered(3, 1000)))
+    assert writer.tally.packets == 0
+    writer.close()
+
+
+def test_a_file_is_its_owners_and_none_is_overwritten_where_it_must_be_new(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    PcapngWriter(path, ETHERNET).close()
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):
+        PcapngWriter(path, ETHERNET, new=True)
+    PcapngWriter(path, ETHERNET).close()
 
 
 def test_partial_writes_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,13 +237,14 @@ def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
     os.close(writing)
     with pytest.raises(BrokenPipeError):
         writer.write(block_of(numbered(1, 1)))
-    writer.close(Loss())
+    writer.close()
 
 
 def test_statistics_of_the_interface(tmp_path: Path) -> None:
-    writer = PcapngWriter(tmp_path / "out", ETHERNET)
+    writer = PcapngWriter(tmp_path / "out", ETHERNET, loss=lambda: Loss(ring=7, interface=2, queue=1))
     writer.write(block_of(numbered(5, 100)))
-    writer.close(Loss(ring=7, interface=2, queue=1))
+    writer.tally.drop(4)
+    writer.close()
     whole = (tmp_path / "out").read_bytes()
     size = struct.unpack_from("<I", whole, len(whole) - 4)[0]
     block = whole[-size:]
@@ -200,7 +255,7 @@ def test_statistics_of_the_interface(tmp_path: Path) -> None:
     while (code := struct.unpack_from("<H", block, at)[0]) != 0:
         options[code] = struct.unpack_from("<Q", block, at + 4)[0]
         at += 12
-    assert options == {4: 5 + 7 + 2 + 1, 5: 2, 7: 8, 8: 5}
+    assert options == {4: 5 + 7 + 2 + 1 + 4, 5: 2, 7: 12, 8: 5}
 
 
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
@@ -211,9 +266,9 @@ def test_tshark_reads_it(tmp_path: Path) -> None:
         (START + 1, frame[:33], 1514, 0, OUTGOING),
         (START + 2, frame[:20], 20, 1, 0),
     ]
-    writer = PcapngWriter(tmp_path / "out", [Interface("eth0", 1), Interface("eth1", 1)])
+    writer = PcapngWriter(tmp_path / "out", [Interface("eth0", 1), Interface("eth1", 1)], loss=Loss)
     writer.write(block_of(packets))
-    writer.close(Loss(ring=3))
+    writer.close()
     fields = [
         "frame.time_epoch",
         "frame.cap_len",

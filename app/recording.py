@@ -1,0 +1,72 @@
+"""`-w` and `-b`: the output, opened, and who writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from netwatch.app.options import Options
+from netwatch.app.output import failed
+from netwatch.capture.block import Loss, Source
+from netwatch.capture.engine import BlockWriter
+from netwatch.capture.errors import EXIT_OUTPUT, CaptureError
+from netwatch.capture.recorder import Recorder
+from netwatch.capture.rotating import RotatingWriter
+from netwatch.capture.spooler import Spooler
+from netwatch.capture.writer import PcapngWriter
+
+__all__ = ["Recording"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What is captured on its way to the disk."""
+
+    path: str
+    recorder: Recorder
+    writer: BlockWriter
+    """Takes the blocks of the source."""
+    close: Callable[[], None]
+    """Write what waits, and the last statistics."""
+
+    @classmethod
+    def begin(cls, options: Options, source: Source, on_fault: Callable[[OSError], None] | None = None) -> Recording:
+        """Open what `options.write` names. Raises CaptureError 74, BrokenPipeError. `on_fault`: see Recorder."""
+        path = options.write
+        assert path is not None  # asked for by whoever begins
+        # Only the kernel stamps packets by the clock, and only its ring cannot wait: it runs over.
+        live = hasattr(source, "finish")
+        output: PcapngWriter | RotatingWriter
+        try:
+            if options.rotation is not None:
+                output = RotatingWriter(path, source.interfaces, options.rotation, loss=source.loss, live=live)
+            else:
+                output = PcapngWriter(path, source.interfaces, loss=source.loss)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise failed(path, error) from None
+        recorder = Recorder(output, live=live, on_fault=on_fault)
+        if not source.live:
+            # A file uses its memory again.
+            return cls(path, recorder, recorder, recorder.close)
+        spooler = Spooler(recorder, waits=not live)
+        return cls(path, recorder, spooler, spooler.close)
+
+    @property
+    def trouble(self) -> str | None:
+        """One line while nothing can be written."""
+        fault = self.recorder.fault
+        if fault is None:
+            return None
+        return f"writing stopped: {fault.strerror or fault}; {self.recorder.dropped:,} packets not written"
+
+    def incomplete(self, fault: OSError) -> CaptureError:
+        """What is said at the end, where `fault` was met on the way."""
+        return CaptureError(
+            f"{failed(self.path, fault)}; {self.recorder.dropped:,} packets are missing there", EXIT_OUTPUT
+        )
+
+    def with_dropped(self, loss: Loss) -> Loss:
+        """`loss` of the source and what was not written."""
+        return replace(loss, writer=loss.writer + self.recorder.dropped)
