@@ -30,6 +30,7 @@ def run_dashboard(options: Options, source: Source) -> int:
     _need_terminal(options)
     # Textual costs 0.2 s to import, numpy half of that: only who shows a dashboard pays.
     from netwatch.app.app import NetwatchApp
+    from netwatch.app.heap import return_freed_memory
     from netwatch.app.reports import Report
     from netwatch.app.terminal import Written, driver
     from netwatch.app.trouble import Trouble
@@ -47,6 +48,7 @@ def run_dashboard(options: Options, source: Source) -> int:
     batches = BatchQueue()
     writer = recording.writer if recording is not None else None
     engine = Engine(source, Decoder(), batches, writer=writer, count=options.count)
+    return_freed_memory()
     written = Written()
     app = NetwatchApp(
         session,

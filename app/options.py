@@ -26,6 +26,7 @@ DEFAULT_RING: Final = 64 << 20
 
 _SIZE: Final = re.compile(r"([0-9]{1,15})([KMG]?)", re.IGNORECASE)
 _UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_SPEED: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})x", re.IGNORECASE)
 _LARGEST_SIZE: Final = 1 << 40
 _MAX_FPS: Final = 60
 _LATER: Final = ("doctor", "lab")
@@ -40,6 +41,7 @@ examples:
   sudo netwatch -i eth0 port 443      only what the capture filter lets through
   netwatch -r trace.pcapng            a capture file (pcap or pcapng)
   ssh host tcpdump -U -w - | netwatch -r -
+  netwatch -r trace.pcap --replay 10x  the same packets at ten times their own pace
   netwatch -r trace.pcap --summary --json
   netwatch demo                       recorded traffic, played as if live; needs no root
 
@@ -58,6 +60,8 @@ class Options:
     """Empty: the one of the default route."""
     read: str | None = None
     """A capture file, `-` for standard input."""
+    replay: float | None = None
+    """Play it at this multiple of its own pace, infinity as fast as it goes; None: read it at once."""
     write: str | None = None
     rotation: Rotation | None = None
     """Go on in another file; None: there is one."""
@@ -116,6 +120,7 @@ def parse(arguments: Sequence[str]) -> Options:
         demo=demo,
         interfaces=tuple(dict.fromkeys(found.interface)),
         read=found.read,
+        replay=found.replay,
         write=found.write,
         rotation=_rotation(found.rotation),
         capture_filter=capture_filter.strip(),
@@ -162,6 +167,9 @@ def _check(options: Options) -> None:
     ]
     if len(sources) > 1:
         raise CaptureError(f"{' and '.join(sources)} are different sources of packets; give one", EXIT_USAGE)
+    if options.replay is not None and (options.read is None or options.read == "-"):
+        what = "plays a capture file: name it with -r" if options.read is None else "needs a file: -r - is a stream"
+        raise CaptureError(f"--replay {what}", EXIT_USAGE)
     if options.fields and options.summary:
         both = "--json" if options.json else "--summary"
         raise CaptureError(f"--fields and {both} both print to standard output; give one", EXIT_USAGE)
@@ -243,6 +251,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "-r", "--read", action=_Once, metavar="FILE", help="read a capture file; - reads a stream from standard input"
     )
+    add("--replay", type=_speed, metavar="SPEED", help="play it at its own pace: 1x, 10x, 0.5x, or max")
     add("-f", "--filter", action=_Once, metavar="FILTER", help="capture filter, as the last words")
     add("-c", "--count", type=_whole("packets", 1, 1 << 62), metavar="N", help="stop after N packets")
     add("--duration", type=_seconds, metavar="S", help="stop after S seconds")
@@ -319,6 +328,14 @@ def _seconds(text: str) -> float:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
+
+
+def _speed(text: str) -> float:
+    match = _SPEED.fullmatch(text)
+    value = math.inf if text == "max" else float(match[1]) if match else math.nan
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a speed as 1x, 10x, 0.5x or max")
     return value
 
 

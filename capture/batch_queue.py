@@ -8,6 +8,7 @@ from typing import Final
 
 from netwatch.capture.block import Batch
 from netwatch.capture.columns import ROW_BYTES
+from netwatch.capture.stats import Partial
 
 __all__ = ["QUEUED_BYTES", "BatchQueue"]
 
@@ -45,4 +46,7 @@ class BatchQueue(queue.Queue[Batch]):
 
 def _size(batch: Batch) -> int:
     """Bytes, at least 1: a batch without rows is there nevertheless."""
-    return 1 + len(batch.rows) * ROW_BYTES + (0 if batch.raw is None else batch.raw.nbytes)
+    size = 1 + len(batch.rows) * ROW_BYTES + (0 if batch.raw is None else batch.raw.nbytes)
+    if isinstance(batch.partial, Partial):
+        size += batch.partial.hosts.nbytes  # as many as there are packets, where senders draw their addresses
+    return size

@@ -15,6 +15,7 @@ from netwatch.capture import filter as display_filter
 from netwatch.capture.block import Batch, Loss, Source
 from netwatch.capture.columns import KIND_IPV4, KIND_IPV6, Columns
 from netwatch.capture.kernel.memory import available
+from netwatch.capture.pace import Pace
 from netwatch.capture.protocols import SWITCHES
 from netwatch.capture.rates import FileRates, LiveRates, Rates
 from netwatch.capture.stats import Partial, Statistics, partial
@@ -48,6 +49,8 @@ class Session:
         """
         self.source = source
         self._loss = loss if loss is not None else source.loss
+        self.pace: Pace | None = getattr(source, "pace", None)
+        """The clock of a replay that the person may stop and set; None where packets come by themselves."""
         self.store = Store(buffer, source.read_at)
         self.view = View(self.store)
         self.statistics = Statistics(live=source.live)
@@ -75,7 +78,7 @@ class Session:
         part = batch.partial if isinstance(batch.partial, Partial) else partial(batch.rows)
         if self._own and not part.packets_in and not part.packets_out:
             self._tell_direction(part)
-        if batch.raw is None and not self.source.live:
+        if batch.raw is None:
             self.store.budget = None  # a file that can be read again: its columns are small enough to keep them all
         self.store.append(batch)
         self.statistics.merge(part)
@@ -92,10 +95,11 @@ class Session:
         """
         if self._ticked is None or now - self._ticked >= 1:
             self._ticked = now
-            self.rates.tick(now)
-            self.statistics.tick(now)
+            moment = now if self.pace is None else self.pace.seconds()  # what a second is, a replay says itself
+            self.rates.tick(moment)
+            self.statistics.tick(moment)
             if self._following is not None:
-                self._following.tick(now)
+                self._following.tick(moment)
         return self._catch_up(BETWEEN)
 
     @property
