@@ -91,6 +91,8 @@ KEYS: Final[tuple[Key, ...]] = (
         "A step forward",
         "Packets",
     ),
+    Key("speed.down", "minus", "-", "speed(False)", "slower", "A replay plays slower: down to 0.1x", "Packets"),
+    Key("speed.up", "plus", "+", "speed(True)", "faster", "A replay plays faster: up to 100x, then max", "Packets"),
     Key("load", "L", "L", "load", "stop reading", "Stop reading the file; again: read on", "Packets"),
     Key("mark", "m", "m", "mark", "mark", "Mark the packet, or take its mark away", "Packets", 11),
     Key("copy", "y", "y", "copy", "copy", "Copy the line to the clipboard of your terminal", "Packets", 12),

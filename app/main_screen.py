@@ -14,7 +14,7 @@ from textual.widgets import Static
 from netwatch.app.keys import KEYS, PROGRAM_KEYS, bindings
 from netwatch.app.search import next_match
 from netwatch.capture.filter import FilterError
-from netwatch.capture.locate import LocateError, at_time, locate
+from netwatch.capture.locate import LocateError, at_time, locate, time_of
 from netwatch.widgets.breakdown import Breakdown
 from netwatch.widgets.display import TIME_FORMATS, Display
 from netwatch.widgets.filter_bar import FilterBar, GotoBar
@@ -30,6 +30,7 @@ from netwatch.widgets.timeline import Timeline
 
 if TYPE_CHECKING:
     from netwatch.capture.engine import Engine
+    from netwatch.capture.pace import Pace
     from netwatch.capture.session import Session
     from netwatch.widgets.palette import Look
 
@@ -155,8 +156,8 @@ class MainScreen(Screen[None], inherit_bindings=False):
 
     def action_last(self) -> None:
         """In the list the live tail, also out of a pause; in a table its last row."""
-        if self._pane is self.packets and self.session.paused:
-            self.session.resume()
+        if self._pane is self.packets:
+            self._resume()
         self._pane.go_last()
         self.paint_now()
 
@@ -257,14 +258,20 @@ class MainScreen(Screen[None], inherit_bindings=False):
 
     def _travel(self, moment: int) -> None:
         """To the first packet at or after a time, nanoseconds since 1970; beyond the newest, to that."""
-        packets, store = self.packets, self.session.store
+        packets, store, pace = self.packets, self.session.store, self._pace
         index = at_time(store, moment)
-        if index is None or index >= self.session.shown_end:
+        head = time_of(store, store.end - 1)
+        if pace is not None and index is None:
+            pace.run_on(moment - head)
+            packets.go_last()
+        elif index is None or index >= self.session.shown_end:
             packets.go_last()
         elif index == store.first:
             packets.go_first()
         else:
             packets.go_to(index)
+        if pace is not None and moment < head:
+            pace.pause()
         self._keep_pinned()
         self.paint_now()
 
@@ -287,15 +294,38 @@ class MainScreen(Screen[None], inherit_bindings=False):
         return self.session.source.live or self.session.store.budget is not None
 
     def action_pause(self) -> None:
-        packets, session = self.packets, self.session
-        if session.paused:
-            session.resume()
+        packets, session, pace = self.packets, self.session, self._pace
+        if session.paused or (pace is not None and pace.paused):
+            self._resume()
             if self._flows and not self.state.ended:
                 packets.go_last()
+        elif pace is not None:
+            pace.pause()  # nothing comes, so nothing has to be held on to
         else:
             packets.paint()  # what stood there may be evicted since: it is pinned as it stands now
             packets.follow = False
             session.pause(*packets.visible_range())
+        self.paint_now()
+
+    @property
+    def _pace(self) -> Pace | None:
+        """The clock of a replay, as long as it plays."""
+        return None if self.state.ended else self.session.pace
+
+    def _resume(self) -> None:
+        """The end of a pause, of the view or of a replay."""
+        if self.session.paused:
+            self.session.resume()
+        if self._pace is not None and self._pace.paused:
+            self._pace.go_on()
+
+    def action_speed(self, faster: bool) -> None:
+        """The next speed of a replay."""
+        if self._pace is None:
+            self.footer.say("speed is for a replay: netwatch -r FILE --replay 10x")
+            return
+        self._pace.faster(faster)
+        self.footer.say(f"speed: {self._pace.words}")
         self.paint_now()
 
     def _keep_pinned(self) -> None:

@@ -63,7 +63,11 @@ def _open_recorded(options: Options) -> Source:
         if os.isatty(_STDIN):
             raise CaptureError("-r - reads a capture from a pipe, but standard input is the terminal", EXIT_USAGE)
         return open_stream(_STDIN, "stdin")
+    assert options.read is not None  # the only one left
+    if options.replay is not None:
+        from netwatch.capture.sources.replay import Replay
+
+        return Replay(options.read, loop=False, speed=options.replay)
     from netwatch.capture.sources.files import open_file
 
-    assert options.read is not None  # the only one left
     return open_file(options.read)

@@ -17,7 +17,7 @@ from netwatch.widgets.loss import loss_part
 from netwatch.widgets.painting import Piece, braille, fit, fit_left, line, width_of
 from netwatch.widgets.pane import Lines
 from netwatch.widgets.parts import Part, arrange
-from netwatch.widgets.units import exact, quantity, rate
+from netwatch.widgets.units import elapsed, exact, quantity, rate
 
 if TYPE_CHECKING:
     from netwatch.capture.block import Source
@@ -120,6 +120,13 @@ class Header(Lines):
             return ["FAILED"], "alert-chip"
         if self.state.ended:
             return (["DAMAGED"], "alert-chip") if source.damage is not None else (["ENDED"], "ended-chip")
+        pace = self.session.pace
+        if pace is not None:
+            times = self.session.statistics
+            if pace.paused:
+                at = (times.last_ts or 0) - (times.first_ts or 0)
+                return [f"PAUSED at {elapsed(at, max(at, 60_000_000_000))}", "PAUSED"], "pause-chip"
+            return [f"REPLAY {pace.words:>4}"], "busy-chip"
         progress = source.progress()
         if progress is not None and not source.live:
             read, size = progress

@@ -24,6 +24,7 @@ from netwatch.widgets.units import elapsed, quantity, rate, step_of, stretch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from netwatch.capture.pace import Pace
     from netwatch.capture.session import Session
     from netwatch.widgets.display import Display
     from netwatch.widgets.header import RunState
@@ -40,6 +41,10 @@ _FORECAST: Final = 0.5
 """Seconds of reading before which nothing is said of the time left."""
 
 
+_WORTH_SKIPPING: Final = 2.0
+"""Seconds without a packet from which on a replay says how to skip them."""
+
+
 class _Word(NamedTuple):
     """Words beside the bar."""
 
@@ -51,6 +56,12 @@ class _Word(NamedTuple):
     """Stands before the text."""
     action: str = ""
     """What a click does."""
+
+
+_SPEED_WORDS: Final = (
+    _Word(3, "slower", key="-", action="speed(False)"),
+    _Word(3, "faster", key="+", action="speed(True)"),
+)
 
 
 class Timeline(Lines):
@@ -104,8 +115,20 @@ class Timeline(Lines):
 
     @property
     def span(self) -> tuple[int, int] | None:
-        """Times at the ends of the bar, nanoseconds since 1970; None before the first packet."""
-        return kept_times(self.session.store)
+        """Times at the ends of the bar, nanoseconds since 1970; None before the first packet.
+
+        What is kept; of a replay, up to where the file ends. Where its end is not known, it is reckoned from the
+        bytes that were read.
+        """
+        kept = kept_times(self.session.store)
+        pace = self._pace
+        if kept is None or pace is None:
+            return kept
+        first, head = kept
+        if pace.end is not None:
+            return first, max(head, pace.end)
+        read, size = self.session.source.progress() or (1, 1)
+        return first, first + int((head - first) * max(size / max(read, 1), 1.0))
 
     @property
     def step(self) -> int:
@@ -122,6 +145,11 @@ class Timeline(Lines):
         if cursor is None or self._packets.follow or cursor not in store:
             cursor = store.end - 1
         return time_of(store, cursor)
+
+    @property
+    def _pace(self) -> Pace | None:
+        """The clock of a replay, as long as it plays."""
+        return None if self.state.ended else self.session.pace
 
     def draw(self, width: int, height: int) -> list[Strip]:
         if self.state.loading(self.session.source):
@@ -186,12 +214,23 @@ class Timeline(Lines):
             self._bar, self._spans = range(0), []
             return []
         first, last = span
-        ends = [
-            _Word(0, self._moment(last, span)),
-            _Word(2, stretch(self.step), key="[ ]"),
-        ]
+        pace, played = self._pace, 1.0
+        step = _Word(2, stretch(self.step), key="[ ]")
+        ends = [_Word(0, self._moment(last, span)), step]
+        if pace is not None:
+            about = "~" if pace.end is None else ""
+            ends = [_Word(0, about + self._moment(last, span)), self._waiting(pace) or step, *_SPEED_WORDS]
+            played = self._share(time_of(self.session.store, self.session.store.end - 1), span)
         begin = [_Word(1, self._moment(here, span), "bright", key="at"), _Word(0, self._moment(first, span))]
-        return self._row(width, begin, ends, 1.0, self._share(here, span), "border-focus")
+        return self._row(width, begin, ends, played, self._share(here, span), "border-focus")
+
+    @staticmethod
+    def _waiting(pace: Pace) -> _Word | None:
+        """In a gap: how long it is, and when it ends."""
+        seconds, gap = pace.waits() or (0.0, 0)
+        if seconds < _WORTH_SKIPPING:
+            return None
+        return _Word(1, f"skips a gap of {stretch(gap)}, else {seconds:.0f} s", "bright", "]", "step(True)")
 
     def _share(self, time: int, span: tuple[int, int]) -> float:
         first, last = span

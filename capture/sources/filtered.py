@@ -26,6 +26,8 @@ class Filtered:
         self.interfaces: list[Interface] = source.interfaces
         self.exhausted = source.exhausted
         self.damage: Damage | None = source.damage
+        self.pace = getattr(source, "pace", None)
+        """Of a replay."""
         self._source = source
         self._expression = expression
         self._matchers: dict[int, Matcher] = {}

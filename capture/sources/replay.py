@@ -1,34 +1,37 @@
-"""A capture file played as if its packets arrived now, at their own pace, over and over: the demo."""
+"""A capture file played as if its packets arrived now, at their own pace: once, or over and over as the demo."""
 
 from __future__ import annotations
 
 import os
-import threading
 import time
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netwatch.capture.block import Block, CaptureError, Damage, Interface, Loss
+from netwatch.capture.pace import Pace
+from netwatch.capture.sources.ending import last_time
 from netwatch.capture.sources.files import open_file
 
 __all__ = ["Replay"]
 
 _LEAST_WAIT: Final = 0.01
 """Seconds: packets that are due within it come in one block."""
-_LAG: Final = 2.0
-"""Seconds behind its pace after which (a suspended process) the replay goes on from where it is."""
-_UNBOUNDED: Final = 1e9
-"""A speed from which on nothing is waited for."""
 _LATEST: Final = (1 << 63) - 1
+_LATEST_DUE: Final = 1 << 62
 _LONE_GAP: Final = 1_000_000_000
 """Nanoseconds between the loops of a capture whose packets show no pace."""
+_JUMP: Final = 1_000_000_000
+"""Nanoseconds: times that go back further are a clock that was set, and the pace goes on from there."""
 
 
 class Replay:
     """Plays `path`; times are the file's, later loops add a constant so that they never go back.
 
-    `speed`: 2.0 plays twice as fast, float('inf') as fast as blocks are asked for. Raises CaptureError as open_file.
+    `speed`: 2.0 plays twice as fast, from UNBOUNDED on as fast as blocks are asked for. A single run over a file that
+    is not compressed leaves its bytes in the file (Block.owned); loops carry them along, so that what is kept can be
+    bounded. Raises CaptureError as open_file.
     """
 
     live = True
@@ -47,44 +50,58 @@ class Replay:
         self.damage: Damage | None = None
         self.loops = 0
         """Times that the file was played to its end."""
+        self._pace = Pace(speed)
+        if not loop:
+            self._pace.end = last_time(path)
+        self.pace = None if loop else self._pace
+        """For the person; what loops is as if live, and cannot be stopped either."""
         self._loop = loop
-        self._speed = speed
-        self._woken = threading.Event()
         self._closed = False
+        self._woken = False
+        """`wake` was called; else only the pace changed."""
         self._block: Block | None = None
         """What is being played; its times are those of the file."""
         self._served = 0
         self._due = np.zeros(0, np.int64)
-        """When each packet of it is due, in the time of the replay: never before its predecessor."""
+        """When each packet of it is due, in nanoseconds since the first of all was: never before its predecessor."""
         self._shift = 0
         """Nanoseconds added to the file's times in this loop."""
         self._first = self._last = 0
         """Earliest and latest time in the file, as far as it was read."""
         self._packets = 0
         """Packets in the file, as far as it was read in this loop."""
-        self._reached = 0
-        """Latest time that was due so far."""
-        self._anchor: tuple[float, int] | None = None
-        """A moment of the clock and the time in the replay that belongs to it."""
+        self._before: tuple[int, int, int] | None = None
+        """Of the last packet read: its time, what that was reckoned as, and when it is due."""
 
     def next_block(self, timeout: float) -> Block | None:
         """See Source: the packets that are due, at the latest after `timeout` seconds."""
         deadline = time.monotonic() + timeout
+        changed = self._pace.changed
         while not self._closed and not self.exhausted:
             if self._block is None and not self._load():
                 continue
-            ready = self._ready()
-            if ready:
+            due = int(self._due[self._served])
+            ready = int(np.searchsorted(self._due, self._pace.due(due), side="right")) - self._served
+            if ready > 0:
                 return self._serve(ready)
-            wait = min(deadline - time.monotonic(), max(self._until_due(), _LEAST_WAIT))
-            if wait <= 0 or self._woken.wait(wait):
+            wait = min(deadline - time.monotonic(), max(self._pace.wait(due), _LEAST_WAIT))
+            if wait <= 0:
                 break
-        self._woken.clear()
+            if changed.wait(wait):
+                changed.clear()
+                if self._woken:
+                    break
+        self._woken = False
         return None
 
-    def read_at(self, pos: int, size: int) -> bytes:  # noqa: ARG002 - the blocks own their memory
-        """See Source: never needed."""
-        return b""
+    def wake(self) -> None:
+        """See Source."""
+        self._woken = True
+        self._pace.changed.set()
+
+    def read_at(self, pos: int, size: int) -> bytes:
+        """See Source."""
+        return self._file.read_at(pos, size)
 
     def loss(self) -> Loss:
         """See Source."""
@@ -94,15 +111,11 @@ class Replay:
         """See Source: within the loop."""
         return self._file.progress()
 
-    def wake(self) -> None:
-        """See Source."""
-        self._woken.set()
-
     def close(self) -> None:
         """See Source."""
         self._closed = True
         self.exhausted = True
-        self._woken.set()
+        self.wake()
         self._file.close()
 
     def _load(self) -> bool:
@@ -117,11 +130,11 @@ class Replay:
                 self._first, self._last = first, last
             self._first, self._last = min(self._first, first), max(self._last, last)
             self._packets += len(block)
-            # A copy: the file uses its memory again, and packets of a block may be due at different times.
-            block.raw = block.raw.copy()
+            # Its memory is used again by the file's next block only, which is read when this one was given out.
             self._block, self._served = block, 0
-            due = np.maximum.accumulate(np.maximum(block.ts + self._shift, self._reached if self._anchor else first))
-            self._due, self._reached = due, int(due[-1])
+            self._due = self._dues(block.ts + self._shift)
+            if self._pace.start is None:
+                self._pace.start = int(block.ts[0])
             return True
         if self._file.exhausted:
             self._end()
@@ -136,6 +149,7 @@ class Replay:
         if not self._loop or not self._packets or self._last + shift > _LATEST:
             self.damage = self._file.damage
             self.exhausted = True
+            self._pace.finish()
             return
         self._shift = shift
         self._packets = 0
@@ -148,47 +162,31 @@ class Replay:
             self.damage = Damage(0, f"cannot be played again: {error}")
             self.exhausted = True
 
-    def _ready(self) -> int:
-        """How many packets of the block are due and were not given out."""
-        now = time.monotonic()
-        first = int(self._due[self._served])
-        if self._anchor is None or now - self._moment(first) > _LAG:
-            self._anchor = now, first
-        since, origin = self._anchor
-        if self._speed >= _UNBOUNDED:
-            return len(self._due) - self._served
-        reached = min(origin + int((now - since) * self._speed * 1e9), _LATEST)
-        return max(int(np.searchsorted(self._due, reached, side="right")) - self._served, 0)
-
-    def _moment(self, due: int) -> float:
-        """When a time of the replay comes, by the clock."""
-        assert self._anchor is not None
-        since, origin = self._anchor
-        return since + (due - origin) / 1e9 / self._speed
-
-    def _until_due(self) -> float:
-        return self._moment(int(self._due[self._served])) - time.monotonic()
+    def _dues(self, ts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """When packets with these times are due: by the gaps between them; a clock set back makes none."""
+        time_before, reckoned, due = self._before or (int(ts[0]), 0, 0)
+        gaps = np.diff(ts, prepend=time_before)  # wraps where times are absurd, and is then bounded below
+        gaps[gaps < -_JUMP] = 0
+        # As floats they cannot overflow; they are exact up to a hundred days.
+        times = reckoned + np.minimum(np.cumsum(gaps, dtype=np.float64), float(_LATEST_DUE - reckoned)).astype(
+            np.int64
+        )
+        dues = np.maximum(np.maximum.accumulate(times), due)
+        self._before = int(ts[-1]), int(times[-1]), int(dues[-1])
+        return dues
 
     def _serve(self, count: int) -> Block:
         whole = self._block
         assert whole is not None
         rows = slice(self._served, self._served + count)
-        offsets, caplen = whole.offsets[rows], whole.caplen[rows]
-        start = int(offsets.min())
-        end = int((offsets + caplen).max())
-        raw = whole.raw[start:end].copy()
         self._served += count
         if self._served == len(whole):
             self._block = None
-        return Block(
-            raw=raw,
-            offsets=offsets - start,
-            caplen=caplen,
-            wirelen=whole.wirelen[rows],
-            ts=whole.ts[rows] + self._shift,
-            linktype=whole.linktype[rows],
-            iface=whole.iface[rows],
-            marks=whole.marks[rows],
-            pos=offsets - start,
-            owned=True,
-        )
+        self._pace.serve(int(self._due[rows.stop - 1]))
+        part = whole.take(rows)
+        part.ts = part.ts + self._shift
+        if whole.owned or self._loop:
+            start, end = int(part.offsets.min()), int((part.offsets + part.caplen).max())
+            part.raw, part.offsets, part.owned = part.raw[start:end].copy(), part.offsets - start, True
+            part.pos = part.offsets
+        return part
