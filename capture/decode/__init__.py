@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netwatch.capture.block import Block
 from netwatch.capture.columns import EVENT, TRUNCATED, Columns
@@ -14,6 +15,7 @@ from netwatch.capture.decode import application, link, network, radio, serial, t
 from netwatch.capture.decode.fragments import Reassembly
 from netwatch.capture.decode.heap import keep_freed_memory
 from netwatch.capture.decode.link import show_ethernet_addresses
+from netwatch.capture.decode.plain import walk_plain
 from netwatch.capture.decode.tables import LINKTYPE
 from netwatch.capture.decode.walk import Front, Headers, Walk
 from netwatch.capture.paths import NO_PATH, PATHS
@@ -48,13 +50,13 @@ class Decoder:
         rows.iface, rows.marks = block.iface, block.marks.copy()
         rows.marks[block.caplen < block.wirelen] |= np.uint16(TRUNCATED)
         headers = Headers(block.raw, n) if self._fields else None
-        event = block.marks & EVENT != 0
-        rows.path[event] = _EVENT
         walk = Walk(block.raw, rows, headers)
-        front = _start(block)
+        left = np.arange(n) if self._fields else walk_plain(walk, block)
+        event = block.marks & EVENT != 0
         if event.any():
-            front = front.take(~event)
-        walk.hand(front, LINKTYPE.layers[block.linktype[front.row]])
+            rows.path[event] = _EVENT
+            left = left[~event[left]]
+        walk.hand(_start(block, left), LINKTYPE.layers[block.linktype[left]])
         walk.run()
         show_ethernet_addresses(walk)
         rows.path[rows.path == NO_PATH] = _DATA
@@ -75,10 +77,10 @@ _DATA = PATHS.intern("data")
 """Not even the first header could be read."""
 
 
-def _start(block: Block) -> Front:
-    n = len(block)
-    at = block.offsets.astype(np.intp, copy=False)
-    captured = block.caplen.astype(np.intp)
+def _start(block: Block, row: NDArray[np.intp]) -> Front:
+    at = block.offsets[row].astype(np.intp, copy=False)
+    captured = block.caplen[row].astype(np.intp)
     # A record that claims less than was captured lies about its length on the wire, not about its bytes.
-    limit = at + np.maximum(captured, block.wirelen)
-    return Front(np.arange(n), at, at + captured, limit, np.full(n, NO_PATH, np.uint16), np.zeros(n, np.uint8))
+    limit = at + np.maximum(captured, block.wirelen[row])
+    m = len(row)
+    return Front(row, at, at + captured, limit, np.full(m, NO_PATH, np.uint16), np.zeros(m, np.uint8))

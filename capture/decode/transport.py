@@ -75,9 +75,10 @@ def _tcp(walk: Walk, front: Front) -> None:
     front, keep = walk.having(front, size)
     if keep is not None:
         size, option, sport, dport = size[keep], option[keep], sport[keep], dport[keep]
-    _check_options(walk, front, size, option)
+    some = (~sound_options(size, option)).nonzero()[0]
+    check_options(walk, front.row[some], front.at[some], size[some])
     front = front.moved(size)
-    layers = _by_port(TCP_PORT, sport, dport, number_of("tcp payload"))
+    layers = by_port(TCP_PORT, sport, dport, number_of("tcp payload"))
     layers[front.end <= front.at] = DATA
     walk.hand(front, layers)
 
@@ -88,15 +89,20 @@ TIMESTAMPS_ALONE: Final = int.from_bytes(b"\1\1\x08\x0a", "little")
 """NOP, NOP, timestamps of 10 bytes (RFC 7323, appendix A): with 32 bytes of header there is nothing else."""
 
 
-def _check_options(walk: Walk, front: Front, size: NDArray[np.intp], option: NDArray[np.uint32]) -> None:
+def sound_options(size: NDArray[np.integer], option: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """shape (m,): headers that need no closer look, which are nearly all; by their sizes and the four bytes behind
+    the fixed part."""
+    sound: NDArray[np.bool_] = (size == TCP.itemsize) | ((size == 32) & (option == TIMESTAMPS_ALONE))
+    return sound
+
+
+def check_options(walk: Walk, row: NDArray[np.intp], start: NDArray[np.intp], size: NDArray[np.integer]) -> None:
     """Mark headers with an option whose length is below its own two bytes or beyond the header (RFC 9293, 3.1).
 
-    `option`: four bytes behind the fixed part. Nearly all headers are told to be sound by these.
+    shape (m,): rows, where their headers start, and the sizes of these.
     """
     raw = walk.raw
-    sound = (size == TCP.itemsize) | ((size == 32) & (option == TIMESTAMPS_ALONE))
-    some = (~sound).nonzero()[0]
-    row, at, end = front.row[some], front.at[some] + TCP.itemsize, front.at[some] + size[some]
+    at, end = start + TCP.itemsize, start + size
     # Every turn takes a byte at least, of 40 at most.
     while len(row):
         kind = raw[at]
@@ -122,14 +128,16 @@ def _udp(walk: Walk, front: Front) -> None:
     if lying.any():
         walk.mark(front.row[lying & (front.mode & PARTIAL == 0)], MALFORMED)
     front = front.within(front.at + np.maximum(size, UDP.itemsize)).moved(UDP.itemsize)
-    layers = _by_port(UDP_PORT, sport, dport, number_of("udp payload"))
+    layers = by_port(UDP_PORT, sport, dport, number_of("udp payload"))
     layers[front.end <= front.at] = DATA
     walk.hand(front, layers)
 
 
-def _by_port(table: Table, sport: NDArray[np.intp], dport: NDArray[np.intp], otherwise: int) -> NDArray[np.uint8]:
+def by_port(
+    table: Table, sport: NDArray[np.integer], dport: NDArray[np.integer], otherwise: int
+) -> NDArray[np.uint8]:
     """What the lower of the two ports stands for, else the higher: servers have the low ones."""
-    layers = table.layers[np.minimum(sport, dport)]
+    layers: NDArray[np.uint8] = table.layers.take(np.minimum(sport, dport))
     unknown = (layers == DATA).nonzero()[0]
     layers[unknown] = table.layers[np.maximum(sport[unknown], dport[unknown])]
     layers[layers == DATA] = otherwise
