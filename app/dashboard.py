@@ -41,10 +41,9 @@ def run_dashboard(options: Options, source: Source) -> int:
     from netwatch.capture.summary import Summary
 
     report = Report(options.report) if options.report is not None else None
-    regular = not source.live and source.progress() is not None
     recording = _recording(options, source)
     loss = source.loss if recording is None else lambda: recording.with_dropped(source.loss())
-    session = Session(source, buffer=None if regular else options.buffer, loss=loss)
+    session = Session(source, buffer=options.buffer, loss=loss)
     batches = BatchQueue()
     writer = recording.writer if recording is not None else None
     engine = Engine(source, Decoder(), batches, writer=writer, count=options.count)
@@ -65,6 +64,9 @@ def run_dashboard(options: Options, source: Source) -> int:
     finally:
         for batch in engine.stop():
             session.ingest(batch)
+        unsaved = app.end_saving()
+        if unsaved is not None:
+            tell(unsaved)
         if recording is not None:
             recording.close()
     if report is not None:
@@ -108,6 +110,9 @@ def _say(app: NetwatchApp, source: Source, engine: Engine, recording: Recording 
         incomplete = recording.incomplete(recording.recorder.first_fault)
         tell(str(incomplete))
         return incomplete.code
+    if not source.live:
+        for note in getattr(source, "notes", ()):
+            tell(f"{source.name}: {note}")
     if source.damage is not None:
         tell(f"{source.name}: damaged at byte {source.damage.offset:,}: {source.damage.message}")
         return EXIT_DAMAGED

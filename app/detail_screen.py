@@ -185,7 +185,9 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         lost = session.loss.packets
         found = [(f"LOST {lost:,}", "alert-chip")] if lost else []
         if self._missing:
-            found.append((f"file shrank: {self._missing:,} bytes are gone", "alert-chip"))
+            at = getattr(session.source, "shrank_at", None)
+            where = "" if at is None else f" at byte {at}"
+            found.append((f"file shrank{where}: {self._missing:,} bytes are gone", "alert-chip"))
         if session.paused:
             found.append((f"PAUSED {session.new_since_pause:,} new", "pause-chip"))
         return found

@@ -207,6 +207,9 @@ def _consume(options: Options, stop: Stop, source: Source, sinks: list[_Sink], o
     if outcome.damage is not None and not outcome.code:
         outcome.code = EXIT_DAMAGED
         tell(f"{source.name}: damaged at byte {outcome.damage.offset}: {outcome.damage.message}")
+    if not (source.live or stop.unread):
+        for note in getattr(source, "notes", ()):
+            tell(f"{source.name}: {note}")
     outcome.loss = told = source.loss()
     for sink in sinks:
         if isinstance(sink, _Written):

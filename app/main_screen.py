@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from netwatch.app.keys import KEYS, PROGRAM_KEYS, bindings
+from netwatch.app.saving import Saving
 from netwatch.app.search import next_match
 from netwatch.capture.filter import FilterError
 from netwatch.capture.locate import LocateError, at_time, locate, time_of
@@ -24,6 +25,7 @@ from netwatch.widgets.key_table import KeyTable
 from netwatch.widgets.packet_list import PacketList
 from netwatch.widgets.pane import Lines, Pane
 from netwatch.widgets.prompt import Prompt
+from netwatch.widgets.save_prompt import SavePrompt
 from netwatch.widgets.switches import Switches
 from netwatch.widgets.talkers import Talkers, filter_of
 from netwatch.widgets.timeline import Timeline
@@ -60,6 +62,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
         self.look = look
         self.state = state
         self.display_as = Display()
+        self.saving = Saving(session)
         self._before: list[str] = []
         """Filters that `enter` on a table replaced; `esc` goes back through them."""
         self._filter_history: list[str] = []
@@ -220,8 +223,10 @@ class MainScreen(Screen[None], inherit_bindings=False):
             self._before.append(before)
 
     def action_back(self) -> None:
-        """One level back: a message, the filter that enter made, the typed filter, the switches, the pane."""
-        if self.footer.notice is not None:
+        """One level back: a file that is being saved, a message, the filter that enter made, the typed filter, the switches, the pane."""
+        if self.saving.busy:
+            self.saving.cancel()
+        elif self.footer.notice is not None:
             self.footer.hush()
         elif self._before:
             self._apply_filter(self._before.pop())
@@ -290,7 +295,9 @@ class MainScreen(Screen[None], inherit_bindings=False):
 
     @property
     def _flows(self) -> bool:
-        """Packets come by themselves and are followed at their end; a regular file is read from its start."""
+        """Packets come by themselves and are followed at their end; else a regular file is read from its start."""
+        if getattr(self.session.source, "follows", False):
+            return True
         return self.session.source.live or self.session.store.budget is not None
 
     def action_pause(self) -> None:
@@ -356,6 +363,12 @@ class MainScreen(Screen[None], inherit_bindings=False):
     async def action_go_to(self) -> None:
         await self._ask(GotoBar(self.session, self._place_history, start=self.packets.time_base, id="prompt"))
 
+    async def action_save(self) -> None:
+        if self.saving.busy:
+            self.footer.say("a file is being saved; esc cancels it")
+        elif not self.query(Prompt):
+            await self._ask(SavePrompt(self.session, id="prompt"))
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While a prompt is open, / and : are characters like any other."""
         if action in ("filter", "go_to") and self.query(Prompt):
@@ -382,6 +395,12 @@ class MainScreen(Screen[None], inherit_bindings=False):
         if isinstance(event.prompt, FilterBar):
             self._before.clear()
             self._apply_filter(event.text)
+        elif isinstance(event.prompt, SavePrompt):
+            try:
+                self.saving.begin(event.prompt.what, event.text)
+            except OSError as error:
+                event.prompt.refuse(error.strerror or str(error))
+                return
         elif event.text:
             self._go_to(event.text)
         self._answered(event.prompt)

@@ -70,4 +70,5 @@ def _open_recorded(options: Options) -> Source:
         return Replay(options.read, loop=False, speed=options.replay)
     from netwatch.capture.sources.files import open_file
 
-    return open_file(options.read)
+    # Only who shows packets reads them again.
+    return open_file(options.read, follow=options.follow, reread=not options.headless)

@@ -39,7 +39,7 @@ _EPILOG: Final = """\
 examples:
   sudo netwatch                       the interface of the default route
   sudo netwatch -i eth0 port 443      only what the capture filter lets through
-  netwatch -r trace.pcapng            a capture file (pcap or pcapng)
+  netwatch -r trace.pcapng            a capture file (pcap, pcapng, snoop, ERF; also gz, xz, bz2, zst)
   ssh host tcpdump -U -w - | netwatch -r -
   netwatch -r trace.pcap --replay 10x  the same packets at ten times their own pace
   netwatch -r trace.pcap --summary --json
@@ -62,6 +62,8 @@ class Options:
     """A capture file, `-` for standard input."""
     replay: float | None = None
     """Play it at this multiple of its own pace, infinity as fast as it goes; None: read it at once."""
+    follow: bool = False
+    """Go on as the file grows."""
     write: str | None = None
     rotation: Rotation | None = None
     """Go on in another file; None: there is one."""
@@ -121,6 +123,7 @@ def parse(arguments: Sequence[str]) -> Options:
         interfaces=tuple(dict.fromkeys(found.interface)),
         read=found.read,
         replay=found.replay,
+        follow=found.follow,
         write=found.write,
         rotation=_rotation(found.rotation),
         capture_filter=capture_filter.strip(),
@@ -170,6 +173,11 @@ def _check(options: Options) -> None:
     if options.replay is not None and (options.read is None or options.read == "-"):
         what = "plays a capture file: name it with -r" if options.read is None else "needs a file: -r - is a stream"
         raise CaptureError(f"--replay {what}", EXIT_USAGE)
+    if options.follow and (options.read is None or options.read == "-"):
+        what = "goes with -r FILE" if options.read is None else "needs a file: -r - is read as it flows anyway"
+        raise CaptureError(f"--follow {what}", EXIT_USAGE)
+    if options.follow and options.replay is not None:
+        raise CaptureError("--follow waits for what is new and --replay plays what is old; give one", EXIT_USAGE)
     if options.fields and options.summary:
         both = "--json" if options.json else "--summary"
         raise CaptureError(f"--fields and {both} both print to standard output; give one", EXIT_USAGE)
@@ -252,6 +260,7 @@ def _parser() -> argparse.ArgumentParser:
         "-r", "--read", action=_Once, metavar="FILE", help="read a capture file; - reads a stream from standard input"
     )
     add("--replay", type=_speed, metavar="SPEED", help="play it at its own pace: 1x, 10x, 0.5x, or max")
+    add("--follow", action="store_true", help="go on as the file of -r grows, as tail -f does")
     add("-f", "--filter", action=_Once, metavar="FILTER", help="capture filter, as the last words")
     add("-c", "--count", type=_whole("packets", 1, 1 << 62), metavar="N", help="stop after N packets")
     add("--duration", type=_seconds, metavar="S", help="stop after S seconds")

@@ -43,7 +43,7 @@ class Session:
     ) -> None:
         """Nothing was captured yet.
 
-        `buffer`: bytes for columns and raw memory; the columns of a regular file are all kept, whatever it says.
+        `buffer`: bytes for columns and raw memory; what can be read again is all kept, as columns, whatever it says.
         `own_addresses`: IP addresses by which in and out are told where the source does not know the direction.
         `loss`: what was lost so far, where others than the source lose packets, too.
         """
@@ -51,7 +51,9 @@ class Session:
         self._loss = loss if loss is not None else source.loss
         self.pace: Pace | None = getattr(source, "pace", None)
         """The clock of a replay that the person may stop and set; None where packets come by themselves."""
-        self.store = Store(buffer, source.read_at)
+        self._buffer = buffer
+        self._rereadable = bool(getattr(source, "rereadable", False))
+        self.store = Store(None if self._rereadable else buffer, source.read_at)
         self.view = View(self.store)
         self.statistics = Statistics(live=source.live)
         """Of everything captured, evicted packets included."""
@@ -80,6 +82,8 @@ class Session:
             self._tell_direction(part)
         if batch.raw is None:
             self.store.budget = None  # a file that can be read again: its columns are small enough to keep them all
+        elif self._rereadable:
+            self.store.budget = self._buffer  # no longer: there was no room for what was decompressed
         self.store.append(batch)
         self.statistics.merge(part)
         self.rates.add(batch.rows, part)

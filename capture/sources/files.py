@@ -9,25 +9,33 @@ from __future__ import annotations
 import os
 import stat
 import threading
+import time
 from typing import Final
 
 import numpy as np
 
 from netwatch.capture.block import Block, CaptureError, Damage, Interface, Loss, Source
 from netwatch.capture.sources.detect import HEAD, NotACaptureError, parser_for
+from netwatch.capture.sources.follow import Follower
 from netwatch.capture.sources.inflate import is_compressed
 from netwatch.capture.sources.records import MAX_BLOCK_RECORDS, SLACK, Found, Parser
-from netwatch.capture.sources.stream import open_stream
+from netwatch.capture.sources.stream import StreamSource, open_stream
+from netwatch.capture.sources.words import cut_short, lost_before, reason
 
 __all__ = ["FileSource", "open_file"]
 
 _BUFFER: Final = 12 << 20
 
 
-def open_file(path: str | os.PathLike[str]) -> Source:
-    """The capture in `path`: pcap or pcapng, also compressed with gzip, bzip2, xz or zstd; a FIFO is a stream.
+def open_file(path: str | os.PathLike[str], *, follow: bool = False, reread: bool = False) -> Source:
+    """The capture in `path`: pcap, pcapng, snoop or ERF, also compressed with gzip, bzip2, xz or zstd; a FIFO is a
+    stream.
 
-    Raises CaptureError: 2 no such file or a directory, 3 not a capture, 77 no permission.
+    `follow`: go on as it grows, until close(). `reread`: the packets of a compressed file, too, are to be read again
+    with read_at, for which a temporary file is needed.
+
+    Raises CaptureError: 2 no such file, a directory, or nothing that can be followed; 3 not a capture; 77 no
+    permission.
     """
     shown = os.fspath(path)
     try:
@@ -38,22 +46,9 @@ def open_file(path: str | os.PathLike[str]) -> Source:
     except PermissionError:
         raise CaptureError(f"{shown}: no permission to read it; run as its owner, or use sudo", 77) from None
     except (OSError, ValueError) as error:
-        raise CaptureError(f"{shown}: {_reason(error)}", 2) from None
-    name = os.path.basename(shown)
+        raise CaptureError(f"{shown}: {reason(error)}", 2) from None
     try:
-        mode = os.fstat(fd).st_mode
-        if stat.S_ISDIR(mode):
-            raise CaptureError(f"{shown} is a directory; name a capture file in it", 2)
-        if not stat.S_ISREG(mode):
-            return open_stream(fd, name)
-        head = os.pread(fd, HEAD, 0)
-        if is_compressed(head):
-            stream = open_stream(fd, name)
-            stream.require_header()
-            return stream
-        parser = parser_for(head, whole=len(head) < HEAD)
-        assert parser is not None  # with HEAD bytes, or all there are, the answer is final
-        return FileSource(fd, name, parser)
+        source = _open(fd, shown, follow, reread)
     except NotACaptureError as error:
         os.close(fd)
         raise CaptureError(f"{shown} {error}", 3) from None
@@ -62,31 +57,75 @@ def open_file(path: str | os.PathLike[str]) -> Source:
         raise
     except OSError as error:
         os.close(fd)
-        raise CaptureError(f"{shown}: {_reason(error)}", 3) from None
+        raise CaptureError(f"{shown}: {reason(error)}", 3) from None
+    if isinstance(source, StreamSource):
+        os.close(fd)  # it has a duplicate
+    return source
 
 
-def _reason(error: OSError | ValueError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+def _open(fd: int, shown: str, follow: bool, reread: bool) -> Source:
+    name = os.path.basename(shown)
+    status = os.fstat(fd)
+    if stat.S_ISDIR(status.st_mode):
+        raise CaptureError(f"{shown} is a directory; name a capture file in it", 2)
+    if not stat.S_ISREG(status.st_mode):
+        if follow:
+            raise CaptureError(f"{shown} is no regular file: it is read as it flows, leave --follow out", 2)
+        return open_stream(fd, name)
+    head = os.pread(fd, HEAD, 0)
+    if is_compressed(head):
+        if follow:
+            raise CaptureError(f"{shown} is compressed, and only plain files can be followed; leave --follow out", 2)
+        return _open_compressed(fd, name, status.st_size, reread)
+    parser = parser_for(head, whole=len(head) < HEAD and not follow)
+    return FileSource(fd, name, parser, Follower(fd, shown) if follow else None)
+
+
+def _open_compressed(fd: int, name: str, size: int, reread: bool) -> StreamSource:
+    scratch = None
+    if reread:
+        # Only the dashboard needs it.
+        from netwatch.capture.sources.scratch import open_scratch
+
+        scratch = open_scratch(size)
+    stream = open_stream(fd, name, scratch=scratch)
+    try:
+        stream.require_header()
+    except NotACaptureError:
+        stream.close()
+        raise
+    return stream
 
 
 class FileSource:
     """A regular file that is not compressed. Owns `fd`."""
 
     live = False
+    rereadable = True
+    """The bytes of all packets can be read again: blocks are not owned."""
 
-    def __init__(self, fd: int, name: str, parser: Parser) -> None:
+    def __init__(self, fd: int, name: str, parser: Parser | None, follower: Follower | None = None) -> None:
+        """`parser`: None where a file that is followed has no header yet."""
         self.name = name
         self.exhausted = False
         self.damage: Damage | None = None
-        self.interfaces: list[Interface] = parser.interfaces
+        self.interfaces: list[Interface] = [] if parser is None else parser.interfaces
+        self.follows = follower is not None
+        """More is waited for where the file ends."""
+        self.shrank_at: int | None = None
+        """Bytes that the file still had when a packet could not be read again."""
         self._fd = fd
         self._open = threading.Lock()
         """Held while the descriptor is used, so that close() never pulls it away."""
         self._parser = parser
+        self._follower = follower
+        self._caught_up = False
+        """A file that is followed was read to where it ended at that time."""
         self._size = os.fstat(fd).st_size
-        self._memory = np.zeros(min(_BUFFER, self._size + 1) + SLACK, np.uint8)
+        room = _BUFFER if follower is not None else min(_BUFFER, self._size + 1)
+        self._memory = np.zeros(room + SLACK, np.uint8)
         self._start = self._end = 0
-        self._at = parser.header
+        self._at = 0 if parser is None else parser.header
         """Position in the file of _memory[_start]."""
         self._found = Found.nothing(0, 1)
         self._served = 0
@@ -94,8 +133,9 @@ class FileSource:
         self._shift = 0
         """Position in the file of _memory[0] when _found was made."""
 
-    def next_block(self, timeout: float) -> Block | None:  # noqa: ARG002 - a file never waits
-        """See Source."""
+    def next_block(self, timeout: float) -> Block | None:
+        """See Source. Only a file that is followed is waited for."""
+        deadline = time.monotonic() + timeout
         while not self.exhausted:
             if self._served < len(self._found):
                 first, last = self._served, min(self._served + MAX_BLOCK_RECORDS, len(self._found))
@@ -105,7 +145,20 @@ class FileSource:
                 self._stop(self._found.damage)
             elif self._fill():
                 self._parse()
+            elif not self.exhausted and self._follower is not None and not self._follower.wait(deadline):
+                break
         return None
+
+    @property
+    def notes(self) -> list[str]:
+        """One line each for the person, as far as it is known now; to be told when all is over."""
+        notes = lost_before(self._parser)
+        left = self._end - self._start
+        if self._caught_up and left and self.damage is None:
+            notes.append(f"the last packet was not complete yet: {left:,} bytes at byte {self._at}")
+        if self.shrank_at is not None and self.damage is None:
+            notes.append(f"shrank at byte {self.shrank_at} after it was read: the bytes behind are gone")
+        return notes
 
     def read_at(self, pos: int, size: int) -> bytes:
         """See Source."""
@@ -113,7 +166,10 @@ class FileSource:
             if self._fd < 0:
                 return b""
             try:
-                return os.pread(self._fd, size, pos)
+                data = os.pread(self._fd, size, pos)
+                if len(data) < size:
+                    self.shrank_at = os.fstat(self._fd).st_size
+                return data
             except OSError:
                 return b""
 
@@ -122,11 +178,13 @@ class FileSource:
         return Loss()
 
     def progress(self) -> tuple[int, int] | None:
-        """See Source."""
-        return min(self._at, self._size), self._size
+        """See Source; None once a file that is followed was read as far as it goes: its size is not known."""
+        return None if self._caught_up else (min(self._at, self._size), self._size)
 
     def wake(self) -> None:
-        """See Source: nothing here waits."""
+        """See Source."""
+        if self._follower is not None:
+            self._follower.wake()
 
     def close(self) -> None:
         """See Source."""
@@ -135,21 +193,40 @@ class FileSource:
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
+        self.wake()
 
     def _parse(self) -> None:
+        if self._parser is None and not self._begin():
+            return
+        assert self._parser is not None
         self._shift = self._at - self._start
         found = self._parser.parse(self._memory, self._start, self._end, self._at)
         self._at += found.end - self._start
         self._start = found.end
         self._found, self._served = found, 0
 
+    def _begin(self) -> bool:
+        """Find the parser, once enough of the file is there."""
+        try:
+            self._parser = parser_for(self._memory[self._start : min(self._end, HEAD)].tobytes())
+        except NotACaptureError as error:
+            self._stop(Damage(0, f"the file {error}"))
+        if self._parser is None:
+            return False
+        self.interfaces.extend(self._parser.interfaces)
+        self._parser.interfaces = self.interfaces
+        self._at += self._parser.header
+        self._start += self._parser.header
+        return True
+
     def _fill(self) -> bool:
-        """Read more behind what is left in the buffer; False if there is no more, and the source has ended."""
+        """Read more behind what is left in the buffer; False if there is none now, and, unless the file is followed,
+        the source has ended."""
         left = self._end - self._start
         room = len(self._memory) - SLACK
         if self._found.need > room:
-            if self._at + self._found.need > self._size:
-                self._stop(self._cut(self._size - self._at))
+            if self._follower is None and self._at + self._found.need > self._size:
+                self._stop(Damage(self._at, cut_short(self._size - self._at, self._found.need)))
                 return False
             room = self._found.need + (self._found.need >> 1)
             memory = np.zeros(room + SLACK, np.uint8)
@@ -161,23 +238,28 @@ class FileSource:
         try:
             with self._open:
                 got = os.preadv(self._fd, [self._memory[left:room].data], self._at + left) if self._fd >= 0 else 0
+                if not got and self._fd >= 0:
+                    self._reached(left)
         except OSError as error:
-            self._stop(Damage(self._at, f"the file cannot be read on: {_reason(error)}"))
+            self._stop(Damage(self._at, f"the file cannot be read on: {reason(error)}"))
             return False
         self._end += got
-        if got:
-            return True
-        reached = self._at + left
-        if reached < self._size and self._fd >= 0:
-            self._stop(Damage(reached, f"the file shrank to {reached:,} bytes while it was read"))
-        else:
-            self._stop(self._cut(left) if left else None)
-        return False
+        return got > 0
 
-    def _cut(self, left: int) -> Damage:
-        return Damage(
-            self._at, f"the last packet is cut short: {left:,} bytes are left of the {self._found.need:,} it needs"
-        )
+    def _reached(self, left: int) -> None:
+        """The file ends here, with `left` bytes behind the last whole record."""
+        reached = self._at + left
+        if self._follower is not None:
+            self._caught_up = True
+            damage = self._follower.ended(self._fd, reached)
+            if damage is not None:
+                self._stop(damage)
+            return
+        size = os.fstat(self._fd).st_size
+        if reached < self._size and size < self._size:
+            self._stop(Damage(size, f"the file shrank at byte {size} while it was read"))
+        else:
+            self._stop(Damage(self._at, cut_short(left, self._found.need)) if left else None)
 
     def _stop(self, damage: Damage | None) -> None:
         self.damage = damage

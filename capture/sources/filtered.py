@@ -49,6 +49,30 @@ class Filtered:
         ]
         return block.take(np.array(chosen, np.bool_))
 
+    # What only some sources have.
+
+    @property
+    def notes(self) -> list[str]:
+        """See FileSource."""
+        notes: list[str] = getattr(self._source, "notes", [])
+        return notes
+
+    @property
+    def rereadable(self) -> bool:
+        """See FileSource."""
+        return bool(getattr(self._source, "rereadable", False))
+
+    @property
+    def follows(self) -> bool:
+        """See FileSource."""
+        return bool(getattr(self._source, "follows", False))
+
+    @property
+    def shrank_at(self) -> int | None:
+        """See FileSource."""
+        at: int | None = getattr(self._source, "shrank_at", None)
+        return at
+
     def read_at(self, pos: int, size: int) -> bytes:
         """See Source."""
         return self._source.read_at(pos, size)

@@ -1,4 +1,4 @@
-"""Compressed captures, decompressed as they come: gzip, bzip2, xz, and zstd where Python has it (3.14)."""
+"""Compressed captures, decompressed as they come: gzip, bzip2, xz and zstd."""
 
 from __future__ import annotations
 
@@ -64,30 +64,55 @@ def _until_error(decompressor: zlib._Decompress, data: bytes, max_length: int) -
     return bytes(made)
 
 
-def _standard(module: str, name: str) -> Callable[[], _Decompressor]:
+def _of(*classes: str, **settings: int) -> Callable[[], _Decompressor]:
+    """Makes one of the first of `classes` (module:name) whose module there is. It raises ImportError."""
+
     def make() -> _Decompressor:
-        made: Any = getattr(importlib.import_module(module), name)()
-        return cast(_Decompressor, made)
+        for each in classes:
+            module, _, name = each.partition(":")
+            with contextlib.suppress(ModuleNotFoundError):
+                made: Any = getattr(importlib.import_module(module), name)(**settings)
+                return cast(_Decompressor, made)
+        raise ImportError(classes[-1])
 
     return make
 
 
 class _Kind(NamedTuple):
-    magic: bytes
+    magics: tuple[bytes, ...]
+    """First bytes of a member."""
     name: str
     make: Callable[[], _Decompressor]
+    slice: int
+    """Compressed bytes fed at once. Most modules keep what they made before a broken byte to themselves: with little
+    fed at once little is lost."""
 
+    def begins(self, data: bytes) -> bool:
+        """Whether `data` is the start of a member."""
+        return data.startswith(self.magics)
+
+
+_LZMA_MEMORY: Final = 512 << 20
+"""Bytes that a decoder of xz may want: `xz -9` makes it take 65 MiB, a header that lies 4 GiB."""
+_SKIPPED: Final = tuple(bytes([0x50 + number]) + b"\x2a\x4d\x18" for number in range(16))
+"""zstd's frames for whatever others like to keep there (RFC 8878, 3.1.2): pzstd begins with one."""
 
 _KINDS: Final = (
-    _Kind(b"\x1f\x8b", "gzip", _Gzip),
-    _Kind(b"BZh", "bzip2", _standard("bz2", "BZ2Decompressor")),
-    _Kind(b"\xfd7zXZ\0", "xz", _standard("lzma", "LZMADecompressor")),
-    _Kind(b"\x28\xb5\x2f\xfd", "zstd", _standard("compression.zstd", "ZstdDecompressor")),
+    _Kind((b"\x1f\x8b",), "gzip", _Gzip, 1 << 16),
+    _Kind((b"BZh",), "bzip2", _of("bz2:BZ2Decompressor"), 1 << 11),
+    _Kind((b"\xfd7zXZ\0",), "xz", _of("lzma:LZMADecompressor", memlimit=_LZMA_MEMORY), 1 << 11),
+    _Kind(
+        (b"\x28\xb5\x2f\xfd", *_SKIPPED),
+        "zstd",
+        # Python 3.14 has it; for the others there is its backport.
+        _of("compression.zstd:ZstdDecompressor", "backports.zstd:ZstdDecompressor"),
+        1 << 11,
+    ),
 )
 
 
 def _kind(head: bytes) -> _Kind | None:
-    return next((kind for kind in _KINDS if head.startswith(kind.magic)), None)
+    return next((kind for kind in _KINDS if kind.begins(head)), None)
 
 
 def is_compressed(head: bytes) -> bool:
@@ -112,6 +137,8 @@ class Inflater:
                 f"{kind.name}-compressed, and this Python cannot read that; decompress it first"
             ) from None
         self._input = b""
+        self._at = 0
+        """How much of _input was fed."""
         self._fresh = True
         self._over = False
         """Whether what comes now is no member: it is left alone, as gzip does."""
@@ -119,37 +146,41 @@ class Inflater:
     @property
     def whole(self) -> bool:
         """Whether the data may end here: no member has begun that has not ended."""
-        return self._member.eof or (self._fresh and not self._input)
+        return self._member.eof or (self._fresh and self._at == len(self._input))
 
     def push(self, data: bytes) -> None:
         """More compressed bytes; only after pull() gave nothing."""
         if not self._over:
-            self._input += data
+            self._input, self._at = self._input[self._at :] + data, 0
 
     def pull(self, limit: int) -> bytes:
         """At most `limit` decompressed bytes; none: push() more. Raises InflateError."""
         while True:
             if self._member.eof and not self._next_member():
                 return b""
-            if not self._input and self._member.needs_input:
-                return b""
-            data, self._input = self._input, b""
+            data = b""
+            if self._member.needs_input:
+                if self._at == len(self._input):
+                    return b""
+                data = self._input[self._at : self._at + self._kind.slice]
+                self._at += len(data)
             try:
                 made = self._member.decompress(data, limit)
             except Exception as error:  # each module has its own: zlib.error, OSError, LZMAError, ZstdError
                 raise InflateError(f"the {self.name} data is damaged: {error}") from None
             self._fresh = False
             if self._member.eof:
-                self._input = self._member.unused_data
+                self._input, self._at = self._member.unused_data + self._input[self._at :], 0
             if made:
                 return made
 
     def _next_member(self) -> bool:
         """Begin the next member, if there is one."""
-        if len(self._input) < len(self._kind.magic):
+        data = self._input[self._at :]
+        if len(data) < len(self._kind.magics[0]):
             return False
-        if not self._input.startswith(self._kind.magic):
-            self._over, self._input = True, b""
+        if not self._kind.begins(data):
+            self._over, self._input, self._at = True, b"", 0
             return False
         self._member = self._kind.make()
         return True

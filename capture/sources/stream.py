@@ -1,6 +1,7 @@
 """Captures that are still flowing, `ssh host tcpdump -U -w - | netwatch -r -`, and those that must be decompressed.
 
-Nothing can be read again, so every block keeps its own memory: the records that had arrived, and no more.
+Nothing can be read again, so every block keeps its own memory: the records that had arrived, and no more. A file may
+have a scratch file beside it, from which what was decompressed can be read again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from netwatch.capture.block import Block, Damage, Interface, Loss
 from netwatch.capture.sources.detect import HEAD, NotACaptureError, parser_for
 from netwatch.capture.sources.inflate import MAGIC_LENGTH, InflateError, Inflater, inflater_for
 from netwatch.capture.sources.records import MAX_BLOCK_RECORDS, SLACK, Found, Parser
+from netwatch.capture.sources.scratch import Scratch
 from netwatch.capture.sources.waker import Waker
+from netwatch.capture.sources.words import cut_short, lost_before, reason
 
 __all__ = ["StreamSource", "open_stream"]
 
@@ -30,15 +33,18 @@ _F_SETPIPE_SZ: Final = 1031
 """fcntl.F_SETPIPE_SZ of Linux."""
 
 
-def open_stream(fd: int, name: str) -> StreamSource:
-    """The capture that comes through `fd`, of which a duplicate is kept. Does not wait for its header."""
-    return StreamSource(os.dup(fd), name)
+def open_stream(fd: int, name: str, *, scratch: Scratch | None = None) -> StreamSource:
+    """The capture that comes through `fd`, of which a duplicate is kept. Does not wait for its header.
+
+    `scratch` is for a compressed file: what is decompressed goes there, to be read again.
+    """
+    return StreamSource(os.dup(fd), name, scratch)
 
 
 class StreamSource:
-    """pcap or pcapng from a pipe, a FIFO, or a compressed file. Owns `fd`."""
+    """A capture from a pipe, a FIFO, or a compressed file. Owns `fd` and `scratch`."""
 
-    def __init__(self, fd: int, name: str) -> None:
+    def __init__(self, fd: int, name: str, scratch: Scratch | None = None) -> None:
         self.name = name
         self.exhausted = False
         self.damage: Damage | None = None
@@ -75,8 +81,12 @@ class StreamSource:
         self._found = Found.nothing(0, 1)
         self._served = 0
         self._raw = self._memory
-        """The memory that the records of _found lie in, and how far it lies from their offsets."""
-        self._shift = 0
+        """The memory that the records of _found lie in, how far it lies from their offsets, and where it begins in
+        the (decompressed) stream."""
+        self._shift = self._raw_at = 0
+        self._scratch = scratch
+        self.rereadable = scratch is not None and not scratch.full
+        """See FileSource; as long as there is room."""
 
     def next_block(self, timeout: float) -> Block | None:
         """See Source: whatever has arrived."""
@@ -103,9 +113,17 @@ class StreamSource:
                     raise NotACaptureError(f"cannot be read: {self._failure}")
                 self._begin()
 
-    def read_at(self, pos: int, size: int) -> bytes:  # noqa: ARG002 - the blocks own their memory
-        """See Source: never needed."""
-        return b""
+    @property
+    def notes(self) -> list[str]:
+        """See FileSource."""
+        notes = lost_before(self._parser)
+        if self._scratch is not None and self._scratch.full:
+            notes.append(f"no room in {self._scratch.folder} for what is decompressed: --buffer limits what is kept")
+        return notes
+
+    def read_at(self, pos: int, size: int) -> bytes:
+        """See Source: from the scratch file; without one the blocks own their memory."""
+        return b"" if self._scratch is None else self._scratch.read_at(pos, size)
 
     def loss(self) -> Loss:
         """See Source: a pipe makes its writer wait and loses nothing."""
@@ -129,6 +147,8 @@ class StreamSource:
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
+            if self._scratch is not None:
+                self._scratch.close()
 
     # Bytes
 
@@ -177,7 +197,7 @@ class StreamSource:
         except BlockingIOError:
             return
         except OSError as error:
-            self._failure, self._eof = error.strerror or str(error), True
+            self._failure, self._eof = reason(error), True
             return
         self._taken += got
         self._eof = got == 0
@@ -209,6 +229,8 @@ class StreamSource:
             return False
         self._memory[self._end : self._end + len(data)] = np.frombuffer(data, np.uint8)
         self._end += len(data)
+        if self._scratch is not None:
+            self._scratch.append(data)
         if not data and self._eof and not self._inflater.whole:
             self._failure = f"the {self._inflater.name} data is cut short"
         return bool(data)
@@ -250,7 +272,7 @@ class StreamSource:
             self._drop(found.end)
         elif found.end * 4 >= room * 3:
             # Nearly full: the block takes the buffer, and only the rest is copied.
-            self._raw, self._shift = self._memory, 0
+            self._raw, self._shift, self._raw_at = self._memory, 0, self._at
             self._memory = np.zeros(max(_BUFFER, 2 * (self._end - found.end)) + SLACK, np.uint8)
             left = self._end - found.end
             self._memory[:left] = self._raw[found.end : self._end]
@@ -258,7 +280,7 @@ class StreamSource:
             self._end = left
         else:
             first = int(found.offsets[0])
-            self._raw, self._shift = self._memory[first : found.end].copy(), -first
+            self._raw, self._shift, self._raw_at = self._memory[first : found.end].copy(), -first, self._at + first
             self._drop(found.end)
 
     def _serve(self) -> Block:
@@ -266,7 +288,10 @@ class StreamSource:
         self._served = last
         start = int(self._found.offsets[first]) + self._shift
         end = int(self._found.offsets[last - 1]) + int(self._found.caplen[last - 1]) + self._shift
-        return self._found.block(first, last, self._raw[start:end], self._shift - start, owned=True)
+        block = self._found.block(first, last, self._raw[start:end], self._shift - start, owned=True)
+        if self._scratch is not None and self._raw_at + end <= self._scratch.size:
+            block.pos, block.owned = block.offsets + (self._raw_at + start), False
+        return block
 
     def _ending(self) -> Damage | None:
         """What it means that the stream ends here."""
@@ -279,9 +304,7 @@ class StreamSource:
                 return Damage(0, f"the stream {error}")
         if not self._end:
             return None
-        return Damage(
-            self._at, f"the last packet is cut short: {self._end:,} bytes of the {self._found.need:,} it needs"
-        )
+        return Damage(self._at, cut_short(self._end, self._found.need))
 
     def _stop(self, damage: Damage | None) -> None:
         if damage is not None and self._inflater is not None:

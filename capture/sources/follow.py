@@ -1,0 +1,69 @@
+"""A capture file that is still being written, followed as `tail -f` does."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import Final
+
+from netwatch.capture.block import Damage
+
+__all__ = ["Follower"]
+
+_LOOK: Final = 0.1
+"""Seconds between two looks at the file; each costs three system calls."""
+_LEAVE: Final = 1.0
+"""Seconds after which a file that another has replaced is not waited for any more."""
+
+
+class Follower:
+    """Waits for a file to grow, and tells when it never will."""
+
+    def __init__(self, fd: int, path: str) -> None:
+        self._path = path
+        self._identity = _identity(os.fstat(fd))
+        self._woken = threading.Event()
+        self._replaced: float | None = None
+        """Since when another file has its name and nothing came."""
+
+    def wait(self, deadline: float) -> bool:
+        """Until it is worth another look; False if `deadline` (time.monotonic()) passes or wake() is called first."""
+        left = deadline - time.monotonic()
+        if left > 0 and not self._woken.wait(min(_LOOK, left)):
+            return time.monotonic() < deadline
+        self._woken.clear()
+        return False
+
+    def wake(self) -> None:
+        """End the wait, or the next."""
+        self._woken.set()
+
+    def ended(self, fd: int, reached: int) -> Damage | None:
+        """Why nothing will come behind byte `reached`, up to which the open file `fd` was read; None: it may grow."""
+        size = os.fstat(fd).st_size
+        if size < reached:
+            return Damage(size, f"the file shrank at byte {size} while it was followed")
+        other = self._replacement() if size == reached else None
+        if other is None:
+            self._replaced = None
+            return None
+        # Who writes may have the old one open for a moment longer.
+        now = time.monotonic()
+        self._replaced = self._replaced or now
+        if now - self._replaced < _LEAVE:
+            return None
+        shrank = f", which shrank at byte {other.st_size}" if other.st_size < reached else ""
+        return Damage(reached, f"another file has taken its name{shrank}; follow that one to see more")
+
+    def _replacement(self) -> os.stat_result | None:
+        """The other file that has the name now."""
+        try:
+            other = os.stat(self._path)
+        except OSError:
+            return None  # the name is gone; who writes may still go on
+        return None if _identity(other) == self._identity else other
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
