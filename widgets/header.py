@@ -133,6 +133,8 @@ class Header(Lines):
             if self.state.held:
                 return [f"STOPPED {100 * read // max(size, 1):3}%"], "pause-chip"
             return [f"LOADING {100 * read // max(size, 1):3}%"], "busy-chip"
+        if getattr(source, "follows", False):  # a file that another program writes
+            return ["FOLLOWING"], "live-chip"
         loops = getattr(source, "loops", None)
         if loops is not None:  # a capture that is played as if it were live
             return [f"RECORDED  loop {loops + 1:<3}", "RECORDED"], "busy-chip"
