@@ -97,11 +97,6 @@ class Pace:
             self._rush = target if self._next is None else max(target, self._next)
         self.changed.set()
 
-    @property
-    def running_on(self) -> bool:
-        """What `run_on` asked for is still being played."""
-        return self._rush is not None
-
     def waits(self) -> tuple[float, int] | None:
         """Seconds until the next packet, and the length of the gap in ns; None if it may come at any moment."""
         with self._lock:
@@ -142,7 +137,9 @@ class Pace:
         with self._lock:
             if self._paused or self._anchor is None:
                 return math.inf
-            return max((next_due - self._position()) / 1e9 / min(self._speed, UNBOUNDED), 0.0)
+            if self._speed >= UNBOUNDED:
+                return 0.0
+            return max((next_due - self._position()) / 1e9 / self._speed, 0.0)
 
     def serve(self, last_due: int) -> None:
         """Packets were given out, the last of them due then."""

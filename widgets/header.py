@@ -99,7 +99,9 @@ class Header(Lines):
         going_on = not self.state.ended
         if not session.paused or role != "live-chip":
             urgent = role == "alert-chip"
-            parts.append(Part(1 if urgent else 5, [[(f" {word} ", look[role])] for word in words]))
+            held_up = role == "pause-chip"
+            rank, grows = (1, 99) if urgent else (2, 6) if held_up else (5, 99)
+            parts.append(Part(rank, [[(f" {word} ", look[role])] for word in words], grows=grows))
         if session.paused:
             new, evicted = quantity(session.new_since_pause), quantity(session.evicted_since_pause)
             words = [

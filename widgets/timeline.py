@@ -59,8 +59,8 @@ class _Word(NamedTuple):
 
 
 _SPEED_WORDS: Final = (
-    _Word(3, "slower", key="-", action="speed(False)"),
-    _Word(3, "faster", key="+", action="speed(True)"),
+    _Word(4, "slower", key="-", action="speed(False)"),
+    _Word(4, "faster", key="+", action="speed(True)"),
 )
 
 
@@ -215,13 +215,13 @@ class Timeline(Lines):
             return []
         first, last = span
         pace, played = self._pace, 1.0
-        step = _Word(2, stretch(self.step), key="[ ]")
+        step = _Word(3, stretch(self.step), key="[ ]")
         ends = [_Word(0, self._moment(last, span)), step]
         if pace is not None:
             about = "~" if pace.end is None else ""
             ends = [_Word(0, about + self._moment(last, span)), self._waiting(pace) or step, *_SPEED_WORDS]
             played = self._share(time_of(self.session.store, self.session.store.end - 1), span)
-        begin = [_Word(1, self._moment(here, span), "bright", key="at"), _Word(0, self._moment(first, span))]
+        begin = [_Word(2, self._moment(here, span), "bright", key="at"), _Word(0, self._moment(first, span))]
         return self._row(width, begin, ends, played, self._share(here, span), "border-focus")
 
     @staticmethod
@@ -230,7 +230,7 @@ class Timeline(Lines):
         seconds, gap = pace.waits() or (0.0, 0)
         if seconds < _WORTH_SKIPPING:
             return None
-        return _Word(1, f"skips a gap of {stretch(gap)}, else {seconds:.0f} s", "bright", "]", "step(True)")
+        return _Word(1, f"skips a gap of {stretch(gap)}, or {seconds:.0f} s", "bright", "]", "step(True)")
 
     def _share(self, time: int, span: tuple[int, int]) -> float:
         first, last = span

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
+    "byte_size",
     "elapsed",
     "exact",
     "lasting",
@@ -65,9 +66,21 @@ def mebibytes(size: int) -> str:
     return str(round(size / 1048576))
 
 
+def byte_size(size: int) -> str:
+    """`512 bytes`, `1.5 KiB`, `4.2 MiB`, `1.3 GiB`"""
+    if size < 1024:
+        return f"{size} bytes"
+    value = float(size)
+    for unit in ("KiB", "MiB"):
+        value /= 1024
+        if round(value, 1) < 1024:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1024:.1f} GiB"
+
+
 def step_of(span: int) -> int:
     """Nanoseconds of one step along `span` of them: a round number, about a twentieth."""
-    wanted = span / 20
+    wanted = span / 19  # a recording of a minute is often a little shorter
     if wanted < 1_000_000_000:
         decade = 10 ** (len(str(max(int(wanted), 1))) - 1)
         return max((step for step in (decade, 2 * decade, 5 * decade) if step <= wanted), default=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,13 @@ def test_a_snap_length_of_nothing_is_everything_as_in_tcpdump() -> None:
     assert parse(["-s0", "-nn"]).snaplen == MAX_SNAPLEN
 
 
+@pytest.mark.parametrize(
+    ("text", "speed"), [("1x", 1.0), ("0.5x", 0.5), (".5X", 0.5), ("100x", 100.0), ("max", math.inf)]
+)
+def test_a_replay_has_a_speed(text: str, speed: float) -> None:
+    assert parse(["-r", "a", "--replay", text]).replay == speed
+
+
 def test_demo_is_a_word_of_its_own() -> None:
     assert parse(["demo"]) == Options(demo=True)
     assert parse(["--fps", "5", "demo", "port", "53"]) == Options(demo=True, fps=5, capture_filter="port 53")
@@ -100,6 +108,12 @@ WRONG = [
     (["--fields", "ip.src,,x"], "'ip.src,,x' is not a list of names"),
     (["--fields", ""], "is not a list of names"),
     (["-r", "a", "-i", "b"], "-r and -i are different sources of packets; give one"),
+    (["-r", "a", "--replay", "0x"], "'0x' is not a speed as 1x, 10x, 0.5x or max"),
+    (["-r", "a", "--replay", "5"], "'5' is not a speed"),
+    (["-r", "a", "--replay", "fast"], "'fast' is not a speed"),
+    (["--replay", "1x"], "--replay plays a capture file: name it with -r"),
+    (["demo", "--replay", "1x"], "--replay plays a capture file"),
+    (["-r", "-", "--replay", "1x"], "--replay needs a file: -r - is a stream"),
     (["demo", "-r", "a"], "demo and -r are different sources"),
     (["--fields", "ip.src", "--json"], "--fields and --json both print to standard output"),
     (["--fields", "ip.src", "--summary"], "--fields and --summary both print"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import struct
 import threading
@@ -123,3 +124,83 @@ def test_what_cannot_be_played(tmp_path: Path) -> None:
     assert caught.value.code == 2
     with pytest.raises(CaptureError, match="speed"):
         Replay(capture(tmp_path, [1]), speed=0)
+
+
+def test_a_single_run_leaves_the_bytes_in_the_file(tmp_path: Path) -> None:
+    source = Replay(capture(tmp_path, [1000, 1010, 1040]), loop=False, speed=float("inf"))
+    block = source.next_block(5.0)
+    assert block is not None
+    assert not block.owned
+    assert [struct.unpack("<I", source.read_at(pos, 4))[0] for pos in block.pos.tolist()] == [0, 1, 2]
+    source.close()
+
+
+def test_a_compressed_file_is_replayed_too(tmp_path: Path) -> None:
+    path = tmp_path / "capture.pcap.gz"
+    path.write_bytes(gzip.compress(capture(tmp_path, [1000, 1010, 1040]).read_bytes()))
+    source = Replay(path, loop=False, speed=1e12)
+    block = source.next_block(5.0)
+    assert block is not None
+    assert block.owned
+    assert numbers(block) == [0, 1, 2]
+    assert source.pace is not None
+    assert source.pace.end is None
+
+
+def test_a_clock_that_was_set_back_keeps_the_pace(tmp_path: Path) -> None:
+    # an hour back; then 10 ms to the next packet as before
+    source = Replay(capture(tmp_path, [3_600_000, 3_600_010, 0, 10, 2_000, 990]), loop=False)
+    begin = time.monotonic()
+    times, seen = play(source, 6)
+    assert seen == list(range(6))
+    assert [time // MILLISECOND for time in times] == [3_600_000, 3_600_010, 0, 10, 2_000, 990]
+    assert 2.0 <= time.monotonic() - begin < 60
+
+
+def test_times_at_the_end_of_time_do_not_hang(tmp_path: Path) -> None:
+    blocks = []
+    for kind, body in (
+        (0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)),
+        (1, struct.pack("<HHI", 1, 0, 0)),
+        *(
+            (6, struct.pack("<5I", 0, high, 0, 4, 4) + bytes(4))
+            for high in (0, 0x7FFFFFFF, 0xFFFFFFFF, 5, 0x7FFFFFFF)
+        ),
+    ):
+        blocks.append(struct.pack("<II", kind, len(body) + 12) + body + struct.pack("<I", len(body) + 12))
+    path = tmp_path / "capture.pcapng"
+    path.write_bytes(b"".join(blocks))
+    source = Replay(path, loop=False, speed=1.0)
+    assert source.pace is not None
+    count = 0
+    for _ in range(20):
+        source.pace.run_on(1)  # skips whatever gap there is
+        block = source.next_block(0.2)
+        count += 0 if block is None else len(block)
+        if source.exhausted:
+            break
+    assert count == 5
+    assert source.exhausted
+
+
+def test_paused_nothing_comes_and_afterwards_all_of_it(tmp_path: Path) -> None:
+    source = Replay(capture(tmp_path, [0, 20, 40, 60]), loop=False)
+    assert source.pace is not None
+    assert source.next_block(5.0) is not None
+    source.pace.pause()
+    time.sleep(0.1)
+    assert source.next_block(0.05) is None
+    source.pace.run_on(20 * MILLISECOND)
+    block = source.next_block(5.0)
+    assert block is not None
+    assert numbers(block) == [1]
+    assert source.next_block(0.05) is None
+    source.pace.go_on()
+    assert play(source, 2)[1] == [2, 3]
+    source.close()
+
+
+def test_the_demo_cannot_be_paused(tmp_path: Path) -> None:
+    source = Replay(capture(tmp_path, [0, 20]))
+    assert source.pace is None
+    source.close()
