@@ -39,6 +39,8 @@ _DRAIN: Final = 1 / 15
 _DRAIN_BUDGET: Final = 0.02
 """Seconds of work at one look: a key that waits behind it is still answered at once."""
 _WEIGH: Final = 0.5
+_PATIENCE: Final = 2.0
+"""Seconds for a save to end."""
 _AGAIN: Final = 0.004
 """Seconds until the next look where batches were left."""
 
@@ -144,6 +146,8 @@ class NetwatchApp(App[None], inherit_bindings=False):
     def _repaint(self) -> None:
         self.session.tick(monotonic())
         self.frames += 1
+        if self._main is not None and self._main.is_running:
+            self._main.saving.look(self._main.footer)
         if self._main is not None and self.screen is self._main:
             self._main.paint()
 
@@ -175,6 +179,10 @@ class NetwatchApp(App[None], inherit_bindings=False):
             elif not self.session.source.live and (notes := getattr(self.session.source, "notes", ())):
                 main.footer.say(escape("; ".join(notes)), role="filter-chip", seconds=15)
             main.paint_now()
+
+    def end_saving(self) -> str | None:
+        """A file that is still being saved is not kept; one line of it, if there was one."""
+        return self._main.saving.cancel(_PATIENCE) if self._main is not None else None
 
     def _fatal_error(self) -> None:
         # Textual's own prints a page of traceback with local variables, which may hold bytes of packets.

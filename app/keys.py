@@ -96,6 +96,9 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("load", "L", "L", "load", "stop reading", "Stop reading the file; again: read on", "Packets"),
     Key("mark", "m", "m", "mark", "mark", "Mark the packet, or take its mark away", "Packets", 11),
     Key("copy", "y", "y", "copy", "copy", "Copy the line to the clipboard of your terminal", "Packets", 12),
+    Key(
+        "save", "e", "e", "save", "export", "Save all, what is shown, or the marked packets as a file", "Packets", 15
+    ),
     Key("time", "T", "T", "time_format", "time", "Time: since start, delta, local, UTC", "Show", 8),
     Key("unit", "b", "b", "unit", "bits/bytes", "Rates in bits or bytes", "Show", 13),
     Key("statistics", "S", "S", "statistics", "stats", "Statistics of all packets, or of the filter", "Show", 7),

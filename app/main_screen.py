@@ -223,7 +223,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
             self._before.append(before)
 
     def action_back(self) -> None:
-        """One level back: a file that is being saved, a message, the filter that enter made, the typed filter, the switches, the pane."""
+        """One level back: a file being saved, a message, the filters, the switches, the pane."""
         if self.saving.busy:
             self.saving.cancel()
         elif self.footer.notice is not None:

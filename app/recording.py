@@ -10,7 +10,7 @@ from netwatch.app.output import failed
 from netwatch.capture.block import Loss, Source
 from netwatch.capture.engine import BlockWriter
 from netwatch.capture.errors import EXIT_OUTPUT, CaptureError
-from netwatch.capture.recorder import Recorder
+from netwatch.capture.recorder import Output, Recorder
 from netwatch.capture.rotating import RotatingWriter
 from netwatch.capture.spooler import Spooler
 from netwatch.capture.writer import PcapngWriter
@@ -36,7 +36,7 @@ class Recording:
         assert path is not None  # asked for by whoever begins
         # Only the kernel stamps packets by the clock, and only its ring cannot wait: it runs over.
         live = hasattr(source, "finish")
-        output: PcapngWriter | RotatingWriter
+        output: Output
         try:
             if options.rotation is not None:
                 output = RotatingWriter(path, source.interfaces, options.rotation, loss=source.loss, live=live)

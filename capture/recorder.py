@@ -28,6 +28,11 @@ class Output(Protocol):
 
     tally: Tally
 
+    @property
+    def until(self) -> int | None:
+        """Time (ns) after which `statistics` is called at once, for the file ends; None: it is in no hurry."""
+        ...
+
     def write(self, block: Block) -> None:
         """Raises OSError; `tally` knows what was written nevertheless."""
         ...
@@ -83,7 +88,9 @@ class Recorder:
 
     def tick(self) -> None:
         """Call several times a second where packets come by themselves: the statistics do not wait for the next."""
-        if time.monotonic() - self._told_at >= 1.0 and (self._live or not self._quiet):
+        if self._live and self._output.until is not None and time.time_ns() > self._output.until:
+            self._tell(time.time_ns())
+        elif time.monotonic() - self._told_at >= 1.0 and (self._live or not self._quiet):
             self._tell(self._now())
 
     def close(self) -> None:

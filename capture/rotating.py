@@ -55,6 +55,11 @@ class RotatingWriter:
         self._file: PcapngWriter | None = None
         self._open(time.time_ns() if live else None)
 
+    @property
+    def until(self) -> int | None:
+        """When the file ends although no packet comes (ns)."""
+        return None if self._until is None else self._until + _LATE
+
     def write(self, block: Block) -> None:
         """Append the packets of `block`, in as many files as that takes. Raises OSError."""
         block = without_events(block)
@@ -68,7 +73,7 @@ class RotatingWriter:
 
     def statistics(self, ts: int) -> None:
         """As PcapngWriter's; ends the file if its time was over at `ts`. Raises OSError."""
-        over = self._until is not None and ts - _LATE >= self._until
+        over = self.until is not None and ts > self.until
         file = self._next(ts) if over or self._file is None else self._file
         file.statistics(ts)
 

@@ -76,6 +76,19 @@ class View:
         return self._bits != 0 or self._mask is not None
 
     @property
+    def predicate(self) -> Mask | None:
+        """What packets pass to be shown, None: all do; for any thread, and as it is now whatever is shown later."""
+        bits, mask = self._bits, self._mask
+        if not bits:
+            return mask
+
+        def passes(rows: Columns) -> NDArray[np.bool_]:
+            switched: NDArray[np.bool_] = (PATHS.switches & bits != 0).take(rows.path)
+            return switched if mask is None else switched & mask(rows)
+
+        return passes
+
+    @property
     def pending(self) -> int:
         """Kept rows that were not looked at yet."""
         return sum(found.low for found in self._found)

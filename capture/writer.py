@@ -55,6 +55,9 @@ class PcapngWriter:
     raises OSError if the output fails; a regular file then ends with its last whole block and may be written on.
     """
 
+    until: int | None = None
+    """There is one file, which does not end."""
+
     def __init__(
         self,
         target: str | os.PathLike[str] | int,

@@ -1,0 +1,78 @@
+"""Saving from the dashboard: one file at a time, told in the footer."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from netwatch.capture.save import Save
+from netwatch.capture.text import escape
+from netwatch.widgets.save_prompt import MARKED, SHOWN
+from netwatch.widgets.units import byte_size
+
+if TYPE_CHECKING:
+    from netwatch.capture.session import Session
+    from netwatch.widgets.footer import Footer
+
+__all__ = ["Saving"]
+
+
+class Saving:
+    """Call `look` at every repaint."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._save: Save | None = None
+
+    @property
+    def busy(self) -> bool:
+        """A file is being saved."""
+        return self._save is not None
+
+    def begin(self, what: str, path: str) -> None:
+        """Save what is kept now, in the background. Raises OSError."""
+        session = self._session
+        path = os.path.expanduser(path)
+        rows = np.array(sorted(session.marked), np.int64) if what == MARKED else None
+        passes = session.view.predicate if what == SHOWN else None
+        interfaces = session.source.interfaces
+        self._save = Save(path, session.store, interfaces, end=session.shown_end, passes=passes, rows=rows)
+        self._save.start()
+
+    def look(self, footer: Footer) -> None:
+        """Say how it is getting on."""
+        save = self._save
+        if save is None:
+            return
+        save.release()
+        if save.done:
+            self._save = None
+            footer.say(_result(save), role="alert" if save.fault is not None else "bright", seconds=8)
+        else:
+            name = escape(os.path.basename(save.path))
+            footer.say(f"saving {save.packets:,} packets to {name}, {save.share:4.0%}; esc cancels", seconds=None)
+
+    def cancel(self, seconds: float = 0.0) -> str | None:
+        """End it, and remove the file; one line if there was something to end."""
+        save = self._save
+        if save is None:
+            return None
+        save.cancel(seconds)
+        return f"not saved: {escape(save.path)} was cancelled at {save.share:.0%}" if not save.done else _result(save)
+
+
+def _result(save: Save) -> str:
+    """How it ended."""
+    path = escape(save.path)
+    if save.fault is not None:
+        return f"not saved: {path}: {save.fault.strerror or save.fault}"
+    if save.cancelled:
+        return f"cancelled, {path} is removed"
+    words = [f"saved {save.packets:,} packet{'' if save.packets == 1 else 's'}, {byte_size(save.bytes)}, to {path}"]
+    if save.evicted:
+        words.append(f"{save.evicted:,} were evicted before")
+    if save.unreadable:
+        words.append(f"{save.unreadable:,} could not be read: the file shrank")
+    return "; ".join(words)

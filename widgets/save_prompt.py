@@ -1,0 +1,66 @@
+"""`e`: what to save, and under which name."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Label
+
+from netwatch.widgets.prompt import Prompt, Verdict
+
+if TYPE_CHECKING:
+    from netwatch.capture.session import Session
+
+__all__ = ["ALL", "MARKED", "SHOWN", "SavePrompt"]
+
+ALL: Final = "all"
+SHOWN: Final = "shown"
+MARKED: Final = "marked"
+
+
+class SavePrompt(Prompt):
+    """Submitted.text is the name of a file that does not exist yet, `what` what to save: ALL, SHOWN or MARKED."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab,down", "other(1)", "What", show=False, id="save.what"),
+        Binding("shift+tab,up", "other(-1)", "What", show=False, id="save.what_back"),
+    ]
+
+    def __init__(self, session: Session, *, id: str | None = None) -> None:
+        self._session = session
+        self._choices = [ALL]
+        if session.filtered:
+            self._choices.insert(0, SHOWN)
+        if session.marked:
+            self._choices.insert(0, MARKED)
+        self.what = self._choices[0]
+        super().__init__(
+            f"save {self.what}", self._verdict, text=time.strftime("netwatch-%Y%m%d-%H%M%S.pcapng"), id=id
+        )
+
+    def action_other(self, step: int) -> None:
+        """The next of what can be saved."""
+        at = self._choices.index(self.what) + step
+        self.what = self._choices[at % len(self._choices)]
+        self.query_one("#prompt-title", Label).update(Content(f"save {self.what}"))
+        self.judge_again()
+
+    def refuse(self, why: str) -> None:
+        """The name will not do after all."""
+        self._show_verdict(Verdict(False, why))
+
+    def _verdict(self, text: str) -> Verdict:
+        path = os.path.expanduser(text.strip())
+        if not path or not os.path.basename(path):
+            return Verdict(False, "name a file")
+        if os.path.lexists(path):
+            return Verdict(False, "it exists: name another")
+        counts = {ALL: self._session.kept, SHOWN: self._session.matches, MARKED: len(self._session.marked)}
+        others = [what for what in self._choices if what != self.what]
+        hint = f"  tab: {', '.join(others)}" if others else ""
+        more = " …" if self.what == SHOWN and self._session.view.pending else ""
+        return Verdict(True, f"{counts[self.what]:,} packets{more}{hint}")
