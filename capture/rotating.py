@@ -91,7 +91,7 @@ class RotatingWriter:
             file is None
             or ts >= (self._until or ts + 1)
             or (rotation.packets is not None and self._packets >= rotation.packets)
-            or (rotation.filesize is not None and file.bytes >= rotation.filesize)
+            or (rotation.filesize is not None and self._packets > 0 and file.bytes >= rotation.filesize)
         )
         return self._next(ts) if full or file is None else file
 
