@@ -15,7 +15,7 @@ from netwatch.app.keys import KEYS, PROGRAM_KEYS, bindings
 from netwatch.app.saving import Saving
 from netwatch.app.search import next_match
 from netwatch.capture.filter import FilterError
-from netwatch.capture.locate import LocateError, at_time, locate, time_of
+from netwatch.capture.locate import LocateError, at_time, locate, moved, time_of
 from netwatch.widgets.breakdown import Breakdown
 from netwatch.widgets.display import TIME_FORMATS, Display
 from netwatch.widgets.filter_bar import FilterBar, GotoBar
@@ -256,36 +256,52 @@ class MainScreen(Screen[None], inherit_bindings=False):
     # Travelling in time
 
     def action_step(self, forward: bool) -> None:
-        """A step back or forward in the time of the packets."""
-        here = self.timeline.here
-        if here is not None:
-            self._travel(here + (self.timeline.step if forward else -self.timeline.step))
+        """A step back or forward in the time of the packets; in a replay also beyond what was played."""
+        here, step, store, pace = self.timeline.here, self.timeline.step, self.session.store, self._pace
+        if here is None:
+            return
+        if self.timeline.by_time:
+            found = moved(store, here, step if forward else -step)
+        else:
+            size = self.timeline.step_packets
+            found = here + size if forward else max(here - size, store.first)
+            found = found if found < store.end else None
+        if found is None and forward and pace is not None:
+            ahead = time_of(store, store.end - 1) - time_of(store, here)
+            pace.run_on(step - ahead if 0 <= ahead < step else step)
+        self._travel(found if found is not None or forward else store.first)
 
-    def _travel(self, moment: int) -> None:
-        """To the first packet at or after a time, nanoseconds since 1970; beyond the newest, to that."""
-        packets, store, pace = self.packets, self.session.store, self._pace
-        index = at_time(store, moment)
+    @on(Timeline.Sought)
+    def _sought(self, event: Timeline.Sought) -> None:
+        """To a place on the bar; in what a replay has still to play by playing it at once."""
+        span, store, pace = event.timeline.span, self.session.store, self._pace
+        if span is None:
+            return
+        if not event.timeline.by_time:
+            self._travel(store.first + round(event.share * (store.end - 1 - store.first)))
+            return
+        first, last = span
+        moment = first + round(event.share * (last - first))
         head = time_of(store, store.end - 1)
-        if pace is not None and index is None:
+        if pace is not None and moment > head:
             pace.run_on(moment - head)
-            packets.go_last()
-        elif index is None or index >= self.session.shown_end:
+            self._travel(None)
+        else:
+            self._travel(at_time(store, moment))
+
+    def _travel(self, index: int | None) -> None:
+        """To a row that is kept; None: to the newest. Behind its head a replay is paused."""
+        packets, store = self.packets, self.session.store
+        if index is None or index >= self.session.shown_end - 1:
             packets.go_last()
         elif index == store.first:
             packets.go_first()
         else:
             packets.go_to(index)
-        if pace is not None and moment < head:
-            pace.pause()
+        if self._pace is not None and index is not None and index < store.end - 1:
+            self._pace.pause()
         self._keep_pinned()
         self.paint_now()
-
-    @on(Timeline.Sought)
-    def _sought(self, event: Timeline.Sought) -> None:
-        span = event.timeline.span
-        if span is not None:
-            first, last = span
-            self._travel(first + round(event.share * (last - first)))
 
     @on(Timeline.Chosen)
     async def _word_clicked(self, event: Timeline.Chosen) -> None:

@@ -11,12 +11,14 @@ import numpy as np
 
 from netwatch.capture.store import Store
 
-__all__ = ["SYNTAX", "LocateError", "Place", "at_time", "kept_times", "locate", "time_of"]
+__all__ = ["SYNTAX", "LocateError", "Place", "at_time", "kept_times", "locate", "moved", "time_of"]
 
 SYNTAX: Final = "1234   14:03:07.5   +12.5 since start   -3 before the end"
 """What may be typed, for a prompt."""
 
 _SECOND: Final = 1_000_000_000
+_SET_BACK: Final = _SECOND
+"""Nanoseconds: times that go back further are a clock that was set, and no step goes beyond."""
 _NUMBER: Final = re.compile(r"#?([0-9][0-9,_]{0,19})")
 _OFFSET: Final = re.compile(r"([+-]?)([0-9]{1,10})(?:\.([0-9]{0,9}))?s?")
 _CLOCK: Final = re.compile(
@@ -74,6 +76,40 @@ def at_time(store: Store, moment: int) -> int | None:
         late = rows.ts >= moment
         if late.any():
             return start + int(np.argmax(late))
+    return None
+
+
+def moved(store: Store, index: int, distance: int) -> int | None:
+    """The row `distance` nanoseconds after the row `index`, before it if negative; None where the kept rows end.
+
+    Where the clock was set back, a step ends there: times before and after it have no order.
+    """
+    moment = time_of(store, index) + distance
+    return _after(store, index, moment) if distance > 0 else _before(store, index, moment)
+
+
+def _after(store: Store, index: int, moment: int) -> int | None:
+    """The first row behind `index` at or after `moment`."""
+    for start, rows in store.chunks(index):
+        stops = rows.ts >= moment
+        stops[1:] |= np.diff(rows.ts) < -_SET_BACK
+        stops = stops[max(index + 1 - start, 0) :]
+        if stops.any():
+            return max(start, index + 1) + int(np.argmax(stops))
+    return None
+
+
+def _before(store: Store, index: int, moment: int) -> int | None:
+    """The first row of those directly before `index` that are at or after `moment`; at least one row back."""
+    for chunk in reversed(store.chunks_kept):
+        size = min(index - chunk.base, chunk.n)
+        if size <= 0:
+            continue
+        ts = chunk.columns.ts[: min(size + 1, chunk.n)]
+        stops = ts[:size] < moment
+        stops[: len(ts) - 1] |= np.diff(ts) < -_SET_BACK
+        if stops.any():
+            return min(chunk.base + size - int(np.argmax(stops[::-1])), index - 1)
     return None
 
 

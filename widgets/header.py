@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from textual.cache import LRUCache
 from textual.strip import Strip
 
+from netwatch.capture.locate import kept_times
 from netwatch.capture.rates import BITS, BITS_IN, BITS_OUT
 from netwatch.capture.text import escape
 from netwatch.widgets.gauge import gauge
@@ -124,9 +125,9 @@ class Header(Lines):
             return (["DAMAGED"], "alert-chip") if source.damage is not None else (["ENDED"], "ended-chip")
         pace = self.session.pace
         if pace is not None:
-            times = self.session.statistics
             if pace.paused:
-                at = (times.last_ts or 0) - (times.first_ts or 0)
+                first, last = kept_times(self.session.store) or (0, 0)
+                at = last - first
                 return [f"PAUSED at {elapsed(at, max(at, 60_000_000_000))}", "PAUSED"], "pause-chip"
             return [f"REPLAY {pace.words:>4}"], "busy-chip"
         progress = source.progress()

@@ -19,7 +19,7 @@ from textual.strip import Strip
 from netwatch.capture.locate import kept_times, time_of
 from netwatch.widgets.painting import Piece, fit_left, line, width_of
 from netwatch.widgets.pane import Lines
-from netwatch.widgets.units import elapsed, quantity, rate, step_of, stretch
+from netwatch.widgets.units import elapsed, exact, quantity, rate, step_of, stretch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +43,10 @@ _FORECAST: Final = 0.5
 
 _WORTH_SKIPPING: Final = 2.0
 """Seconds without a packet from which on a replay says how to skip them."""
+
+
+_BLIND_STEP: Final = 10_000_000_000
+"""Nanoseconds of a step of a replay whose times say nothing."""
 
 
 class _Word(NamedTuple):
@@ -134,17 +138,26 @@ class Timeline(Lines):
     def step(self) -> int:
         """Nanoseconds of one step back or forward."""
         first, last = self.span or (0, 0)
-        return step_of(max(last - first, 0))
+        return step_of(last - first) if last > first else _BLIND_STEP
+
+    @property
+    def step_packets(self) -> int:
+        """Rows of one step where the bar is one of packets."""
+        return max((self.session.store.end - self.session.store.first) // 20, 1)
 
     @property
     def here(self) -> int | None:
-        """Time of the packet under the cursor; None before the first packet."""
+        """Row index of the packet under the cursor, at the tail of the newest; None before the first packet."""
         store, cursor = self.session.store, self._packets.cursor
         if store.end <= store.first:
             return None
-        if cursor is None or self._packets.follow or cursor not in store:
-            cursor = store.end - 1
-        return time_of(store, cursor)
+        return store.end - 1 if cursor is None or self._packets.follow or cursor not in store else cursor
+
+    @property
+    def by_time(self) -> bool:
+        """The bar is a stretch of time; else, where the clock went back or stood still, one of packets."""
+        first, last = self.span or (0, 0)
+        return last > first or self.session.store.end - self.session.store.first <= 1
 
     @property
     def _pace(self) -> Pace | None:
@@ -213,7 +226,10 @@ class Timeline(Lines):
         if span is None or here is None:
             self._bar, self._spans = range(0), []
             return []
+        if not self.by_time:
+            return self._by_packets(width, here)
         first, last = span
+        now = time_of(self.session.store, here)
         pace, played = self._pace, 1.0
         step = _Word(3, stretch(self.step), key="[ ]")
         ends = [_Word(0, self._moment(last, span)), step]
@@ -221,8 +237,23 @@ class Timeline(Lines):
             about = "~" if pace.end is None else ""
             ends = [_Word(0, about + self._moment(last, span)), self._waiting(pace) or step, *_SPEED_WORDS]
             played = self._share(time_of(self.session.store, self.session.store.end - 1), span)
-        begin = [_Word(2, self._moment(here, span), "bright", key="at"), _Word(0, self._moment(first, span))]
-        return self._row(width, begin, ends, played, self._share(here, span), "border-focus")
+        begin = [_Word(2, self._moment(now, span), "bright", key="at"), _Word(0, self._moment(first, span))]
+        return self._row(width, begin, ends, played, self._share(now, span), "border-focus")
+
+    def _by_packets(self, width: int, here: int) -> list[Piece]:
+        store, pace, played = self.session.store, self._pace, 1.0
+        if pace is not None:
+            read, size = self.session.source.progress() or (1, 1)
+            played = read / max(size, 1)
+        first, last = store.first, store.end - 1
+        begin = [_Word(1, exact(store.number(here) or 0), "bright", key="at packet")]
+        ends = [
+            _Word(0, exact(store.number(last) or 0)),
+            _Word(3, f"{quantity(self.step_packets)} packets", key="[ ]"),
+        ]
+        if pace is not None:
+            ends += [*filter(None, [self._waiting(pace)]), *_SPEED_WORDS]
+        return self._row(width, begin, ends, played, played * (here - first) / (last - first), "border-focus")
 
     @staticmethod
     def _waiting(pace: Pace) -> _Word | None:

@@ -126,9 +126,17 @@ async def test_a_clock_that_stands_still_or_went_back_does_no_harm(world: MakeWo
         await pilot.press("right_square_bracket", "left_square_bracket")
         assert one.app.screen.packets.cursor == 0
         one._fed = -500
-        one.feed([bytes(60)] * 2)
-        await pilot.press("right_square_bracket", "left_square_bracket", "T", "T")
-        assert len(line_of(one)) == 80
+        one.feed([bytes(60)] * 200)
+        one.app.state.ended = True
+        await pilot.press("home", "right_square_bracket", "right_square_bracket")
+        assert one.app.screen.packets.cursor == 20, "steps are in packets"
+        await pilot.press("home", "left_square_bracket", "T", "T")
+        text = line_of(one)
+        assert len(text) == 80
+        assert "at packet 1 " in text
+        bar = [at for at, char in enumerate(text) if char in "━●"]
+        await pilot.click("#timeline", offset=(bar[len(bar) // 2], 0))
+        assert one.app.screen.packets.cursor == pytest.approx(100, abs=5)
         assert one.app.crash is None
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from netwatch.capture.block import Batch
 from netwatch.capture.columns import EVENT
-from netwatch.capture.locate import LocateError, at_time, kept_times, locate
+from netwatch.capture.locate import LocateError, at_time, kept_times, locate, moved
 from netwatch.capture.store import Store
 
 if TYPE_CHECKING:
@@ -134,3 +134,43 @@ def test_says_what_was_evicted(make_rows: Callable[..., Columns]) -> None:
 def test_nothing_yet() -> None:
     with pytest.raises(LocateError, match="no packets"):
         locate(Store(None), "1")
+
+
+def stored(make_rows: Callable[..., Columns], times: list[int]) -> Store:
+    rows = make_rows(len(times))
+    rows.ts[:] = np.array(times) * 1_000_000_000
+    store = Store(None)
+    for start in range(0, len(times), 4):
+        store.append(Batch(rows.take(slice(start, start + 4)), None))
+    return store
+
+
+@pytest.mark.parametrize(
+    ("index", "seconds", "expected"),
+    [
+        (0, 3, 3),
+        (0, 100, None),
+        (5, -2, 3),
+        (5, -100, None),
+        (5, -1, 4),
+        (9, 1, None),
+        (9, -1, 8),
+        (0, -1, None),
+        (6, 1, 7),
+        (8, -3, 6),  # between two packets: the later one
+    ],
+)
+def test_steps_in_time(make_rows: Callable[..., Columns], index: int, seconds: int, expected: int | None) -> None:
+    store = stored(make_rows, [0, 1, 2, 3, 4, 5, 10, 11, 12, 13])
+    assert moved(store, index, seconds * 1_000_000_000) == expected
+
+
+def test_a_step_ends_where_the_clock_was_set(make_rows: Callable[..., Columns]) -> None:
+    store = stored(make_rows, [100, 101, 102, 103, 104, 5, 6, 7, 8, 9])
+    second = 1_000_000_000
+    assert moved(store, 3, 100 * second) == 5
+    assert moved(store, 8, -2 * second) == 6
+    assert moved(store, 8, -50 * second) == 5
+    assert moved(store, 5, -50 * second) == 4
+    assert moved(store, 4, -2 * second) == 2
+    assert moved(store, 6, 100 * second) is None
