@@ -78,7 +78,7 @@ def _tell_about(options: Options) -> str:
 def _show(options: Options, stop: Stop) -> int:
     from netwatch.app.opening import open_source
 
-    source = open_source(options)
+    source = open_source(options, reread=True)
     try:
         from netwatch.app.dashboard import run_dashboard
 

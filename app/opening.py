@@ -18,11 +18,14 @@ DEMO: Final = Path(__file__).parent.parent / "capture" / "data" / "demo.pcapng"
 _STDIN: Final = 0
 
 
-def open_source(options: Options) -> Source:
-    """Open what is to be read; a live source is not bound yet. Raises CaptureError."""
+def open_source(options: Options, *, reread: bool = False) -> Source:
+    """Open what is to be read; a live source is not bound yet. Raises CaptureError.
+
+    `reread`: packets will be read again, as only the dashboard does; a compressed file then needs room on a disk.
+    """
     if options.live:
         return _open_live(options)
-    source = _open_recorded(options)
+    source = _open_recorded(options, reread)
     if not options.capture_filter:
         return source
     # libpcap is asked only where there is a filter.
@@ -48,7 +51,7 @@ def _open_live(options: Options) -> Source:
     )
 
 
-def _open_recorded(options: Options) -> Source:
+def _open_recorded(options: Options, reread: bool) -> Source:
     if options.demo:
         from netwatch.capture.sources.replay import Replay
 
@@ -70,5 +73,4 @@ def _open_recorded(options: Options) -> Source:
         return Replay(options.read, loop=False, speed=options.replay)
     from netwatch.capture.sources.files import open_file
 
-    # Only who shows packets reads them again.
-    return open_file(options.read, follow=options.follow, reread=not options.headless)
+    return open_file(options.read, follow=options.follow, reread=reread)
