@@ -30,7 +30,7 @@ MAX_EVENTS: Final = 4096
 """Events from which on those of evicted rows are forgotten."""
 SHARE: Final = 64
 """A chunk is at most this part of the budget, so that eviction takes little at a time …"""
-ADOPTED_SHARE: Final = 16
+ADOPTED_SHARE: Final = 12
 """… but for a batch that is kept as it came."""
 
 

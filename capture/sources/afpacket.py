@@ -232,7 +232,7 @@ class LiveSource:
                 return None
             port = self.ports[min(waiting)[1]]
             taken = port.ring.take()
-            # Waiting between two blocks of at most 8 MiB would put a limit on what can be captured.
+            # Waiting between two blocks of some MiB would put a limit on what can be captured.
             self._behind = port.ring.cut or len(waiting) > 1
             if taken is not None:
                 return to_block(*taken, port.number, port.linktype, self._snaplen, port.cooked)

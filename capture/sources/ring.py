@@ -21,8 +21,8 @@ __all__ = ["BLOCK_TIMEOUT", "MAX_BLOCK_BYTES", "Ring"]
 
 BLOCK_TIMEOUT: Final = 0.04
 """Seconds after which the kernel hands over a block that is not full: how late a lone packet is seen."""
-MAX_BLOCK_BYTES: Final = 8 << 20
-MAX_BLOCK_RECORDS: Final = 32768
+MAX_BLOCK_BYTES: Final = 4 << 20
+MAX_BLOCK_RECORDS: Final = 16384
 
 _SMALL_BLOCK: Final = 256 << 10
 """GRO hands over packets of 64 KiB; a block must hold some."""
