@@ -138,7 +138,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
 
     def _drain_on(self) -> None:
         self._draining_on = None
-        self._behind = self.state.ring > 0 and self._batches.full()
+        self._behind = getattr(self.session.source, "ring_size", 0) > 0 and self._batches.full()
         deadline, before = perf_counter() + _DRAIN_BUDGET, self.session.store.end
         if self._take(deadline):
             self._draining_on = self.set_timer(_AGAIN, self._drain_on)
