@@ -27,7 +27,7 @@ def keep_freed_memory() -> None:
 
 
 def return_freed_memory() -> None:
-    """Let no more than some MiB of freed arrays wait to be used again: a dashboard runs for days beside other programs.
+    """Let only some MiB of freed arrays wait to be used again: a dashboard runs for days beside other programs.
 
     Raw memory of batches and chunks is mapped on its own, so that it goes back when it is freed; what decoding makes
     and drops comes from the heap nevertheless. Call it once a decoder is made, which sets the same for itself.

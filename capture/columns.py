@@ -128,8 +128,16 @@ class Columns:
 
     @classmethod
     def empty(cls, n: int) -> Self:
-        """n rows of whatever the memory held: for put()."""
-        return cls(*(np.empty(n, dtype) for dtype in DTYPES))
+        """n rows of whatever the memory held, in one piece that goes back to the system as such: for put()."""
+        memory = np.empty(n * ROW_BYTES, np.uint8)
+        arrays: dict[str, NDArray[Any]] = {}
+        at = 0
+        # The widest first, so that each is aligned.
+        for name, dtype in sorted(zip(NAMES, DTYPES, strict=True), key=lambda column: -column[1].itemsize):
+            end = at + n * dtype.itemsize
+            arrays[name] = memory[at:end].view(dtype)
+            at = end
+        return cls(**arrays)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Columns]) -> Self:

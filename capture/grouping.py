@@ -19,8 +19,8 @@ __all__ = ["hash_words", "owners"]
 
 ROUNDS: Final = 8
 """Keys that lost their slot this often are sorted: work stays bounded whatever the keys are."""
-WORDS: Final = 4
-"""64-bit words of the longest key: two IPv6 addresses."""
+WORDS: Final = 5
+"""64-bit words of the longest key: two IPv6 addresses, and ports with what goes with them."""
 
 _MULTIPLIERS = np.frombuffer(os.urandom(ROUNDS * WORDS * 2 * 8), np.uint64).reshape(ROUNDS, WORDS * 2)
 _LOW: Final = np.uint64(0xFFFFFFFF)

@@ -13,10 +13,17 @@ from numpy.typing import NDArray
 
 from netwatch.capture.protocols import ID, PROTOCOLS, SWITCHES
 
-__all__ = ["MAX_PATHS", "NO_PATH", "PATHS", "PathTable"]
+__all__ = ["MAX_PATHS", "NO_PATH", "PATHS", "TRANSPORTS", "PathTable"]
 
 MAX_PATHS: Final = 4096
 """A sender chooses how headers nest; beyond this many shapes a path stops growing at its parent."""
+
+_ROOM: Final = ((4, MAX_PATHS), (6, MAX_PATHS * 15 // 16), (9, MAX_PATHS * 3 // 4), (MAX_PATHS, MAX_PATHS // 2))
+"""(layers, shapes): a path of up to so many layers is told apart while there are no more shapes than that. Who nests
+headers at random fills the table with deep ones; what everybody else sends is shallow and still finds its place."""
+
+TRANSPORTS: Final = frozenset({"tcp", "udp", "udplite", "sctp", "dccp"})
+"""Protocols with ports."""
 
 NO_PATH: Final = 0
 """The empty path, before the link layer is known."""
@@ -40,11 +47,18 @@ class PathTable:
         """shape (MAX_PATHS,): id of the last protocol of the path, quoted or not."""
         self.switches: NDArray[np.uint8] = np.zeros(MAX_PATHS, np.uint8)
         """shape (MAX_PATHS,): bit i is set where SWITCHES[i] takes the path."""
-        self.members: list[frozenset[int]] = [frozenset()]
-        """Protocol ids in the path before a quotation, by path id: what the packet itself is made of."""
+        self.carrier: NDArray[np.uint8] = np.zeros(MAX_PATHS, np.uint8)
+        """shape (MAX_PATHS,): id of the outermost transport that is not quoted, that the ports of a row belong to;
+        without one as `shown`."""
+        self.is_transport: NDArray[np.bool_] = np.array([kind.name in TRANSPORTS for kind in PROTOCOLS])
+        """By protocol id."""
         self.unquoted: list[int] = [0]
         """Path id without a quotation, by path id: what the protocol breakdown counts."""
-        self._next = np.full((MAX_PATHS, len(PROTOCOLS)), -1, np.int32)
+        self.exact = True
+        """No path had to stop at its parent."""
+        self._depths: list[int] = [0]
+        # Child path by path and protocol; 0, which is no path's child, where it is not known yet.
+        self._next = np.zeros((MAX_PATHS, len(PROTOCOLS)), np.uint16)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -52,20 +66,19 @@ class PathTable:
     def child(self, path: int, protocol: int) -> int:
         """Path id of `path` followed by `protocol` (a protocol id)."""
         known = int(self._next[path, protocol])
-        return known if known >= 0 else self._add(path, protocol)
+        return known or self._add(path, protocol)
 
     def step(self, paths: NDArray[np.uint16], protocols: NDArray[np.uint8] | int) -> NDArray[np.uint16]:
         """Vectorised `child`: shape (n,) of path ids and a protocol id, or (n,) of them -> (n,) path ids."""
-        following = self._next[paths, protocols]
-        if following.size and following.min() < 0:
-            missing = following < 0
+        following: NDArray[np.uint16] = self._next[paths, protocols]
+        if not following.all():
+            missing = following == NO_PATH
             kinds = np.broadcast_to(np.asarray(protocols, np.int64), paths.shape)[missing]
             # Not np.unique: its first call imports numpy.ma, 6 ms.
             for code in sorted(set((paths[missing].astype(np.int64) * 256 + kinds).tolist())):
                 self.child(code >> 8, code & 0xFF)
             following = self._next[paths, protocols]
-        stepped: NDArray[np.uint16] = following.astype(np.uint16)
-        return stepped
+        return following
 
     def intern(self, name: str) -> int:
         """Path id of `eth:ip:tcp`. Raises KeyError for a protocol that is not in the table."""
@@ -74,27 +87,23 @@ class PathTable:
             path = self.child(path, ID[part])
         return path
 
-    def having(self, protocol: int) -> NDArray[np.bool_]:
-        """shape (MAX_PATHS,): whether `protocol` is in the path (a quotation apart)."""
-        mask = np.zeros(MAX_PATHS, np.bool_)
-        for path, members in enumerate(self.members):
-            mask[path] = protocol in members
-        return mask
-
     def _add(self, path: int, protocol: int) -> int:
-        new = len(self.names)
-        if new >= MAX_PATHS:
-            self._next[path, protocol] = path
+        new, depth = len(self.names), self._depths[path] + 1
+        if new >= next(most for layers, most in _ROOM if depth <= layers):
+            self.exact = False
+            if path != NO_PATH:
+                self._next[path, protocol] = path
             return path
         parent_name = self.names[path]
         name = PROTOCOLS[protocol].name
         quoted = any(ID[part] in _QUOTES for part in parent_name.split(":") if part)
         self.last[new] = protocol
         self.shown[new] = self.shown[path] if quoted else protocol
-        members = self.members[path] if quoted else self.members[path] | {protocol}
+        carried = quoted or bool(self.is_transport[self.carrier[path]])
+        self.carrier[new] = self.carrier[path] if carried else protocol
         self.switches[new] = self.switches[path] if quoted else self._switches(path, protocol)
         self.parents.append(path)
-        self.members.append(members)
+        self._depths.append(depth)
         self.unquoted.append(self.unquoted[path] if quoted else new)
         self.names.append(f"{parent_name}:{name}" if parent_name else name)
         self._next[path, protocol] = new

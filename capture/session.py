@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
-from time import perf_counter
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from netwatch.capture import filter as display_filter
+from netwatch.capture.backlog import Backlog
 from netwatch.capture.block import Batch, Loss, Source
 from netwatch.capture.columns import KIND_IPV4, KIND_IPV6, Columns
+from netwatch.capture.conversations import ConversationRow, Conversations
 from netwatch.capture.kernel.memory import available
 from netwatch.capture.pace import Pace
 from netwatch.capture.protocols import SWITCHES
@@ -69,7 +68,9 @@ class Session:
         self._own = frozenset(_address(text) for text in own_addresses)
         self._paused: tuple[int, int, int] | None = None  # end, packets and evicted when the pause began
         self._following: Statistics | None = None
-        self._uncounted: deque[tuple[Columns, NDArray[np.int32]]] = deque()
+        self._of_filter = False
+        self._conversations: Conversations | None = None
+        self._backlog = Backlog(self.store, self._count)
         self._available: int | None = None
         self._ticked: float | None = None
 
@@ -88,7 +89,10 @@ class Session:
         self.statistics.merge(part)
         self.rates.add(batch.rows, part)
         self.view.update()
-        self._count_followed(BETWEEN)
+        if self._conversations is not None and not self._of_filter:
+            self._conversations.merge(batch.rows)
+        self._backlog.let_go()
+        self._backlog.work(BETWEEN)
         if self.store.budget is None:
             self._watch_memory()
 
@@ -104,6 +108,8 @@ class Session:
             self.statistics.tick(moment)
             if self._following is not None:
                 self._following.tick(moment)
+            if self._conversations is not None:
+                self._conversations.tick(moment)
         return self._catch_up(BETWEEN)
 
     @property
@@ -218,33 +224,61 @@ class Session:
         """What the panes paint: of everything, or of the filter."""
         return self._following if self._following is not None and self.filtered else self.statistics
 
+    @property
+    def conversations(self) -> Conversations | None:
+        """Who talks to whom, of what is kept when they were asked for and of all that came since, as far as it was
+        counted; where the statistics follow the filter, of what that lets through. None: nobody asks."""
+        return self._conversations
+
+    def show_conversations(self, shown: bool) -> None:
+        """Count conversations from now on, or no more: it costs each packet twice what all other statistics do."""
+        self._conversations = Conversations() if shown else None
+        if self._of_filter:
+            self._show()
+        else:
+            self._backlog.clear()
+            if shown:
+                self._backlog.add_kept()
+                self._catch_up(AT_ONCE)
+
+    def top_conversations(self, n: int) -> list[ConversationRow]:
+        """The n conversations with the most bytes, largest first."""
+        if self._conversations is None:
+            return []
+        shown = self.shown_statistics
+        return self._conversations.top(n, shown.bytes, None if shown.live else shown.duration)
+
     # Inside
 
     def _show(self) -> None:
         """Apply switches and filter to all that is kept, as far as that goes at once."""
         bits = sum(1 << _SWITCH[key] for key in self.switches)
-        self._uncounted.clear()
+        was_of_filter = self._of_filter
         if self._following is not None:
             self._following = Statistics(live=self.source.live)
-        self.view.on_found = None if self._following is None else self._note_found
+        self.view.on_found = None if self._following is None else self._backlog.add
         self.view.show(bits, None if self._filter.everything else self._filter.mask)
+        self._of_filter = self._following is not None and self.filtered
+        if self._of_filter or was_of_filter:
+            self._backlog.clear()
+            if self._conversations is not None:
+                self._conversations = Conversations()
+                if not self._of_filter:
+                    self._backlog.add_kept()
         self._catch_up(AT_ONCE)
 
     def _catch_up(self, seconds: float) -> bool:
-        left = bool(self.view.pending or self._uncounted)
+        left = bool(self.view.pending or self._backlog)
         if left and self.view.catch_up(seconds):
-            self._count_followed(seconds)
+            self._backlog.work(seconds)
         return left
 
-    def _note_found(self, columns: Columns, rows: NDArray[np.int32]) -> None:
-        self._uncounted.append((columns, rows))
-
-    def _count_followed(self, seconds: float) -> None:
-        """Count rows that passed the filter, for about this long; also if they were evicted meanwhile."""
-        deadline = perf_counter() + seconds
-        while self._following is not None and self._uncounted and perf_counter() < deadline:
-            columns, rows = self._uncounted.popleft()
-            self._following.merge(partial(columns.take(rows)))
+    def _count(self, rows: Columns) -> None:
+        """Rows that passed the filter, or any where only conversations are asked for."""
+        if self._of_filter and self._following is not None:
+            self._following.merge(partial(rows))
+        if self._conversations is not None:
+            self._conversations.merge(rows)
 
     def _tell_direction(self, part: Partial) -> None:
         """In and out from own addresses: a packet between two of them counts as both."""

@@ -13,7 +13,6 @@ from netwatch.capture import columns
 from netwatch.capture.columns import Columns
 from netwatch.capture.decode import Decoder
 from netwatch.capture.paths import PATHS
-from netwatch.capture.protocols import ID
 from netwatch.capture.sources.files import open_file
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +57,7 @@ def test_only_the_broken_ones_of_the_demo_are_malformed(rows: Columns) -> None:
 
 @pytest.mark.parametrize("name", ["tls", "http", "ssh", "dns", "icmp", "icmpv6", "arp", "ntp", "mdns", "vlan"])
 def test_a_protocol_is_in_it(rows: Columns, name: str) -> None:
-    assert PATHS.having(ID[name])[rows.path].any()
+    assert any(name in PATHS.names[path].split(":") for path in set(rows.path.tolist()))
 
 
 def test_the_same_every_time(mix: Path, tmp_path: Path) -> None:
