@@ -57,7 +57,7 @@ def locate(store: Store, text: str, zone: tzinfo | None = None, *, start: int | 
         return _by_time(store, last - distance if match[1] == "-" else (first if start is None else start) + distance)
     if match := _CLOCK.fullmatch(text):
         return _by_time(store, _clock(match, last, zone))
-    raise LocateError(f"type  {SYNTAX}")
+    raise LocateError("a number, 14:03:07, +12.5 or -3")
 
 
 def time_of(store: Store, index: int) -> int:
@@ -114,9 +114,9 @@ def _before(store: Store, index: int, moment: int) -> int | None:
 
 
 def _by_number(store: Store, number: int) -> int:
-    kept = f"{store.number(store.first) or 0:,} to {store.packets:,} are kept"
+    kept = f"kept: {store.number(store.first) or 0:,}-{store.packets:,}"
     if not number:
-        raise LocateError(f"packets are counted from 1; {kept}")
+        raise LocateError("packets are counted from 1")
     try:
         index = store.index(number)
     except IndexError:

@@ -228,17 +228,18 @@ class Timeline(Lines):
             return []
         if not self.by_time:
             return self._by_packets(width, here)
-        first, last = span
-        now = time_of(self.session.store, here)
-        pace, played = self._pace, 1.0
-        step = _Word(3, stretch(self.step), key="[ ]")
-        ends = [_Word(0, self._moment(last, span)), step]
-        if pace is not None:
-            about = "~" if pace.end is None else ""
-            ends = [_Word(0, about + self._moment(last, span)), self._waiting(pace) or step, *_SPEED_WORDS]
-            played = self._share(time_of(self.session.store, self.session.store.end - 1), span)
-        begin = [_Word(2, self._moment(now, span), "bright", key="at"), _Word(0, self._moment(first, span))]
-        return self._row(width, begin, ends, played, self._share(now, span), "border-focus")
+        store, pace = self.session.store, self._pace
+        now, (first, last) = time_of(store, here), span
+        reached = self.session.shown_end - 1
+        played = self._share(time_of(store, reached), span) if reached in store else 1.0
+        about = "~" if pace is not None and pace.end is None else ""
+        words = [
+            _Word(0, self._moment(first, span)),
+            _Word(0, about + self._moment(last, span)),
+            _Word(1, self._moment(now, span), "bright", key="at"),
+            *self._keys(stretch(self.step)),
+        ]
+        return self._row(width, words[:1], words[1:], played, self._share(now, span), "border-focus")
 
     def _by_packets(self, width: int, here: int) -> list[Piece]:
         store, pace, played = self.session.store, self._pace, 1.0
@@ -246,22 +247,27 @@ class Timeline(Lines):
             read, size = self.session.source.progress() or (1, 1)
             played = read / max(size, 1)
         first, last = store.first, store.end - 1
-        begin = [_Word(1, exact(store.number(here) or 0), "bright", key="at packet")]
-        ends = [
+        words = [
+            _Word(0, exact(store.number(first) or 0)),
             _Word(0, exact(store.number(last) or 0)),
-            _Word(3, f"{quantity(self.step_packets)} packets", key="[ ]"),
+            _Word(1, exact(store.number(here) or 0), "bright", key="at packet"),
+            *self._keys(f"{quantity(self.step_packets)} packets"),
         ]
-        if pace is not None:
-            ends += [*filter(None, [self._waiting(pace)]), *_SPEED_WORDS]
-        return self._row(width, begin, ends, played, played * (here - first) / (last - first), "border-focus")
+        return self._row(
+            width, words[:1], words[1:], played, played * (here - first) / (last - first), "border-focus"
+        )
 
-    @staticmethod
-    def _waiting(pace: Pace) -> _Word | None:
-        """In a gap: how long it is, and when it ends."""
-        seconds, gap = pace.waits() or (0.0, 0)
+    def _keys(self, step: str) -> list[_Word]:
+        """What keys do here: a step is as long as `step` says. In a gap: how long it is, and when it ends."""
+        pace = self._pace
+        seconds, gap = (pace.waits() if pace is not None else None) or (0.0, 0)
         if seconds < _WORTH_SKIPPING:
-            return None
-        return _Word(1, f"skips a gap of {stretch(gap)}, or {seconds:.0f} s", "bright", "]", "step(True)")
+            words = [_Word(3, step, key="[ ]")]
+        else:
+            words = [
+                _Word(0, f"skips a gap of {stretch(gap)}, or {seconds:.0f} s", "bright", "]", "step(True)"),
+            ]
+        return words if pace is None else [*words, *_SPEED_WORDS]
 
     def _share(self, time: int, span: tuple[int, int]) -> float:
         first, last = span

@@ -109,7 +109,7 @@ def test_says_what_it_wants(store: Store, text: str) -> None:
 
 
 def test_says_what_is_kept(store: Store) -> None:
-    with pytest.raises(LocateError, match="no packet 11 so far; 1 to 10 are kept"):
+    with pytest.raises(LocateError, match="no packet 11 so far; kept: 1-10"):
         locate(store, "11", UTC)
 
 
@@ -118,7 +118,7 @@ def test_says_what_was_evicted(make_rows: Callable[..., Columns]) -> None:
     for _ in range(40):
         store.append(Batch(make_rows(1000), np.zeros(64_000, np.uint8)))
     assert store.first > 0
-    with pytest.raises(LocateError, match=rf"packet 1 was evicted; {store.first + 1:,} to 40,000 are kept"):
+    with pytest.raises(LocateError, match=rf"packet 1 was evicted; kept: {store.first + 1:,}-40,000"):
         locate(store, "1", UTC)
     middle = (store.first + store.end) // 2
     store.pin(np.array([store.first, middle]), middle)
