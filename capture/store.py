@@ -138,6 +138,9 @@ class Store:
         if not len(rows):
             return
         self._note_events(rows)
+        if self.budget is not None:
+            # First of all: else this batch and those that leave for it are there at the same time.
+            self._evict(self.budget - len(rows) * ROW_BYTES - (0 if raw is None else raw.nbytes))
         if raw is None:
             self._append_positions(rows)
         elif self._worth_adopting(rows, raw):
