@@ -37,8 +37,8 @@ class Key(NamedTuple):
 GROUPS: Final = ("Packets", "Filter", "Panes", "Show", "Program")
 """In the order in which the help lists them."""
 
-# What is typed right behind / or : must reach the prompt that opens, also where it all comes in one piece: so these
-# two are handled first, and the focus has moved before the next key is looked at.
+# What is typed right behind /, : or e must reach the prompt that opens, also where it all comes in one piece: so these
+# are handled first, and the focus has moved before the next key is looked at.
 KEYS: Final[tuple[Key, ...]] = (
     Key("move.up", "up,k", "↑ k", "move(-1)", "up", "Move up; leaves the live tail", "Panes"),
     Key("move.down", "down,j", "↓ j", "move(1)", "down", "Move down", "Panes"),
@@ -97,7 +97,15 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("mark", "m", "m", "mark", "mark", "Mark the packet, or take its mark away", "Packets", 11),
     Key("copy", "y", "y", "copy", "copy", "Copy the line to the clipboard of your terminal", "Packets", 12),
     Key(
-        "save", "e", "e", "save", "export", "Save all, what is shown, or the marked packets as a file", "Packets", 15
+        "save",
+        "e",
+        "e",
+        "save",
+        "export",
+        "Save all, what is shown, or the marked packets as a file",
+        "Packets",
+        15,
+        first=True,
     ),
     Key("time", "T", "T", "time_format", "time", "Time: since start, delta, local, UTC", "Show", 8),
     Key("unit", "b", "b", "unit", "bits/bytes", "Rates in bits or bytes", "Show", 13),

@@ -382,12 +382,12 @@ class MainScreen(Screen[None], inherit_bindings=False):
     async def action_save(self) -> None:
         if self.saving.busy:
             self.footer.say("a file is being saved; esc cancels it")
-        elif not self.query(Prompt):
+        else:
             await self._ask(SavePrompt(self.session, id="prompt"))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While a prompt is open, / and : are characters like any other."""
-        if action in ("filter", "go_to") and self.query(Prompt):
+        """While a prompt is open, /, : and e are characters like any other."""
+        if action in ("filter", "go_to", "save") and self.query(Prompt):
             return False
         return super().check_action(action, parameters)
 
