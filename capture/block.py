@@ -75,6 +75,10 @@ class Block:
     owned: bool
     """True: `raw` is the block's own and may be kept with the rows. False: the source uses it again for the
     next block, and reads a packet's bytes again with Source.read_at."""
+    heads: tuple[NDArray[np.uint8], ...] = ()
+    """Copies of what stands from each packet's start on, records.HEAD_BYTES whether they are all its own or not:
+    shape (k, HEAD_BYTES) each, for neighbouring packets from the first on. From these a decoder reads without waiting
+    for memory all over `raw`. Empty: there are none."""
 
     def __len__(self) -> int:
         return len(self.offsets)

@@ -8,6 +8,7 @@ any way, needs 200. The columns become what the walk would have made of them, an
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -77,37 +78,56 @@ Mask = NDArray[np.bool_]
 
 
 def walk_plain(walk: Walk, block: Block) -> NDArray[np.intp]:
-    """Fill in the columns of plain packets and hand over what they carry; the rows of the others.
+    """Fill in the columns of plain packets and hand over what they carry; the rows of the others."""
+    plain = np.zeros(len(block), np.bool_)
+    for first, memory, place in _stretches(block):
+        plain[first : first + len(place)] = _walk_stretch(walk, block, first, memory, place)
+    return (~plain).nonzero()[0]
 
-    Places in a packet are counted from its start, in 32 bits. There are no branches by row and hardly an index: where
+
+def _stretches(block: Block) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.intp]]]:
+    """Neighbouring packets: the first one's row, memory with their first bytes, where in it each begins."""
+    first = 0
+    for heads in block.heads:
+        count = min(len(heads), len(block) - first)
+        yield first, heads.reshape(-1), np.arange(count) * heads.shape[1]
+        first += count
+    # Records are in order: the last ones may have too little memory behind them.
+    last = int(np.searchsorted(block.offsets, len(block.raw) - READ, side="right"))
+    if first < last:
+        yield first, block.raw, block.offsets[first:last].astype(np.intp, copy=False)
+
+
+def _walk_stretch(
+    walk: Walk, block: Block, first: int, memory: NDArray[np.uint8], place: NDArray[np.intp]
+) -> NDArray[np.bool_]:
+    """Which of neighbouring packets were plain.
+
+    Distances are counted from a packet's start, in 32 bits. There are no branches by row and hardly an index: where
     kinds are mixed, processors guess wrong, and a product with a mask costs a tenth of a choice by it.
     """
-    # Records are in order: the last ones may have too little memory behind them.
-    n = int(np.searchsorted(block.offsets, len(block.raw) - READ, side="right"))
-    if not n:
-        return np.arange(len(block))
-    rows = walk.rows.take(slice(0, n))
-    at = block.offsets[:n].astype(np.intp, copy=False)
-    network = gather(block.raw, at + FIRST, NETWORK)
+    part = slice(first, first + len(place))
+    rows = walk.rows.take(part)
+    network = gather(memory, place + FIRST, NETWORK)
     kind, following = network["kind"], network["next"]
-    ethernet = (block.linktype[:n] == LINKTYPE_ETHERNET) & (block.marks[:n] & EVENT == 0)
+    ethernet = (block.linktype[part] == LINKTYPE_ETHERNET) & (block.marks[part] & EVENT == 0)
     four, six = (kind & KIND4 == IS4) & ethernet, (kind & KIND6 == IS6) & ethernet
     next4, next6 = following & NEXT4, following & NEXT6
     tcp = four & (next4 == TCP4) | six & (next6 == TCP6)
     udp = four & (next4 == UDP4) | six & (next6 == UDP6)
 
-    captured = block.caplen[:n].view(np.int32)
-    limit = np.maximum(captured, block.wirelen[:n].view(np.int32))
+    captured = block.caplen[part].view(np.int32)
+    limit = np.maximum(captured, block.wirelen[part].view(np.int32))
     start = START4 + six * np.uint8(START6 - START4)
     stop = network["length4"] * four + np.int32(ETHERNET.itemsize)
-    stop += network["length6"].astype(np.int32) * six + (six * np.uint8(IPV6.itemsize))
-    transport = gather(block.raw, at + start, TRANSPORT)
+    stop += network["length6"].astype(np.int32) * six + six * np.uint8(IPV6.itemsize)
+    transport = gather(memory, place + start, TRANSPORT)
     word = transport["offset_flags"].astype(np.uint16)
     header = (word >> 12) * 4
     length = transport["udp_length"].astype(np.int32)
-    plain = stop <= limit
-    tcp &= plain & (header >= TCP.itemsize)
-    udp &= plain & (length >= UDP.itemsize) & (start + length <= stop)
+    honest = stop <= limit
+    tcp &= honest & (header >= TCP.itemsize)
+    udp &= honest & (length >= UDP.itemsize) & (start + length <= stop)
     header = header * tcp + udp * np.uint16(UDP.itemsize)
     payload = start + header.astype(np.int32)
     stop += (start + length - stop) * udp
@@ -115,37 +135,34 @@ def walk_plain(walk: Walk, block: Block) -> NDArray[np.intp]:
     whole = payload <= end
     tcp &= whole
     udp &= whole
-    plain = tcp | udp
+    plain: NDArray[np.bool_] = tcp | udp
 
-    _show_network(rows, network, four & plain, six & plain)
+    four &= plain
+    six &= plain
+    _show_addresses(rows, network, four, six)
     rows.ip_proto[:] = (tcp * np.uint8(PROTOCOL_TCP) + udp * np.uint8(PROTOCOL_UDP)) * four
     rows.sport[:] = transport["sport"] * plain
     rows.dport[:] = transport["dport"] * plain
     rows.marks |= plain * np.uint16(PORTS)
     rows.tcp_flags[:] = (word & 0x0FFF) * tcp
-    rows.path[:] = PATH_OF[(tcp + udp * np.uint8(2)) + (six & plain) * np.uint8(2)]
-    doubtful = np.flatnonzero(tcp & ~sound_options(header, transport["option"]))
-    check_options(walk, doubtful, at[doubtful] + start[doubtful], header[doubtful])
-    over6 = np.flatnonzero(six & udp)
-    walk.network[over6] = at[over6] + ETHERNET.itemsize
+    rows.path[:] = PATH_OF[tcp + udp * np.uint8(2) + six * np.uint8(2)]
+
+    at = block.offsets[part]
+    doubtful = (tcp & ~sound_options(header, transport["option"])).nonzero()[0]
+    check_options(walk, doubtful + first, at[doubtful] + start[doubtful], header[doubtful])
+    over6 = (six & udp).nonzero()[0]
+    walk.network[over6 + first] = at[over6] + ETHERNET.itemsize
     more = payload < end
     for chosen, table, otherwise in ((tcp, TCP_PORT, TCP_PAYLOAD), (udp, UDP_PORT, UDP_PAYLOAD)):
-        row = np.flatnonzero(chosen & more)
+        row = (chosen & more).nonzero()[0]
         base = at[row]
-        front = Front(
-            row,
-            base + payload[row],
-            base + end[row],
-            base + stop[row],
-            rows.path[row],
-            np.full(len(row), INNER, np.uint8),
-        )
+        mode = np.full(len(row), INNER, np.uint8)
+        front = Front(row + first, base + payload[row], base + end[row], base + stop[row], rows.path[row], mode)
         walk.hand(front, by_port(table, rows.sport[row], rows.dport[row], otherwise))
-    left = np.flatnonzero(~plain)
-    return np.concatenate([left, np.arange(n, len(block))])
+    return plain
 
 
-def _show_network(rows: Columns, network: NDArray[Any], four: Mask, six: Mask) -> None:
+def _show_addresses(rows: Columns, network: NDArray[Any], four: Mask, six: Mask) -> None:
     rows.kind[:] = four * np.uint8(KIND_IPV4) + six * np.uint8(KIND_IPV6)
     rows.src_lo[:] = network["src4"] * four
     rows.dst_lo[:] = network["dst4"] * four

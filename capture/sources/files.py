@@ -6,6 +6,7 @@ stay; the bytes of a row on screen are read again.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import threading
@@ -18,21 +19,27 @@ from netwatch.capture.block import Block, CaptureError, Damage, Interface, Loss,
 from netwatch.capture.sources.detect import HEAD, NotACaptureError, parser_for
 from netwatch.capture.sources.follow import Follower
 from netwatch.capture.sources.inflate import is_compressed
-from netwatch.capture.sources.records import MAX_BLOCK_RECORDS, SLACK, Found, Parser
+from netwatch.capture.sources.records import HEAD_BYTES, MAX_BLOCK_RECORDS, SLACK, Found, Parser, gather
 from netwatch.capture.sources.stream import StreamSource, open_stream
 from netwatch.capture.sources.words import cut_short, lost_before, reason
 
 __all__ = ["FileSource", "open_file"]
 
-_BUFFER: Final = 12 << 20
+READ_AHEAD: Final = 12 << 20
+"""Bytes that are in memory at once."""
+_PIECE: Final = 4 << 20
+"""Bytes that are read at once."""
 
 
-def open_file(path: str | os.PathLike[str], *, follow: bool = False, reread: bool = False) -> Source:
+def open_file(
+    path: str | os.PathLike[str], *, follow: bool = False, reread: bool = False, ahead: int = READ_AHEAD
+) -> Source:
     """The capture in `path`: pcap, pcapng, snoop or ERF, also compressed with gzip, bzip2, xz or zstd; a FIFO is a
     stream.
 
     `follow`: go on as it grows, until close(). `reread`: the packets of a compressed file, too, are to be read again
-    with read_at, for which a temporary file is needed.
+    with read_at, for which a temporary file is needed. `ahead`: bytes of a plain file that are in memory at once, and
+    so are in one block: many make few blocks, which cost the less together, few make the first one come soon.
 
     Raises CaptureError: 2 no such file, a directory, or nothing that can be followed; 3 not a capture; 77 no
     permission.
@@ -48,7 +55,7 @@ def open_file(path: str | os.PathLike[str], *, follow: bool = False, reread: boo
     except (OSError, ValueError) as error:
         raise CaptureError(f"{shown}: {reason(error)}", 2) from None
     try:
-        source = _open(fd, shown, follow, reread)
+        source = _open(fd, shown, follow, reread, ahead)
     except NotACaptureError as error:
         os.close(fd)
         raise CaptureError(f"{shown} {error}", 3) from None
@@ -63,7 +70,7 @@ def open_file(path: str | os.PathLike[str], *, follow: bool = False, reread: boo
     return source
 
 
-def _open(fd: int, shown: str, follow: bool, reread: bool) -> Source:
+def _open(fd: int, shown: str, follow: bool, reread: bool, ahead: int) -> Source:
     name = os.path.basename(shown)
     status = os.fstat(fd)
     if stat.S_ISDIR(status.st_mode):
@@ -78,7 +85,7 @@ def _open(fd: int, shown: str, follow: bool, reread: bool) -> Source:
             raise CaptureError(f"{shown} is compressed, and only plain files can be followed; leave --follow out", 2)
         return _open_compressed(fd, name, status.st_size, reread)
     parser = parser_for(head, whole=len(head) < HEAD and not follow)
-    return FileSource(fd, name, parser, Follower(fd, shown) if follow else None)
+    return FileSource(fd, name, parser, Follower(fd, shown) if follow else None, ahead)
 
 
 def _open_compressed(fd: int, name: str, size: int, reread: bool) -> StreamSource:
@@ -104,7 +111,9 @@ class FileSource:
     rereadable = True
     """The bytes of all packets can be read again: blocks are not owned."""
 
-    def __init__(self, fd: int, name: str, parser: Parser | None, follower: Follower | None = None) -> None:
+    def __init__(
+        self, fd: int, name: str, parser: Parser | None, follower: Follower | None = None, ahead: int = READ_AHEAD
+    ) -> None:
         """`parser`: None where a file that is followed has no header yet."""
         self.name = name
         self.exhausted = False
@@ -122,7 +131,9 @@ class FileSource:
         self._caught_up = False
         """A file that is followed was read to where it ended at that time."""
         self._size = os.fstat(fd).st_size
-        room = _BUFFER if follower is not None else min(_BUFFER, self._size + 1)
+        self._most = MAX_BLOCK_RECORDS * ahead // READ_AHEAD
+        """Records of a block."""
+        room = ahead if follower is not None else min(ahead, self._size + 1)
         self._memory = np.zeros(room + SLACK, np.uint8)
         self._start = self._end = 0
         self._at = 0 if parser is None else parser.header
@@ -138,7 +149,7 @@ class FileSource:
         deadline = time.monotonic() + timeout
         while not self.exhausted:
             if self._served < len(self._found):
-                first, last = self._served, min(self._served + MAX_BLOCK_RECORDS, len(self._found))
+                first, last = self._served, min(self._served + self._most, len(self._found))
                 self._served = last
                 return self._found.block(first, last, self._memory, self._shift, owned=False)
             if self._found.damage is not None:
@@ -200,10 +211,33 @@ class FileSource:
             return
         assert self._parser is not None
         self._shift = self._at - self._start
-        found = self._parser.parse(self._memory, self._start, self._end, self._at)
+        parts = [self._parse_piece(self._parser)]
+        records = len(parts[0])
+        # An error is met again, and told, when there is nothing left to give.
+        with contextlib.suppress(OSError):
+            while parts[-1].damage is None and records < self._most and self._read():
+                parts.append(self._parse_piece(self._parser))
+                records += len(parts[-1])
+        self._found, self._served = Found.concatenate(parts), 0
+
+    def _parse_piece(self, parser: Parser) -> Found:
+        """The records in what was just read, and the first bytes of their packets: a look costs 5 ns while a piece is
+        in the processor's cache, 12 to 28 later."""
+        found = parser.parse(self._memory, self._start, self._end, self._at)
         self._at += found.end - self._start
         self._start = found.end
-        self._found, self._served = found, 0
+        found.heads = (gather(self._memory, found.offsets, HEAD_BYTES),)
+        return found
+
+    def _read(self) -> int:
+        """Bytes read behind what is in the buffer, a piece at most; 0: no room or no more. Raises OSError."""
+        end = min(len(self._memory) - SLACK, self._end + _PIECE)
+        with self._open:
+            if self._fd < 0 or end == self._end:
+                return 0
+            got = os.preadv(self._fd, [self._memory[self._end : end].data], self._at + self._end - self._start)
+        self._end += got
+        return got
 
     def _begin(self) -> bool:
         """Find the parser, once enough of the file is there."""
@@ -236,14 +270,13 @@ class FileSource:
             self._memory[:left] = self._memory[self._start : self._end]
         self._start, self._end = 0, left
         try:
+            got = self._read()
             with self._open:
-                got = os.preadv(self._fd, [self._memory[left:room].data], self._at + left) if self._fd >= 0 else 0
                 if not got and self._fd >= 0:
                     self._reached(left)
         except OSError as error:
             self._stop(Damage(self._at, f"the file cannot be read on: {reason(error)}"))
             return False
-        self._end += got
         return got > 0
 
     def _reached(self, left: int) -> None:

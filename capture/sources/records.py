@@ -14,9 +14,20 @@ from numpy.typing import NDArray
 
 from netwatch.capture.block import Block, Damage, Interface
 
-__all__ = ["LARGEST_LENGTH", "MAX_BLOCK_RECORDS", "SLACK", "Found", "Parser", "gather", "largest_packet"]
+__all__ = [
+    "HEAD_BYTES",
+    "LARGEST_LENGTH",
+    "MAX_BLOCK_RECORDS",
+    "SLACK",
+    "Found",
+    "Parser",
+    "gather",
+    "largest_packet",
+]
 
-SLACK: Final = 64
+HEAD_BYTES: Final = 128
+"""First bytes of a packet of which a source may make a copy (Block.heads)."""
+SLACK: Final = HEAD_BYTES
 """Readable bytes that follow `end` in the memory given to a parser: headers are gathered with a fixed width."""
 
 MAX_BLOCK_RECORDS: Final = 32768
@@ -59,6 +70,8 @@ class Found:
     need: int
     """Bytes from `end` on without which the next record cannot be read; a lower bound."""
     damage: Damage | None = None
+    heads: tuple[NDArray[np.uint8], ...] = ()
+    """See Block."""
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -87,6 +100,7 @@ class Found:
             last.end,
             last.need,
             last.damage,
+            tuple(head for part in parts for head in part.heads),
         )
 
     def block(self, first: int, last: int, raw: NDArray[np.uint8], shift: int, *, owned: bool) -> Block:
@@ -107,7 +121,19 @@ class Found:
             marks=self.marks[rows],
             pos=offsets if owned else offsets + shift,
             owned=owned,
+            heads=_neighbours(self.heads, first, last),
         )
+
+
+def _neighbours(parts: tuple[NDArray[np.uint8], ...], first: int, last: int) -> tuple[NDArray[np.uint8], ...]:
+    """Rows first <= i < last of arrays that follow each other."""
+    chosen, start = [], 0
+    for part in parts:
+        end = start + len(part)
+        if start < last and first < end:
+            chosen.append(part[max(first - start, 0) : last - start])
+        start = end
+    return tuple(chosen)
 
 
 class Parser(Protocol):
