@@ -1,11 +1,13 @@
-"""Two network namespaces joined by a veth pair, and tcpreplay from one to the other."""
+"""Two network namespaces joined by a veth pair, and three ways to send a capture file from one to the other."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,36 +15,77 @@ from typing import Final
 
 from benchmarks.measure import installed
 
-__all__ = ["SINK", "Link", "link", "missing"]
+__all__ = ["SINK", "Link", "Sent", "link", "missing", "sent"]
 
 SINK: Final = "sink0"
 """The interface that is captured."""
 _SOURCE: Final = "source0"
+_ROOT: Final = Path(__file__).parent.parent
 
 
 def missing() -> str:
     """Why the live benchmarks cannot run, or nothing."""
     if os.geteuid():
         return "needs root, for network namespaces"
-    lacking = [program for program in ("ip", "ethtool", "tcpreplay") if not installed(program)]
+    lacking = [program for program in ("ip", "ethtool", "taskset") if not installed(program)]
     return f"needs {', '.join(lacking)}" if lacking else ""
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """What a sender says of itself."""
+
+    packets: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Packets a second."""
+        return self.packets / self.seconds
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
-    """A cable between a sender and a receiver."""
+    """A cable between a sender, which has the first processor, and a receiver, which has the others."""
 
     sender: str
     receiver: str
 
     def inside(self, *command: str) -> list[str]:
         """`command`, run where packets arrive."""
-        return ["ip", "netns", "exec", self.receiver, *command]
+        last = max(1, (os.cpu_count() or 1) - 1)
+        pinned = ["taskset", "-c", f"1-{last}"] if (os.cpu_count() or 1) > 1 else []
+        return ["ip", "netns", "exec", self.receiver, *pinned, *command]
+
+    def _outside(self, *command: str) -> subprocess.Popen[str]:
+        everything = ["ip", "netns", "exec", self.sender, "taskset", "-c", "0", *command]
+        return subprocess.Popen(everything, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=_ROOT)
 
     def replay(self, path: Path, *options: str) -> subprocess.Popen[str]:
-        """Start to send a capture file."""
-        command = ["ip", "netns", "exec", self.sender, "tcpreplay", "-q", "-K", "-i", _SOURCE, *options, str(path)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        """Start to send a capture file with tcpreplay."""
+        return self._outside("tcpreplay", "-q", "-K", "-i", _SOURCE, *options, str(path))
+
+    def flood(self, path: Path, seconds: float) -> subprocess.Popen[str]:
+        """Start to send at line rate, as the kernel does it itself: flood.py."""
+        return self._outside(sys.executable, "-m", "benchmarks.flood", _SOURCE, str(path), str(seconds))
+
+    def steady(self, path: Path, rate: int, seconds: float) -> subprocess.Popen[str]:
+        """Start to send `rate` packets a second, 0 as many as go: sender.py."""
+        return self._outside(sys.executable, "-m", "benchmarks.sender", _SOURCE, str(path), str(rate), str(seconds))
+
+    @contextlib.contextmanager
+    def taking_floods(self) -> Iterator[str]:
+        """The receiving end takes frames in bulk, which `flood` needs -> why it does not, or nothing."""
+        command = self.inside(sys.executable, "-m", "benchmarks.flood", "--open", SINK)
+        opener = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=_ROOT
+        )
+        assert opener.stdout is not None
+        if opener.stdout.readline().strip() == "open":
+            yield ""
+            opener.communicate()
+        else:
+            yield (opener.communicate()[1].strip().splitlines() or ["it ended"])[-1]
 
     def arrived(self) -> int:
         """Packets that reached the receiving interface since it was made."""
@@ -52,14 +95,17 @@ class Link:
         return int(counters.split()[1])
 
 
-def sent(replay: subprocess.Popen[str]) -> tuple[int, float]:
-    """Wait for tcpreplay: packets that it sent, packets a second."""
-    said = replay.communicate()[0]
+def sent(process: subprocess.Popen[str]) -> Sent:
+    """Wait for a sender to end. Raises RuntimeError with what it said."""
+    said = process.communicate()[0]
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        counted = json.loads(said)
+        return Sent(counted["sent"], counted["seconds"])
     packets = re.search(r"Successful packets:\s+(\d+)", said)
     rate = re.search(r"([\d.]+) pps", said)
     if packets is None or rate is None:
-        raise RuntimeError(f"tcpreplay: {said.strip()}")
-    return int(packets[1]), float(rate[1])
+        raise RuntimeError(f"the sender failed: {said.strip()}")
+    return Sent(int(packets[1]), int(packets[1]) / float(rate[1]))
 
 
 @contextlib.contextmanager

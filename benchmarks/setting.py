@@ -20,3 +20,5 @@ class Setting:
     """Runs of which the median counts."""
     work: Path
     """A folder that is removed at the end."""
+    quick: bool = False
+    """Only show that everything runs."""

@@ -17,7 +17,7 @@ from typing import Final
 __all__ = ["Run", "Screen", "Terminal"]
 
 _TOKEN: Final = re.compile(
-    r"\x1b\[([0-9;]*)([Hm])|\x1b\[[?<>=]?[0-9;]*[$]?[A-Za-z]|\x1b\][^\x07]*\x07|\r\n|[^\x1b\r\n]+|[\r\n]"
+    r"\x1b\[([0-9;]*)([Hm])|\x1b[()][0-9A-Z]|\x1b\[[?<>=]?[0-9;]*[$]?[A-Za-z]|\x1b\][^\x07]*\x07|\r\n|[^\x1b\r\n]+|[\r\n]"
 )
 _CUT: Final = re.compile(r"\x1b[^A-Za-z\x07]{0,64}\Z|\r\Z")
 """The beginning of a sequence whose rest comes with the next read."""
@@ -82,7 +82,9 @@ class Run:
 class Terminal:
     """A child process on a terminal of its own, with true colour."""
 
-    def __init__(self, command: Sequence[str], columns: int, rows: int) -> None:
+    def __init__(self, command: Sequence[str], columns: int, rows: int, *, painted: bool = True) -> None:
+        """`painted`: keep the screen; else the bytes are only counted."""
+        self._painted = painted
         self.screen = Screen(columns, rows)
         self.size = 0
         """Bytes that the program wrote."""
@@ -104,8 +106,16 @@ class Terminal:
             return None
         at = time.monotonic()
         self.size += len(data)
+        if not self._painted:
+            return Run(at, len(data))
         # a character cut between two reads does not matter here: it is never the cell that is looked at
         return Run(at, len(data), self.screen.feed(data.decode("utf-8", "replace")))
+
+    def watch(self, seconds: float) -> None:
+        """Read for a while."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self.read(left)
 
     def press(self, keys: str) -> float:
         """Type; returns when."""
