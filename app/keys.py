@@ -51,8 +51,8 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("pane.next", "tab", "tab", "next_pane(1)", "pane", "Next pane", "Panes", 5),
     Key("pane.previous", "shift+tab", "shift+tab", "next_pane(-1)", "pane back", "Previous pane", "Panes"),
     Key("open", "enter", "enter", "open", "open", "Open the packet; in a table show only this", "Packets", 2),
-    Key("back", "escape", "esc", "back", "back", "One level back: message, filter, switches, pane", "Filter", 4),
-    Key("pause", "space", "space", "pause", "pause", "Pause the view, capture goes on; again: live", "Packets", 1),
+    Key("back", "escape", "esc", "back", "back", "One level back: filter, switches, pane, reading", "Filter", 4),
+    Key("pause", "space", "space", "pause", "pause", "Pause the view, capture goes on; a replay stops", "Packets", 1),
     Key("filter", "slash", "/", "filter", "filter", "Type a display filter", "Filter", 3, first=True),
     Key("go_to", "colon", ":", "go_to", "go to", "Go to a packet number or a time", "Packets", 9, first=True),
     Key(
@@ -79,7 +79,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "[",
         "step(False)",
         "back in time",
-        "A step back in the time of the packets, as the line of time says",
+        "A step back in packet time; a replay pauses there",
         "Packets",
     ),
     Key(
@@ -88,7 +88,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "]",
         "step(True)",
         "forward in time",
-        "A step forward",
+        "A step forward; a replay plays up to there at once",
         "Packets",
     ),
     Key("speed.down", "minus", "-", "speed(False)", "slower", "A replay plays slower: down to 0.1x", "Packets"),

@@ -70,7 +70,7 @@ def _open_recorded(options: Options, reread: bool) -> Source:
     if options.replay is not None:
         from netwatch.capture.sources.replay import Replay
 
-        return Replay(options.read, loop=False, speed=options.replay)
+        return Replay(options.read, loop=False, speed=options.replay, reread=reread)
     from netwatch.capture.sources.files import READ_AHEAD, open_file
 
     # Without a screen nobody waits for the first block, and large ones cost a fifth less.

@@ -29,18 +29,20 @@ _JUMP: Final = 1_000_000_000
 class Replay:
     """Plays `path`; times are the file's, later loops add a constant so that they never go back.
 
-    `speed`: 2.0 plays twice as fast, from UNBOUNDED on as fast as blocks are asked for. A single run over a file that
-    is not compressed leaves its bytes in the file (Block.owned); loops carry them along, so that what is kept can be
-    bounded. Raises CaptureError as open_file.
+    `speed`: 2.0 plays twice as fast, from UNBOUNDED on as fast as blocks are asked for. A single run leaves the bytes
+    in the file where they can be read again (`reread` as in open_file); loops carry them along, so that what is kept
+    can be bounded. Raises CaptureError as open_file.
     """
 
     live = True
 
-    def __init__(self, path: str | os.PathLike[str], loop: bool = True, speed: float = 1.0) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], loop: bool = True, speed: float = 1.0, *, reread: bool = False
+    ) -> None:
         if not speed > 0:
             raise CaptureError("the speed of a replay is a number above 0", 2)
         self._path = path
-        self._file = open_file(path)
+        self._file = open_file(path, reread=reread and not loop)
         if self._file.live:
             self._file.close()
             raise CaptureError(f"{os.fspath(path)}: a replay needs a file, this is a pipe", 2)
@@ -102,6 +104,17 @@ class Replay:
     def read_at(self, pos: int, size: int) -> bytes:
         """See Source."""
         return self._file.read_at(pos, size)
+
+    @property
+    def rereadable(self) -> bool:
+        """See FileSource."""
+        return not self._loop and bool(getattr(self._file, "rereadable", False))
+
+    @property
+    def notes(self) -> list[str]:
+        """See FileSource."""
+        notes: list[str] = getattr(self._file, "notes", [])
+        return notes
 
     def loss(self) -> Loss:
         """See Source."""
