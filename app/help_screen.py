@@ -31,6 +31,13 @@ _FILTERS: Final = (
     ("tcp.flags.syn and ip.addr != 192.0.2.1", "!= holds where neither side is equal"),
 )
 
+_PLACES: Final = (
+    ("1234   1,234", "a packet number"),
+    ("14:03:07.5   2026-11-22 14:03", "a time of day, here; without a date, on the day of the newest packet"),
+    ("12.5   +12.5", "seconds since the start, as the time column counts them"),
+    ("-3", "seconds before the newest packet"),
+)
+
 _MEANINGS: Final = (
     ("malformed", "a header is short or lies about its length; what could be read is shown"),
     ("truncated", "cut by the snap length (-s): nothing is wrong with the packet"),
@@ -42,6 +49,8 @@ _NOTES: Final = (
     "may have been forty on the wire.",
     "Lost, by cause: ring (netwatch was too slow; a larger --ring helps), interface (the card or its driver had no "
     "room). Evicted packets were seen and counted, but are no longer kept (--buffer).",
+    "The line above the keys is the time that is kept, filled as far as the list can go, with a dot where it stands; "
+    "a click travels there. Of a replay it is the whole file, filled as far as it was played.",
     "In and out in the table of talkers are the address's own: in is what it received. It wears the colour of the "
     "protocol that it spoke most of late.",
 )
@@ -107,7 +116,8 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
         else:
             text = Text("\n\n").join(Text("\n").join(block) for block in blocks)
         width = min(width, 2 * _COLUMN)
-        for lines in (self._filters(), self._meanings(), self._prose(width)):
+        examples = (self._examples("Display filter, after /", _FILTERS), self._examples("Go to, after :", _PLACES))
+        for lines in (*examples, self._meanings(), self._prose(width)):
             text.append("\n\n")
             text.append_text(Text("\n").join(lines))
         return text
@@ -125,10 +135,10 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
             ),
         ]
 
-    def _filters(self) -> list[Text]:
+    def _examples(self, title: str, examples: tuple[tuple[str, str], ...]) -> list[Text]:
         look = self._look
-        lines = [self._heading("Display filter, after /")]
-        for example, meaning in _FILTERS:
+        lines = [self._heading(title)]
+        for example, meaning in examples:
             lines.append(Text.assemble((f"{example:<40}", look["key"]), (meaning, look["text"])))
         return lines
 
