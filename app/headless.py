@@ -111,7 +111,7 @@ class _Written:
         self._alone = alone
         self._live = source.live
         self._stop = stop
-        self._recording = Recording.begin(options, source, self._failed)
+        self._recording = Recording.begin(options, source, alone=alone, on_fault=self._failed)
 
     def begin(self) -> None:
         pass

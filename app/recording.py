@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from netwatch.app.options import Options
 from netwatch.app.output import failed
@@ -16,6 +18,11 @@ from netwatch.capture.spooler import Spooler
 from netwatch.capture.writer import PcapngWriter
 
 __all__ = ["Recording"]
+
+_SPARE: Final = 0.5
+"""The part of the ring that a slow disk may fill: the rest is for what the processor is slow at."""
+_UNSEEN: Final = 0.1
+"""Seconds that the screen may be late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +37,18 @@ class Recording:
     """Write what waits, and the last statistics."""
 
     @classmethod
-    def begin(cls, options: Options, source: Source, on_fault: Callable[[OSError], None] | None = None) -> Recording:
-        """Open what `options.write` names. Raises CaptureError 74, BrokenPipeError. `on_fault`: see Recorder."""
+    def begin(
+        cls,
+        options: Options,
+        source: Source,
+        *,
+        alone: bool = False,
+        on_fault: Callable[[OSError], None] | None = None,
+    ) -> Recording:
+        """Open what `options.write` names. Raises CaptureError 74, BrokenPipeError.
+
+        `alone`: nobody else waits for the packets; `on_fault`: see Recorder.
+        """
         path = options.write
         assert path is not None  # asked for by whoever begins
         # Only the kernel stamps packets by the clock, and only its ring cannot wait: it runs over.
@@ -50,7 +67,7 @@ class Recording:
         if not source.live:
             # A file uses its memory again.
             return cls(path, recorder, recorder, recorder.close)
-        spooler = Spooler(recorder, waits=not live)
+        spooler = Spooler(recorder, may_wait=_patience(source, alone=alone))
         return cls(path, recorder, spooler, spooler.close)
 
     @property
@@ -70,3 +87,12 @@ class Recording:
     def with_dropped(self, loss: Loss) -> Loss:
         """`loss` of the source and what was not written."""
         return replace(loss, writer=loss.writer + self.recorder.dropped)
+
+
+def _patience(source: Source, *, alone: bool) -> Callable[[float], bool]:
+    """For how long a full queue may hold `source` up: as long as its ring has room to spare, and unseen."""
+    if not hasattr(source, "filled"):
+        return lambda _: True
+    live = source
+    longest = math.inf if alone else _UNSEEN
+    return lambda seconds: seconds < longest and live.filled < _SPARE

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import threading
+import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from netwatch.capture.block import Block
@@ -21,19 +23,24 @@ _BY_PACKET: Final = 38
 _PATIENCE: Final = 5.0
 """Seconds without a byte written after which `close` waits no longer."""
 _TICK: Final = 0.25
+_LOOK: Final = 0.01
+"""Seconds between two looks at whether to wait on."""
 
 
 class Spooler:
     """Has `recorder` write blocks in another thread. They must own their memory."""
 
-    def __init__(self, recorder: Recorder, *, waits: bool, room: int = QUEUED) -> None:
-        """`waits`: where the queue is full, `write` waits; else what does not fit is dropped, and counted."""
+    def __init__(self, recorder: Recorder, *, may_wait: Callable[[float], bool], room: int = QUEUED) -> None:
+        """Where the queue is full, `write` waits as long as `may_wait` says so, which is told for how many seconds it
+        has been full. Then what does not fit is dropped, and counted."""
         self._recorder = recorder
-        self._waits = waits
+        self._may_wait = may_wait
         self._room = room
         self._blocks: deque[Block] = deque()
         self._queued = 0
         """Bytes of the blocks that wait, and of the one that is being written."""
+        self._full_since: float | None = None
+        """When it was found full and has not been half empty since."""
         self._given = 0
         """Packets so far."""
         self._changed = threading.Condition()
@@ -46,9 +53,9 @@ class Spooler:
         size = _size(block)
         with self._changed:
             self._given += packets_in(block)
-            while self._waits and not self._closing and self._full(size):
-                self._changed.wait()
-            if self._closing or self._full(size):
+            while self._full(size) and not self._closing and self._waits():
+                self._changed.wait(_LOOK)
+            if self._full(size) or self._closing:
                 self._recorder.tally.drop(packets_in(block))
                 return
             self._blocks.append(block)
@@ -71,6 +78,12 @@ class Spooler:
                 self._recorder.give_up(left, OSError(errno.ETIMEDOUT, "the output takes nothing"))
                 return
 
+    def _waits(self) -> bool:
+        now = time.monotonic()
+        if self._full_since is None:
+            self._full_since = now
+        return self._may_wait(now - self._full_since)
+
     def _full(self, size: int) -> bool:
         """A block that is larger than the queue is taken where nothing else waits."""
         return self._queued > 0 and self._queued + size > self._room
@@ -87,6 +100,8 @@ class Spooler:
                 self._recorder.write(block)
                 with self._changed:
                     self._queued -= _size(block)
+                    if self._queued <= self._room // 2:
+                        self._full_since = None
                     self._changed.notify_all()
             del block
             self._recorder.tick()

@@ -201,6 +201,11 @@ class LiveSource:
             loss.interface += port.missed.rise()
         return loss
 
+    @property
+    def filled(self) -> float:
+        """How full the ring is that has the least room, 0 to 1. For the thread that calls next_block."""
+        return max(port.ring.filled for port in self.ports)
+
     def progress(self) -> tuple[int, int] | None:
         """A live capture has no size."""
         return None

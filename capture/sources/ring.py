@@ -166,6 +166,11 @@ class Ring:
         self.given += records
         return (raw, headers_of(raw.view(np.uint32), chained)) if records else None
 
+    @property
+    def filled(self) -> float:
+        """The share of its blocks that wait to be taken, 0 to 1. For the thread that takes them."""
+        return int(np.count_nonzero(self._words[:, _STATUS_WORD] & _STATUS_USER)) / self._blocks
+
     def count(self) -> None:
         """Add what the kernel counted since the last time. Any thread; after `close` it adds nothing."""
         with self._counting:

@@ -183,7 +183,7 @@ def test_statistics_in_a_file(tmp_path: Path) -> None:
 
 def test_a_thread_writes_all_in_order_and_ends_with_close() -> None:
     disk = Disk()
-    spooler = Spooler(Recorder(disk, live=False), waits=True, room=5000)
+    spooler = Spooler(Recorder(disk, live=False), may_wait=lambda _: True, room=5000)
     for number in range(200):
         spooler.write(block_of(10, START + number))
     spooler.close()
@@ -195,7 +195,7 @@ def test_what_a_slow_disk_cannot_take_is_dropped_and_counted() -> None:
     disk = Disk()
     disk.open.clear()
     recorder = Recorder(disk, live=True)
-    spooler = Spooler(recorder, waits=False, room=10_000)
+    spooler = Spooler(recorder, may_wait=lambda _: False, room=10_000)
     for _ in range(10):
         spooler.write(block_of(10))  # each takes about 3.4 kB
     assert recorder.dropped == 80
@@ -205,9 +205,30 @@ def test_what_a_slow_disk_cannot_take_is_dropped_and_counted() -> None:
     assert disk.tally.packets == 20
 
 
+def test_a_full_queue_waits_for_a_while_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netwatch.capture.spooler._LOOK", 0.001)
+    disk = Disk()
+    disk.open.clear()
+    asked: list[float] = []
+
+    def may_wait(seconds: float) -> bool:
+        asked.append(seconds)
+        return len(asked) < 5
+
+    spooler = Spooler(Recorder(disk, live=True), may_wait=may_wait, room=10_000)
+    for _ in range(4):
+        spooler.write(block_of(10))
+    assert asked == sorted(asked)
+    assert (asked[0], len(asked)) == (0.0, 6)
+    assert disk.tally.dropped == 20
+    disk.open.set()
+    spooler.close()
+    assert disk.tally.packets == 20
+
+
 def test_a_block_that_is_larger_than_the_queue_is_taken_alone() -> None:
     disk = Disk()
-    spooler = Spooler(Recorder(disk, live=True), waits=False, room=10_000)
+    spooler = Spooler(Recorder(disk, live=True), may_wait=lambda _: False, room=10_000)
     spooler.write(block_of(1000))
     spooler.close()
     assert (disk.tally.packets, disk.tally.dropped) == (1000, 0)
@@ -218,7 +239,7 @@ def test_a_disk_that_hangs_does_not_keep_the_person(monkeypatch: pytest.MonkeyPa
     disk = Disk()
     disk.open.clear()
     recorder = Recorder(disk, live=True)
-    spooler = Spooler(recorder, waits=False)
+    spooler = Spooler(recorder, may_wait=lambda _: False)
     for _ in range(3):
         spooler.write(block_of(10))
     begun = time.monotonic()
