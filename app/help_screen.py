@@ -25,21 +25,21 @@ _COLUMN: Final = 66
 
 _FILTERS: Final = (
     ("dns", "a protocol, by Wireshark's name"),
-    ("443   10.0.0.0/8   fe80::1", "a port, a network, an address: either side"),
+    ("443   10.0.0.0/8   fe80::1", "of either side: port, net, host"),
     ("src host 192.0.2.7 and not port 22", "tcpdump's words, and or not ( )"),
-    ("tcp.port == 443 || frame.len > 1000", "Wireshark's fields and comparisons"),
-    ("tcp.flags.syn and ip.addr != 192.0.2.1", "!= holds where neither side is equal"),
+    ("tcp.port == 443 || frame.len > 1000", "Wireshark's fields, comparisons"),
+    ("tcp.flags.syn and ip.addr != 192.0.2.1", "!= where neither side is equal"),
 )
 
 _PLACES: Final = (
     ("1234   1,234", "a packet number"),
-    ("14:03:07.5   2026-11-22 14:03", "a time of day, here; without a date, on the day of the newest packet"),
-    ("12.5   +12.5", "seconds since the start, as the time column counts them"),
+    ("14:03:07.5   2026-11-22 14:03", "a time of day, here"),
+    ("12.5   +12.5", "seconds since the start"),
     ("-3", "seconds before the newest packet"),
 )
 
 _MEANINGS: Final = (
-    ("malformed", "a header is short or lies about its length; what could be read is shown"),
+    ("malformed", "a header is short or its length lies; what was read is shown"),
     ("truncated", "cut by the snap length (-s): nothing is wrong with the packet"),
     ("marked", "marked with m; n and N go from mark to mark"),
 )
