@@ -10,11 +10,13 @@ __all__ = ["keep_freed_memory", "return_freed_memory"]
 
 # mallopt(3)
 _M_TRIM_THRESHOLD: Final = -1
+_M_TOP_PAD: Final = -2
 _M_MMAP_THRESHOLD: Final = -3
 _LARGEST_FROM_HEAP: Final = 32 << 20
 _KEPT: Final = 256 << 20
-_LARGEST_IN_DASHBOARD: Final = 1 << 20
-_KEPT_IN_DASHBOARD: Final = 8 << 20
+_LARGEST_IN_DASHBOARD: Final = 512 << 10
+_KEPT_IN_DASHBOARD: Final = 4 << 20
+_PAD_IN_DASHBOARD: Final = 512 << 10
 
 
 def keep_freed_memory() -> None:
@@ -23,7 +25,7 @@ def keep_freed_memory() -> None:
     Decoding makes and drops the same arrays for each block; page faults for them are a tenth of the time that a
     summary takes. Not for the dashboard, which wants evicted packets' memory to be free for others.
     """
-    _set(_LARGEST_FROM_HEAP, _KEPT)
+    _set({_M_MMAP_THRESHOLD: _LARGEST_FROM_HEAP, _M_TRIM_THRESHOLD: _KEPT})
 
 
 def return_freed_memory() -> None:
@@ -32,11 +34,17 @@ def return_freed_memory() -> None:
     Raw memory of batches and chunks is mapped on its own, so that it goes back when it is freed; what decoding makes
     and drops comes from the heap nevertheless. Call it once a decoder is made, which sets the same for itself.
     """
-    _set(_LARGEST_IN_DASHBOARD, _KEPT_IN_DASHBOARD)
+    _set(
+        {
+            _M_MMAP_THRESHOLD: _LARGEST_IN_DASHBOARD,
+            _M_TRIM_THRESHOLD: _KEPT_IN_DASHBOARD,
+            _M_TOP_PAD: _PAD_IN_DASHBOARD,
+        }
+    )
 
 
-def _set(largest_from_heap: int, kept: int) -> None:
+def _set(parameters: dict[int, int]) -> None:
     with contextlib.suppress(OSError, AttributeError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, largest_from_heap)
-        mallopt(_M_TRIM_THRESHOLD, kept)
+        for parameter, value in parameters.items():
+            mallopt(parameter, value)

@@ -12,22 +12,42 @@ from netwatch.capture.stats import Partial
 
 __all__ = ["QUEUED_BYTES", "BatchQueue"]
 
-QUEUED_BYTES: Final = 16 << 20
-"""A tenth of a second of 200 Mbyte/s. What does not fit stays in the kernel's ring, which has far more room."""
+QUEUED_BYTES: Final = 20 << 20
+"""Two ring blocks of packets of half a kilobyte. What does not fit stays in the kernel's ring, which has more room."""
 
 
 class BatchQueue(queue.Queue[Batch]):
-    """Full from `limit` bytes of rows and raw memory on, however few batches that are; it always takes one.
+    """Holds `limit` bytes of rows and raw memory at most, or one batch, however large.
 
-    A number of batches would bound nothing: one of a lone packet has 200 bytes, one of a ring block 12 MB.
+    A number of batches would bound nothing: one of a lone packet has 200 bytes, one of a ring block 13 MB. Sizes are
+    in bytes throughout, `qsize` too.
     """
 
     def __init__(self, limit: int = QUEUED_BYTES) -> None:
         super().__init__(limit)
+        self._refused = False
 
-    # What queue.Queue asks of those who derive from it. Its size is in bytes, and so is `qsize`.
+    def put(self, item: Batch, block: bool = True, timeout: float | None = None) -> None:
+        """Append; waits for room `timeout` seconds at most, for ever if None. Raises queue.Full."""
+        size = _size(item)
+        with self.not_full:
+            self._refused = not self._has_room(size)
+            if not self.not_full.wait_for(lambda: self._has_room(size), timeout if block else 0):
+                raise queue.Full
+            self._put(item)
+            self.unfinished_tasks += 1
+            self.not_empty.notify()
 
-    def _init(self, maxsize: int) -> None:  # noqa: ARG002 - a list has no size to prepare
+    def full(self) -> bool:
+        """The latest batch had to wait, or still does."""
+        return self._refused
+
+    def _has_room(self, size: int) -> bool:
+        return not self._waiting or self._bytes + size <= self.maxsize
+
+    # What queue.Queue asks of those who derive from it.
+
+    def _init(self, maxsize: int) -> None:  # noqa: ARG002 - kept by queue.Queue
         self._waiting: deque[Batch] = deque()
         self._bytes = 0
 

@@ -111,7 +111,9 @@ class Columns:
 
     def copy(self, n: int) -> Self:
         """The first `n` rows, in memory of their own."""
-        return type(self)(*(array[:n].copy() for array in self.arrays()))
+        made = type(self).empty(n)
+        made.put(0, self.take(slice(n)))
+        return made
 
     def put(self, at: int, rows: Columns) -> None:
         """Overwrite from row `at` on with `rows`; there must be room."""
