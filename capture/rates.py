@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from netwatch.capture.columns import EVENT, INCOMING, OUTGOING, Columns
 from netwatch.capture.stats import Partial
 
-__all__ = ["HISTORY", "FileRates", "LiveRates", "Rates"]
+__all__ = ["HISTORY", "SHORTEST", "FileRates", "LiveRates", "Rates"]
 
 HISTORY: Final = 300
 """Samples of history."""
@@ -71,7 +71,9 @@ class LiveRates:
     Time stamps play no part: the clock that makes them may be set, or be another machine's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shortest: float = SHORTEST) -> None:
+        """`shortest`: seconds of a sample at least."""
+        self._shortest = shortest
         self.packets = self.bits = self.bits_in = self.bits_out = 0.0
         self.peak_packets = self.peak_bits = 0.0
         self._since: float | None = None
@@ -89,7 +91,7 @@ class LiveRates:
             self._since = now
             return
         elapsed = now - self._since
-        if elapsed < SHORTEST:
+        if elapsed < self._shortest:
             return
         sample = self._counts / elapsed
         repeats = min(max(round(elapsed), 1), HISTORY)

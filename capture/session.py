@@ -16,7 +16,7 @@ from netwatch.capture.conversations import ConversationRow, Conversations
 from netwatch.capture.kernel.memory import available
 from netwatch.capture.pace import Pace
 from netwatch.capture.protocols import SWITCHES
-from netwatch.capture.rates import FileRates, LiveRates, Rates
+from netwatch.capture.rates import SHORTEST, FileRates, LiveRates, Rates
 from netwatch.capture.stats import Partial, Statistics, partial
 from netwatch.capture.store import Store
 from netwatch.capture.view import View
@@ -27,6 +27,9 @@ AT_ONCE: Final = 0.02
 """Seconds that a new filter may take before the screen is painted; what is left is done between repaints."""
 BETWEEN: Final = 0.01
 """Seconds of such work at each tick."""
+
+_SECOND: Final = 0.95
+"""A second of a replay's time, which goes by faster or slower than one of the clock that asks for rates."""
 
 
 class Session:
@@ -56,7 +59,7 @@ class Session:
         self.view = View(self.store)
         self.statistics = Statistics(live=source.live)
         """Of everything captured, evicted packets included."""
-        self.rates: Rates = LiveRates() if source.live else FileRates()
+        self.rates: Rates = LiveRates(SHORTEST if self.pace is None else _SECOND) if source.live else FileRates()
         self.marked: set[int] = set()
         """Indices of rows that the person marked."""
         self.switches: frozenset[str] = frozenset()

@@ -12,6 +12,7 @@ from netwatch.capture import session as session_module
 from netwatch.capture.block import Batch, Block, Damage, Interface, Loss
 from netwatch.capture.columns import KIND_IPV4, Columns
 from netwatch.capture.filter import FilterError
+from netwatch.capture.pace import Pace
 from netwatch.capture.paths import PATHS
 from netwatch.capture.session import Session
 from netwatch.capture.stats import partial
@@ -302,3 +303,22 @@ def test_a_file_that_cannot_be_read_again_has_a_budget(make_batch: MakeBatch) ->
         session.ingest(make_batch(200, seed))
     assert session.store.evicted > 0
     assert session.store.used <= 256 * KIB
+
+
+def test_a_replay_counts_seconds_of_the_capture(make_rows: MakeRows) -> None:
+    now = 0.0
+    source = FakeSource()
+    pace = source.pace = Pace(10.0, clock=lambda: now)  # type: ignore[attr-defined]  # what only a replay has
+    session = Session(source, buffer=None)
+    assert session.pace is pace
+    pace.due(0)
+    pace.serve(0)
+    session.tick(0.0)
+    session.ingest(Batch(make_rows(1000), None))
+    now = 1.0
+    session.tick(1.0)
+    assert session.rates.packets == pytest.approx(100)
+    pace.pause()
+    now = 60.0
+    session.tick(60.0)
+    assert session.rates.packets == pytest.approx(100), "what stands still has no rate of its own"
