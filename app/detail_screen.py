@@ -185,9 +185,7 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         lost = session.loss.packets
         found = [(f"LOST {lost:,}", "alert-chip")] if lost else []
         if self._missing:
-            at = getattr(session.source, "shrank_at", None)
-            where = "" if at is None else f" at byte {at}"
-            found.append((f"file shrank{where}: {self._missing:,} bytes are gone", "alert-chip"))
+            found.append((f"file {session.shrank}: {self._missing:,} bytes are gone", "alert-chip"))
         if session.paused:
             found.append((f"PAUSED {session.new_since_pause:,} new", "pause-chip"))
         return found

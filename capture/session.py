@@ -161,6 +161,12 @@ class Session:
         """Packets that the list could show without a filter: kept, and not newer than the pause."""
         return self.store.kept_before(self.shown_end)
 
+    @property
+    def shrank(self) -> str:
+        """What became of a file from which bytes are missing: `shrank at byte N`, or `shrank` if nobody knows."""
+        at = getattr(self.source, "shrank_at", None)
+        return "shrank" if at is None else f"shrank at byte {at}"
+
     def bytes_missing(self, index: int) -> int:
         """Captured bytes of a row that cannot be read again: its file shrank. Raises IndexError if it is not kept."""
         wanted = int(self.store.rows(np.array([index], np.int64)).caplen[0])

@@ -395,7 +395,8 @@ class PacketList(Pane):
         data = self.session.store.data(row.row)
         made = summarise(data, linktype, row.wirelen)
         gone = row.caplen - len(data)
-        info = f"file shrank: {exact(gone)} bytes of {exact(row.caplen)} are gone" if gone else made.info
+        lost = f"file {self.session.shrank}: {exact(gone)} of {exact(row.caplen)} bytes gone"
+        info = lost if gone else made.info
         made = made._replace(info=info[:_LONGEST_INFO])
         self._summaries[row.row] = made
         return made

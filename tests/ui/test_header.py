@@ -129,3 +129,20 @@ async def test_a_pause_does_not_hide_how_a_file_ended(world: MakeWorld, packets_
         for words in ("DAMAGED", "PAUSED", "FILTER"):
             assert words in text
         assert " new" not in text
+
+
+async def test_a_file_that_is_followed_says_so_and_is_followed_at_its_end(
+    world: MakeWorld, packets_of: PacketsOf
+) -> None:
+    one = world(live=False, buffer=None, packets=packets_of(50))
+    one.engine.ended = False
+    one.source.follows = True
+    async with one.app.run_test(size=(100, 30)) as pilot:
+        assert "LOADING" in header_of(one)
+        one.source.progress = lambda: None
+        assert " FOLLOWING " in header_of(one)
+        assert one.app.screen.packets.follow
+        one.feed(packets_of(10))
+        one.app.screen.paint()
+        await pilot.pause()
+        assert one.app.screen.packets.visible_range()[1] == 59

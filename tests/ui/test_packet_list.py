@@ -170,12 +170,13 @@ async def test_bytes_that_a_shrunken_file_lost_are_no_cut(world: MakeWorld, pack
     one = world(live=False, buffer=None, packets=packets_of(3))
     read = one.session.store.data
     one.session.store.data = lambda index: read(index)[: 20 if index == 1 else None]
+    one.source.shrank_at = 77
     async with one.app.run_test(size=(120, 40)):
         packets = one.app.screen.packets
         missing = one.session.bytes_missing(1)
         assert missing > 0
         size = missing + 20
-        assert f"file shrank: {missing} bytes of {size} are gone" in line_text(packets, 3)
+        assert f"file shrank at byte 77: {missing} of {size} bytes gone" in line_text(packets, 3)
         assert "file shrank" not in line_text(packets, 2) + line_text(packets, 4)
 
 
