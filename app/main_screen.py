@@ -17,11 +17,13 @@ from netwatch.app.search import next_match
 from netwatch.capture.filter import FilterError
 from netwatch.capture.locate import LocateError, at_time, locate, moved, time_of
 from netwatch.widgets.breakdown import Breakdown
+from netwatch.widgets.conversations import Conversations
 from netwatch.widgets.display import TIME_FORMATS, Display
 from netwatch.widgets.filter_bar import FilterBar, GotoBar
 from netwatch.widgets.footer import Footer, Hint
 from netwatch.widgets.header import Header, RunState
 from netwatch.widgets.key_table import KeyTable
+from netwatch.widgets.loss import loss_notes
 from netwatch.widgets.packet_list import PacketList
 from netwatch.widgets.pane import Lines, Pane
 from netwatch.widgets.prompt import Prompt
@@ -78,6 +80,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
             with Container(id="tables"):
                 yield Breakdown(session, look, display, id="breakdown")
                 yield Talkers(session, look, display, id="talkers")
+                yield Conversations(session, look, display, id="conversations")
         yield Timeline(session, look, display, self.state, packets, id="timeline")
         shown = sorted((key for key in (*KEYS, *PROGRAM_KEYS) if key.rank), key=lambda key: key.rank)
         yield Footer([Hint(key.shown, key.label, key.action) for key in shown], look, id="footer")
@@ -95,8 +98,8 @@ class MainScreen(Screen[None], inherit_bindings=False):
 
     @property
     def tables(self) -> list[KeyTable[object]]:
-        """Breakdown and talkers."""
-        return list(self.query(KeyTable))
+        """Breakdown and talkers, or conversations in their place."""
+        return [table for table in self.query(KeyTable) if table.display]
 
     @property
     def timeline(self) -> Timeline:
@@ -197,6 +200,8 @@ class MainScreen(Screen[None], inherit_bindings=False):
             self._show_only(pane.selected_row.protocol.name)
         elif isinstance(pane, Talkers) and pane.selected_row is not None:
             self._show_only(filter_of(pane.selected_row))
+        elif isinstance(pane, Conversations) and pane.selected_row is not None:
+            self._show_only(pane.selected_row.filter)
         elif isinstance(pane, PacketList):
             self._open_packet()
 
@@ -495,10 +500,21 @@ class MainScreen(Screen[None], inherit_bindings=False):
         self.footer.say("statistics of what the filter shows" if follow else "statistics of everything captured")
         self.paint_now()
 
+    def action_conversations(self) -> None:
+        """Talkers, or who talks to whom, which is counted only while it is shown."""
+        faces = (self.query_one(Talkers), self.query_one(Conversations))
+        now, then = faces if faces[0].display else faces[::-1]
+        had_focus = now.has_focus
+        self.session.show_conversations(then is faces[1])
+        now.display, then.display = False, True
+        if had_focus:
+            self.set_focus(then)
+        self.call_after_refresh(self.paint_now)
+
     def action_help(self) -> None:
         from netwatch.app.help_screen import HelpScreen
 
-        self.app.push_screen(HelpScreen(self.look))
+        self.app.push_screen(HelpScreen(self.look, loss_notes(self.session)))
 
     @on(Footer.Chosen)
     async def _hint_clicked(self, event: Footer.Chosen) -> None:

@@ -1,0 +1,119 @@
+"""Conversations: who talks to whom. The other face of the table of talkers."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from netwatch.capture.columns import KIND_IPV6
+from netwatch.capture.protocols import PROTOCOLS
+from netwatch.widgets.key_table import KeyTable
+from netwatch.widgets.packet_row import address
+from netwatch.widgets.painting import bar, fit, fit_left, fit_middle
+from netwatch.widgets.pane import Label
+from netwatch.widgets.units import exact, quantity, rate
+
+if TYPE_CHECKING:
+    from rich.style import Style
+
+    from netwatch.capture.conversations import ConversationRow, Endpoint
+
+__all__ = ["Conversations"]
+
+_MOST: Final = 1000
+"""Conversations that can be scrolled to; nobody reads further down."""
+_NUMBER: Final = 5
+_PROTOCOL: Final = 7
+_END: Final = 47
+"""Cells of the longest end there is."""
+
+
+class _Columns(NamedTuple):
+    end: int
+    protocol: int
+    packets: bool
+    split: bool
+    """Bytes in and out; else their sum."""
+    rate: bool
+    bar: int
+
+    @classmethod
+    def of_width(cls, inner: int) -> _Columns:
+        protocol, packets, split, rated = (inner >= least for least in (60, 96, 46, 68))
+        numbers = 1 + split + rated + 2 * packets
+        room = inner - numbers * (_NUMBER + 1) - protocol * (_PROTOCOL + 1) - 2
+        end = min(room // 2, 23 if inner < 120 else _END)
+        return cls(end, protocol * _PROTOCOL, packets, split, rated, max(0, room - 2 * end - 1))
+
+
+class Conversations(KeyTable["ConversationRow"]):
+    """Both ends of a conversation, what went either way, rate and share. Its cursor belongs to a conversation."""
+
+    DEFAULT_CSS = "Conversations { width: 1fr; height: 1fr; display: none; }"
+
+    def fetch(self) -> list[ConversationRow]:
+        return self.session.top_conversations(_MOST)
+
+    def key_of(self, row: ConversationRow) -> Hashable:
+        return row.key
+
+    def labels_above(self, inner: int) -> list[Label]:
+        look, columns = self.look, _Columns.of_width(inner)
+        incoming, outgoing = look.glyphs.incoming, look.glyphs.outgoing
+        labels: list[Label] = [(1, " Conversations ", self.title_style)]
+        at = 2 * columns.end + 2
+        if columns.protocol:
+            labels.append((at, "proto ", look["head"]))
+            at += columns.protocol + 1
+        names = [f"pkt{incoming}", f"pkt{outgoing}"] if columns.packets else []
+        names += [f"in{incoming}", f"out{outgoing}"] if columns.split else ["bytes"]
+        names += [self.display_as.volume_unit] if columns.rate else []
+        for name in names:
+            labels.append((at + _NUMBER - len(name), f"{name} ", look["head"]))
+            at += _NUMBER + 1
+        if columns.bar >= 6:
+            labels.append((at, "share ", look["head"]))
+        return labels
+
+    def labels_below(self, inner: int) -> list[Label]:  # noqa: ARG002 - one layout for all widths
+        table = self.session.conversations
+        if table is None:
+            return []
+        count = exact(table.count)
+        words = f" {count} conversation{'' if table.count == 1 else 's'} "
+        if not table.exact:
+            words = f" over {count}, others {quantity(int(table.others[0]))} packets "
+        scope = self.scope_label()
+        if self.session.shown_statistics is self.session.statistics:
+            scope = (1, " of kept and new ", scope[2])
+        return [scope, (-2, words, self.look["dim"])]
+
+    def pieces(self, row: ConversationRow, inner: int) -> list[tuple[str, Style]]:
+        look, columns = self.look, _Columns.of_width(inner)
+        more, colour = look.glyphs.more, look.protocols[row.protocol]
+        pieces = [(fit_middle(_end(end), columns.end, more) + " ", colour) for end in (row.left, row.right)]
+        if columns.protocol:
+            pieces.append((fit(PROTOCOLS[row.protocol].label, columns.protocol, more) + " ", look["dim"]))
+        if columns.packets:
+            pieces.append((fit_left(quantity(row.packets_in), _NUMBER) + " ", look["dim"]))
+            pieces.append((fit_left(quantity(row.packets_out), _NUMBER) + " ", look["dim"]))
+        if columns.split:
+            pieces.append((fit_left(quantity(row.bytes_in), _NUMBER) + " ", look["incoming"]))
+            pieces.append((fit_left(quantity(row.bytes_out), _NUMBER) + " ", look["outgoing"]))
+        else:
+            pieces.append((fit_left(quantity(row.bytes), _NUMBER) + " ", look["total"]))
+        if columns.rate:
+            speed = self.display_as.volume(row.byte_rate)
+            pieces.append((fit_left(rate(speed), _NUMBER) + " ", look["bright" if speed >= 1 else "faint"]))
+        if columns.bar:
+            filled, track = bar(row.share, columns.bar, look.glyphs)
+            pieces += [(filled, look["total"]), (track, look["track"])]
+        return pieces
+
+
+def _end(end: Endpoint) -> str:
+    """`192.0.2.1:443`, `[2001:db8::1]:443`, or the address alone where there are no ports."""
+    text = address(end.kind, end.hi, end.lo)
+    if not end.port:
+        return text
+    return f"[{text}]:{end.port}" if end.kind == KIND_IPV6 else f"{text}:{end.port}"
