@@ -48,11 +48,11 @@ _NOTES: Final = (
     "Packets/s counts what the kernel hands over: receive offload (GRO) joins TCP segments, so one packet of 64 kB "
     "may have been forty on the wire.",
     "Lost, by cause: ring (the kernel's ring had no room; a larger --ring helps), interface (the card or its driver "
-    "had none), writer (the disk took no more of -w). queue is always 0: what the screen has no time for waits in the "
-    "ring. Evicted packets were seen and counted, but are no longer kept (--buffer).",
+    "had none), writer (the disk took no more of -w). queue is always 0: what the screen has no time for waits in "
+    "the ring. Evicted packets were seen and counted, but are no longer kept (--buffer).",
     "The gauge: memory that packets take, of --buffer; packets that are kept; the time that they cover.",
-    "Conversations (v) are of what is kept when you ask for them, and of all that comes while they are shown. In and out "
-    "are those of the end at the left, which has the higher port.",
+    "Conversations (v) are of what is kept when you ask for them, and of all that comes while they are shown. In "
+    "and out are those of the end at the left, which has the higher port.",
     "In and out in the table of talkers are the address's own: in is what it received. It wears the colour of the "
     "protocol that it spoke most of late.",
 )
