@@ -178,6 +178,29 @@ def test_stop_hands_over_what_was_under_way() -> None:
     assert stamps(rest)[:2] == [0, 1]
 
 
+def test_who_holds_gets_nothing_and_loses_nothing() -> None:
+    batch_queue: queue.Queue[Batch] = queue.Queue(100)
+    engine = Engine(Told([block_of([0], first) for first in range(10)]), Stamps(), batch_queue)
+    engine.hold()
+    engine.start()
+    engine.started.wait(5)
+    with pytest.raises(queue.Empty):
+        batch_queue.get(timeout=0.1)
+    assert engine.held
+    assert not engine.ended
+    engine.go_on()
+    assert stamps([batch_queue.get(timeout=5) for _ in range(10)]) == list(range(10))
+
+
+def test_stop_ends_what_was_held() -> None:
+    engine = Engine(Told([block_of([0], first) for first in range(3)]), Stamps(), queue.Queue(100))
+    engine.hold()
+    engine.start()
+    engine.started.wait(5)
+    assert stamps(list(engine.stop()))[:1] == [0]
+    assert engine.ended
+
+
 def test_stop_wakes_a_thread_that_waits() -> None:
     engine = Engine(Told([], live=True), Stamps(), queue.Queue(1))
     engine.start()
