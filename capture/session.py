@@ -86,8 +86,9 @@ class Session:
             self._tell_direction(part)
         if batch.raw is None:
             self.store.budget = None  # a file that can be read again: its columns are small enough to keep them all
-        elif self._rereadable:
-            self.store.budget = self._buffer  # no longer: there was no room for what was decompressed
+        elif self._rereadable and self.store.budget is None and self._buffer is not None:
+            self.store.budget = self._buffer
+            self.warning = "no more room on disk for what is decompressed: from here on --buffer limits what is kept"
         self.store.append(batch)
         self.statistics.merge(part)
         self.rates.add(batch.rows, part)

@@ -12,7 +12,7 @@ import select
 import stat
 import threading
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -20,9 +20,11 @@ from netwatch.capture.block import Block, Damage, Interface, Loss
 from netwatch.capture.sources.detect import HEAD, NotACaptureError, parser_for
 from netwatch.capture.sources.inflate import MAGIC_LENGTH, InflateError, Inflater, inflater_for
 from netwatch.capture.sources.records import MAX_BLOCK_RECORDS, SLACK, Found, Parser
-from netwatch.capture.sources.scratch import Scratch
 from netwatch.capture.sources.waker import Waker
 from netwatch.capture.sources.words import cut_short, lost_before, reason
+
+if TYPE_CHECKING:
+    from netwatch.capture.sources.scratch import Scratch
 
 __all__ = ["StreamSource", "open_stream"]
 
@@ -71,8 +73,8 @@ class StreamSource:
         self._end = 0
         self._at = 0
         """Position in the (decompressed) stream of _memory[0]."""
-        self._taken = 0
-        """Bytes read from the descriptor."""
+        self._taken = os.lseek(fd, 0, os.SEEK_CUR) if regular else 0
+        """Where the descriptor stands in its file, or bytes read from it."""
         self._fresh = False
         """Whether the buffer holds bytes that the parser has not seen."""
         self._eof = False
@@ -201,6 +203,8 @@ class StreamSource:
             return
         self._taken += got
         self._eof = got == 0
+        if self._eof and self._size is not None and self._taken < self._size:
+            self._failure = f"the file shrank at byte {os.fstat(self._fd).st_size} while it was read"
         if not self._sniffed:
             self._sniff()
 

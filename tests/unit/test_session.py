@@ -193,6 +193,24 @@ def test_a_file_that_shrank_says_how_much_is_missing(make_rows: MakeRows) -> Non
         session.bytes_missing(3)
 
 
+def test_what_is_decompressed_is_all_kept_until_the_disk_has_no_more_room(
+    make_rows: MakeRows, make_batch: MakeBatch
+) -> None:
+    source = FakeSource(name="t.pcap.gz", live=False)
+    source.rereadable = True  # type: ignore[attr-defined]
+    session = Session(source, buffer=MIB)
+    for seed in range(20):
+        session.ingest(Batch(make_rows(5000, seed), None))
+    assert (session.store.evicted, session.store.budget, session.warning) == (0, None, None)
+    for seed in range(20, 80):
+        session.ingest(make_batch(500, seed))
+    assert session.store.budget == MIB
+    assert session.store.evicted > 100_000
+    assert session.warning is not None
+    assert "--buffer" in session.warning
+    assert session.store.packets == 130_000
+
+
 def test_statistics_of_the_filter(make_batch: MakeBatch) -> None:
     session = live()
     session.tick(0)

@@ -169,6 +169,19 @@ def test_cut_or_broken_it_gives_what_came_before(compression: str, store: Store)
         source.close()
 
 
+def test_a_file_that_shrinks_while_it_is_read(store: Store) -> None:
+    # What is random does not compress: the file is long.
+    noise = struct.pack("<IIII", 0, 0, 100_000, 100_000) + os.urandom(100_000)
+    path = store(gzip.compress(pcap() + noise * 40))
+    source = open_file(path)
+    os.truncate(path, 1_000_000)
+    rows = packets(source, blocks(source))
+    assert rows[:COUNT] == EXPECTED
+    assert source.damage is not None
+    assert "the file shrank at byte 1000000 while it was read" in source.damage.message
+    source.close()
+
+
 def test_a_decoder_that_wants_four_gibibytes_is_refused(store: Store) -> None:
     def checked(data: bytes) -> bytes:
         return data + struct.pack("<I", zlib.crc32(data))
