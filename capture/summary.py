@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from netwatch.capture.block import Damage, Loss
+from netwatch.capture.paths import MAX_PATHS, PATHS
 from netwatch.capture.stats import Statistics
 from netwatch.capture.table import table
 from netwatch.capture.talkers import COUNTS, HostRow
@@ -37,7 +38,11 @@ class Summary:
 
 
 def as_dict(summary: Summary) -> dict[str, Any]:
-    """The object of `--json`; `error` is there only where the capture is damaged."""
+    """The object of `--json`; `error` is there only where the capture is damaged.
+
+    Where hosts are not exact `hosts_error_bytes` is there: no host had more bytes above what is said of it; where some
+    packets count at the outer part of their path, because there were too many shapes, `protocols_exact` is, false.
+    """
     counted = summary.statistics
     made: dict[str, Any] = {
         "packets": counted.packets,
@@ -54,7 +59,10 @@ def as_dict(summary: Summary) -> dict[str, Any]:
         "hosts": [_host(row) for row in counted.hosts()],
         "hosts_exact": counted.talkers.exact,
     }
+    if not PATHS.exact:
+        made["protocols_exact"] = False
     if not counted.talkers.exact:
+        made["hosts_error_bytes"] = counted.talkers.error
         others = dict(zip(COUNTS, counted.talkers.others.tolist(), strict=True))
         made["hosts"].append({"address": "others", **others})
     if summary.damage is not None:
@@ -133,7 +141,8 @@ def _protocols(counted: Statistics) -> list[str]:
         for row in counted.protocols()
     ]
     head = ("protocol", "packets", "share", "bytes", "share", "own packets")
-    return ["", *table([head, *rows], frozenset({0}))] if rows else []
+    told = [] if PATHS.exact else [f"beyond {MAX_PATHS:,} shapes packets count at the outer part of theirs"]
+    return ["", *table([head, *rows], frozenset({0})), *told] if rows else []
 
 
 def _hosts(counted: Statistics) -> Iterator[str]:
@@ -158,7 +167,9 @@ def _hosts(counted: Statistics) -> Iterator[str]:
     if left:
         yield f"and {left:,} more hosts (--json lists them)"
     if not counted.talkers.exact:
-        yield f"others, no longer told apart: {int(counted.talkers.others[_BYTES]):,} bytes"
+        others = int(counted.talkers.others[_BYTES])
+        lacking = f"a host may lack {counted.talkers.error:,} bytes at most"
+        yield f"others, no longer told apart: {others:,} bytes; {lacking}"
 
 
 def _share(part: int, whole: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from rich.style import Style
 
+from netwatch.capture.paths import PATHS
 from netwatch.capture.protocols import ID, PROTOCOLS
 from netwatch.capture.stats import ProtocolRow
 from netwatch.widgets.key_table import KeyTable
@@ -101,6 +102,8 @@ class Breakdown(KeyTable[Branch]):
             labels.append(
                 (-2, f" {look.glyphs.malformed} {exact(statistics.malformed)} malformed ", look["malformed"])
             )
+        elif not PATHS.exact:
+            labels.append((-2, " too many shapes: some at their outer part ", look["dim"]))
         return labels
 
     def pieces(self, row: Branch, inner: int) -> list[tuple[str, Style]]:

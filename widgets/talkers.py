@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from rich.style import Style
 
 from netwatch.capture.columns import KIND_IPV4, KIND_IPV6, KIND_MAC
+from netwatch.capture.heavy import COUNTS
 from netwatch.capture.leading import leading_protocol, newest
 from netwatch.capture.talkers import HostRow
 from netwatch.widgets.key_table import KeyTable
@@ -29,6 +30,7 @@ _MOST: Final = 1000
 """Addresses that can be scrolled to; nobody reads further down."""
 
 _NUMBER: Final = 5
+_BYTES: Final = COUNTS.index("bytes")
 
 
 class _Columns(NamedTuple):
@@ -104,7 +106,7 @@ class Talkers(KeyTable[HostRow]):
         count = statistics.talkers.count
         words = f" {exact(count)} address{'' if count == 1 else 'es'} "
         if not statistics.talkers.exact:
-            words = f" over {exact(count)} addresses "
+            words = f" over {exact(count)}, others {quantity(int(statistics.talkers.others[_BYTES]))}B "
         labels.append((-2, words, look["dim"]))
         return labels
 
