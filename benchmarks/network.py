@@ -73,6 +73,10 @@ class Link:
         """Start to send `rate` packets a second, 0 as many as go: sender.py."""
         return self._outside(sys.executable, "-m", "benchmarks.sender", _SOURCE, str(path), str(rate), str(seconds))
 
+    def module(self, name: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start a module of this package that sends: its first argument is the interface, `arguments` follow."""
+        return self._outside(sys.executable, "-m", f"benchmarks.{name}", _SOURCE, *arguments)
+
     @contextlib.contextmanager
     def taking_floods(self) -> Iterator[str]:
         """The receiving end takes frames in bulk, which `flood` needs -> why it does not, or nothing."""

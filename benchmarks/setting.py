@@ -22,3 +22,5 @@ class Setting:
     """A folder that is removed at the end."""
     quick: bool = False
     """Only show that everything runs."""
+    seconds: float = 600.0
+    """Of the flood under which memory is watched."""
