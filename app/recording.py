@@ -21,7 +21,7 @@ __all__ = ["Recording"]
 
 _SPARE: Final = 0.5
 """The part of the ring that a slow disk may fill: the rest is for what the processor is slow at."""
-_UNSEEN: Final = 0.1
+_UNSEEN: Final = 0.25
 """Seconds that the screen may be late."""
 
 
