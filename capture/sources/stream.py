@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["StreamSource", "open_stream"]
 
 _BUFFER: Final = 1 << 20
+_FILE_BUFFER: Final = 8 << 20
+"""For a file, after the first block: the larger a block, the less each packet of it costs …"""
+_FILLING: Final = 0.1
+"""… but seconds after which what was decompressed so far is given out: a person may wait for it, or want to quit."""
 _COMPRESSED: Final = 1 << 16
 """Compressed bytes read at once."""
 _F_SETPIPE_SZ: Final = 1031
@@ -69,6 +73,7 @@ class StreamSource:
         self._sniffed = False
         """Whether it is known if the stream is compressed."""
         self._parser: Parser | None = None
+        self._room = _FILE_BUFFER if regular else _BUFFER
         self._memory = np.zeros(_BUFFER + SLACK, np.uint8)
         self._end = 0
         self._at = 0
@@ -161,8 +166,8 @@ class StreamSource:
             # A record larger than the buffer: grows with what really arrives, not by what the record claims.
             self._memory = np.concatenate([self._memory, np.zeros(room, np.uint8)])
             room *= 2
-        before = self._end
-        while self._end < room:
+        before, enough = self._end, time.monotonic() + _FILLING
+        while self._end < room and (self._end == before or time.monotonic() < enough):
             if self._inflate(room):
                 continue
             if self._eof or not self._readable(deadline if self._end == before else 0.0):
@@ -277,7 +282,7 @@ class StreamSource:
         elif found.end * 4 >= room * 3:
             # Nearly full: the block takes the buffer, and only the rest is copied.
             self._raw, self._shift, self._raw_at = self._memory, 0, self._at
-            self._memory = np.zeros(max(_BUFFER, 2 * (self._end - found.end)) + SLACK, np.uint8)
+            self._memory = np.zeros(max(self._room, 2 * (self._end - found.end)) + SLACK, np.uint8)
             left = self._end - found.end
             self._memory[:left] = self._raw[found.end : self._end]
             self._at += found.end
