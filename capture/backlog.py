@@ -15,8 +15,8 @@ from netwatch.capture.store import Store
 
 __all__ = ["Backlog"]
 
-PIECE_ROWS: Final = 16_384
-"""Rows that are counted at once: the longest that `work` runs past its time."""
+PIECE_ROWS: Final = 8192
+"""Rows that are counted at once: the longest that `work` runs past its time, and little memory on the way."""
 
 
 class Backlog:
@@ -34,7 +34,11 @@ class Backlog:
 
     def add(self, columns: Columns, rows: NDArray[np.int32] | slice) -> None:
         """Some rows of a chunk."""
-        self._pieces.append((columns, rows))
+        if isinstance(rows, slice):
+            self._pieces.append((columns, rows))
+            return
+        for start in range(0, len(rows), PIECE_ROWS):
+            self._pieces.append((columns, rows[start : start + PIECE_ROWS]))
 
     def add_kept(self) -> None:
         """All rows that the store keeps now, the newest first."""

@@ -17,8 +17,10 @@ from netwatch.capture.talkers import address_text
 
 __all__ = ["MAX_CONVERSATIONS", "ConversationRow", "Conversations", "Endpoint"]
 
-MAX_CONVERSATIONS: Final = 32_768
+MAX_CONVERSATIONS: Final = 16_384
 """Conversations that are told apart. Senders choose addresses and ports, so the table may not grow with them."""
+PIECE_ROWS: Final = 16_384
+"""Rows that are counted at once: what is made on the way takes little memory."""
 
 
 class _Names(NamedTuple):
@@ -111,11 +113,13 @@ class Conversations(HeavyHitters):
 
     def merge(self, rows: Columns) -> None:
         """Count rows."""
-        for kind in _NAMES:
-            chosen = np.flatnonzero(rows.kind == kind)
-            if len(chosen):
-                self._merge_kind(rows if len(chosen) == len(rows) else rows.take(chosen), kind)
-                self.packets += len(chosen)
+        for start in range(0, len(rows), PIECE_ROWS):
+            piece = rows.take(slice(start, start + PIECE_ROWS))
+            for kind in _NAMES:
+                chosen = np.flatnonzero(piece.kind == kind)
+                if len(chosen):
+                    self._merge_kind(piece if len(chosen) == len(piece) else piece.take(chosen), kind)
+                    self.packets += len(chosen)
 
     def top(self, n: int, total: int, seconds: float | None = None) -> list[ConversationRow]:
         """The n conversations with the most bytes, largest first; `total` and `seconds` as in Talkers.top."""

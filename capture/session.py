@@ -19,6 +19,7 @@ from netwatch.capture.protocols import SWITCHES
 from netwatch.capture.rates import SHORTEST, FileRates, LiveRates, Rates
 from netwatch.capture.stats import Partial, Statistics, partial
 from netwatch.capture.store import Store
+from netwatch.capture.talkers import MAX_HOSTS
 from netwatch.capture.view import View
 
 __all__ = ["Session"]
@@ -226,7 +227,7 @@ class Session:
 
     @statistics_follow_filter.setter
     def statistics_follow_filter(self, follow: bool) -> None:
-        self._following = Statistics(live=self.source.live) if follow else None
+        self._following = self._statistics_of_filter() if follow else None
         self._show()
 
     @property
@@ -265,7 +266,7 @@ class Session:
         bits = sum(1 << _SWITCH[key] for key in self.switches)
         was_of_filter = self._of_filter
         if self._following is not None:
-            self._following = Statistics(live=self.source.live)
+            self._following = self._statistics_of_filter()
         self.view.on_found = None if self._following is None else self._backlog.add
         self.view.show(bits, None if self._filter.everything else self._filter.mask)
         self._of_filter = self._following is not None and self.filtered
@@ -276,6 +277,9 @@ class Session:
                 if not self._of_filter:
                     self._backlog.add_kept()
         self._catch_up(AT_ONCE)
+
+    def _statistics_of_filter(self) -> Statistics:
+        return Statistics(live=self.source.live, max_hosts=MAX_HOSTS // 4)
 
     def _catch_up(self, seconds: float) -> bool:
         left = bool(self.view.pending or self._backlog)

@@ -41,8 +41,8 @@ def as_dict(summary: Summary) -> dict[str, Any]:
     """The object of `--json`; `error` is there only where the capture is damaged.
 
     Where hosts are not exact `hosts_error_bytes` is there: no host had more bytes above what is said of it.
-    `protocols_exact` is there, and false, where some packets count at the outer part of their path, because there were
-    too many shapes.
+    `protocols_exact` is there, and false, where some packets count at the outer part of their path, because there
+    were too many shapes.
     """
     counted = summary.statistics
     made: dict[str, Any] = {
