@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
 import re
 import select
+import signal
 import struct
 import termios
 import time
@@ -17,14 +19,15 @@ from typing import Final
 __all__ = ["Run", "Screen", "Terminal"]
 
 _TOKEN: Final = re.compile(
-    r"\x1b\[([0-9;]*)([Hm])|\x1b[()][0-9A-Z]|\x1b\[[?<>=]?[0-9;]*[$]?[A-Za-z]|\x1b\][^\x07]*\x07|\r\n|[^\x1b\r\n]+|[\r\n]"
+    r"\x1b\[([0-9;]*)([Hm])|\x1b[()][0-9A-Z]|\x1b\[[?<>=]?[0-9;]*[$]?[A-Za-z]"
+    r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\r\n|[^\x1b\r\n]+|[\r\n]"
 )
-_CUT: Final = re.compile(r"\x1b[^A-Za-z\x07]{0,64}\Z|\r\Z")
+_CUT: Final = re.compile(r"\x1b(?:[^A-Za-z\x07]{0,64}|[()]|\][^\x07\x1b]{0,256}\x1b?)\Z|\r\Z")
 """The beginning of a sequence whose rest comes with the next read."""
 
 
 class Screen:
-    """Characters and styles by cell: only what Textual sends (absolute moves, SGR, text)."""
+    """Characters and styles by cell: what Textual and tcell send: absolute moves, SGR, text."""
 
     def __init__(self, columns: int, rows: int) -> None:
         self.text = [[" "] * columns for _ in range(rows)]
@@ -127,6 +130,13 @@ class Terminal:
         with open(f"/proc/{self.pid}/stat") as file:
             fields = file.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def kill(self) -> None:
+        """End the program and what it started, whatever they do."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)  # pty.fork made it the leader of a session
+        os.waitpid(self.pid, 0)
+        os.close(self._fd)
 
     def close(self, timeout: float = 20) -> float:
         """Wait until the program has ended, reading what it says; returns its CPU seconds, user and system."""
