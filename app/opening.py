@@ -74,5 +74,5 @@ def _open_recorded(options: Options, reread: bool) -> Source:
     from netwatch.capture.sources.files import READ_AHEAD, open_file
 
     # Without a screen nobody waits for the first block, and large ones cost a fifth less.
-    ahead = 32 << 20 if options.headless else READ_AHEAD
+    ahead = 20 << 20 if options.headless else READ_AHEAD
     return open_file(options.read, follow=options.follow, reread=reread, ahead=ahead)

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from netwatch.capture.decode.dns import check_message
 from netwatch.capture.decode.tables import RANK_APPLICATION, TCP_PORT, UDP_PORT
-from netwatch.capture.decode.walk import Front, Table, Walk, layer, number_of
+from netwatch.capture.decode.walk import FIRST_BYTES, Front, Table, Walk, layer, number_of
 from netwatch.capture.protocols import ID
 
-HEAD: Final = 16
+HEAD: Final = FIRST_BYTES.itemsize
 """First bytes that are looked at."""
 
 Head = NDArray[np.uint8]
@@ -29,13 +29,12 @@ Probe = Callable[[Head, Sizes], Mask]
 
 def head(walk: Walk, front: Front) -> Head:
     """The first bytes of every packet's layer."""
-    last = max(len(walk.raw) - HEAD, 0)
-    at = np.minimum(front.at, last)
+    found = walk.first.take(front.row)
+    unread = (walk.first_at.take(front.row) != front.at).nonzero()[0]
+    if len(unread) and len(walk.raw) >= HEAD:
+        found[unread] = walk.read(np.minimum(front.at[unread], len(walk.raw) - HEAD), FIRST_BYTES)
+    first: Head = found.view(np.uint8).reshape(-1, HEAD)
     whole = front.end - front.at >= HEAD
-    if len(walk.raw) >= HEAD:
-        first: Head = walk.read(at, _HEAD).view(np.uint8).reshape(-1, HEAD)
-    else:
-        first = np.zeros((len(front), HEAD), np.uint8)
     if not whole.all():
         few = (~whole).nonzero()[0]
         place = np.arange(HEAD)
@@ -43,9 +42,6 @@ def head(walk: Walk, front: Front) -> Head:
         inside = index < front.end[few, None]
         first[few] = np.where(inside, walk.raw[np.minimum(index, len(walk.raw) - 1)], 0)
     return first
-
-
-_HEAD: Final = np.dtype([("bytes", "u1", (HEAD,))])
 
 
 class Starts:

@@ -18,7 +18,7 @@ from netwatch.capture.block import Block
 from netwatch.capture.columns import EVENT, KIND_IPV4, KIND_IPV6, PORTS, Columns
 from netwatch.capture.decode.tables import TCP_PORT, UDP_PORT
 from netwatch.capture.decode.transport import by_port, check_options, sound_options
-from netwatch.capture.decode.walk import INNER, Front, Walk, number_of
+from netwatch.capture.decode.walk import FIRST_BYTES, INNER, Front, Walk, number_of
 from netwatch.capture.layouts import ETHERNET, IPV4, IPV6, TCP, UDP, gather, pick
 from netwatch.capture.paths import NO_PATH, PATHS
 
@@ -47,8 +47,9 @@ TRANSPORT: Final = np.dtype(
 )
 START4: Final = ETHERNET.itemsize + IPV4.itemsize
 START6: Final = ETHERNET.itemsize + IPV6.itemsize
-READ: Final = START6 + TRANSPORT.itemsize
-"""Bytes that are read of any packet, be they its own or not."""
+READ: Final = 128
+"""Bytes that are read of any packet at most, be they its own or not."""
+FARTHEST: Final = READ - FIRST_BYTES.itemsize
 
 
 def _word(text: str) -> np.uint64:
@@ -156,6 +157,9 @@ def _walk_stretch(
     for chosen, table, otherwise in ((tcp, TCP_PORT, TCP_PAYLOAD), (udp, UDP_PORT, UDP_PAYLOAD)):
         row = (chosen & more).nonzero()[0]
         base = at[row]
+        near = row[payload[row] <= FARTHEST]
+        walk.first[near + first] = gather(memory, place[near] + payload[near], FIRST_BYTES)
+        walk.first_at[near + first] = at[near] + payload[near]
         mode = np.full(len(row), INNER, np.uint8)
         front = Front(row + first, base + payload[row], base + end[row], base + stop[row], rows.path[row], mode)
         walk.hand(front, by_port(table, rows.sport[row], rows.dport[row], otherwise))

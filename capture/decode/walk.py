@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DATA",
+    "FIRST_BYTES",
     "INNER",
     "LAYERS",
     "MAX_BACK",
@@ -46,6 +47,9 @@ Rows = NDArray[np.intp]
 
 MAX_BACK: Final = 48
 """Steps back (tags, labels, extension headers, tunnels) that a packet may take."""
+
+FIRST_BYTES: Final = np.dtype("V16")
+"""What is looked at of a layer to tell a protocol by what it begins with."""
 
 SORTED_FROM: Final = 5
 """From so many layers on a front is sorted by them; fewer are picked one by one."""
@@ -237,6 +241,10 @@ class Walk:
         """shape (n,): where the last IPv6 header starts, for the fragments in it; −1: none in this memory."""
         self.ethernets: list[tuple[Rows, Rows]] = []
         """Rows and offsets of the Ethernet headers that were met, the outermost of a row first."""
+        self.first = np.empty(len(rows), FIRST_BYTES)
+        """shape (n,): bytes that were read on the way, before their place in memory was forgotten by the cache …"""
+        self.first_at: Rows = np.full(len(rows), -1, np.intp)
+        """… and where in this memory they are; −1: none were."""
         self._back = np.zeros(len(rows), np.uint8)
         self._waiting: dict[int, list[Front]] = {}
         self._rank = -1
@@ -245,6 +253,7 @@ class Walk:
         """Go on in other memory: that of the datagrams that were put together."""
         self.raw = raw
         self.network.fill(-1)
+        self.first_at.fill(-1)
         self.ethernets.clear()
         if self.headers is not None:
             self.headers.extend(raw)

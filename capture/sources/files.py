@@ -213,9 +213,10 @@ class FileSource:
         self._shift = self._at - self._start
         parts = [self._parse_piece(self._parser)]
         records = len(parts[0])
+        # As long as another piece like the last one fits into the block: what is left over makes a block of its own.
         # An error is met again, and told, when there is nothing left to give.
         with contextlib.suppress(OSError):
-            while parts[-1].damage is None and records < self._most and self._read():
+            while parts[-1].damage is None and records + len(parts[-1]) <= self._most and self._read():
                 parts.append(self._parse_piece(self._parser))
                 records += len(parts[-1])
         self._found, self._served = Found.concatenate(parts), 0
