@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from time import monotonic
+from typing import Any, ClassVar, Final
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
@@ -18,6 +19,8 @@ from textual.widgets import Input, Label
 __all__ = ["LastWordSuggester", "Prompt", "Verdict"]
 
 _HISTORY: Final = 50
+_ENDING: Final = 1.0
+"""Seconds that a prompt may take to go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,38 @@ class LastWordSuggester(Suggester):
             if word.startswith(stem) and word != last:
                 return f"{head}{separator}{word}"
         return None
+
+
+class _Field(Input):
+    """Keys that come in one piece with the one that ends the prompt are not for it: they wait until it is gone."""
+
+    def __init__(self, value: str, **settings: Any) -> None:
+        super().__init__(value, **settings)
+        self._ended: float | None = None
+        """When enter or escape was pressed."""
+        self._behind: list[events.Key] = []
+
+    def stays(self) -> None:
+        """It goes on: what was typed was not good, and what came behind it is typed, too."""
+        self._ended = None
+        for event in self._behind:
+            self.app.post_message(events.Key(event.key, event.character))
+        self._behind.clear()
+
+    def _on_blur(self, event: events.Blur) -> None:
+        super()._on_blur(event)
+        self.stays()
+
+    async def _on_key(self, event: events.Key) -> None:
+        if self._ended is None:
+            self._ended = monotonic() if event.key in ("enter", "escape") else None
+            await super()._on_key(event)
+            return
+        event.stop()
+        event.prevent_default()
+        self._behind.append(event)
+        if monotonic() - self._ended > _ENDING:
+            self.stays()
 
 
 class Prompt(Horizontal):
@@ -126,7 +161,7 @@ class Prompt(Horizontal):
     def compose(self) -> ComposeResult:
         yield Label(Content(self._title), id="prompt-title")
         suggester = LastWordSuggester(self._words) if self._words else None
-        yield Input(
+        yield _Field(
             self._text,
             placeholder=self._hint,
             suggester=suggester,
@@ -165,6 +200,7 @@ class Prompt(Horizontal):
         verdict = self._judge(event.value)
         self._show_verdict(verdict)
         if not verdict.valid:
+            self._goes_on()
             return
         text = event.value.strip()
         if text and (not self._history or self._history[-1] != text):
@@ -193,6 +229,11 @@ class Prompt(Horizontal):
         field = self.field
         field.value = self._history[place] if place < len(self._history) else ""
         field.cursor_position = len(field.value)
+
+    def _goes_on(self) -> None:
+        """Enter was pressed, and the prompt is not done."""
+        for field in self.query(_Field):
+            field.stays()
 
     def _show_verdict(self, verdict: Verdict) -> None:
         self.set_class(verdict.valid, "-valid")

@@ -52,6 +52,7 @@ class SavePrompt(Prompt):
     def refuse(self, why: str) -> None:
         """The name will not do after all."""
         self._show_verdict(Verdict(False, why))
+        self._goes_on()
 
     def _verdict(self, text: str) -> Verdict:
         path = os.path.expanduser(text.strip())

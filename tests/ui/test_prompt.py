@@ -33,6 +33,19 @@ async def test_what_is_typed_in_one_piece_reaches_the_filter(world: MakeWorld, p
         assert not one.app.screen.query(Prompt)
 
 
+async def test_what_is_typed_behind_enter_is_not_for_the_prompt(world: MakeWorld, packets_of: PacketsOf) -> None:
+    one = world(packets=packets_of(200))
+    async with one.app.run_test(size=(80, 24)) as pilot:
+        type_at_once(one.app, "/udp\rgjjm")
+        await pilot.pause(0.5)
+        assert one.session.filter_text == "udp"
+        shown = one.session.view.indices(0, 200).tolist()
+        assert one.session.marked == {shown[2]}
+        type_at_once(one.app, "/nonsense here\rx")
+        await pilot.pause(0.3)
+        assert one.app.screen.query_one(Input).value == "udpnonsense herex", "not a filter: one types on"
+
+
 async def test_slash_and_colon_can_be_typed(world: MakeWorld) -> None:
     one = world()
     async with one.app.run_test(size=(80, 24)) as pilot:
