@@ -317,9 +317,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
     @property
     def _flows(self) -> bool:
         """Packets come by themselves and are followed at their end; else a regular file is read from its start."""
-        if getattr(self.session.source, "follows", False):
-            return True
-        return self.session.source.live or self.session.store.budget is not None
+        return self.session.flows or self.session.store.budget is not None
 
     def action_pause(self) -> None:
         packets, session, pace = self.packets, self.session, self._pace

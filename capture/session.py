@@ -58,9 +58,12 @@ class Session:
         self._rereadable = bool(getattr(source, "rereadable", False))
         self.store = Store(None if self._rereadable else buffer, source.read_at)
         self.view = View(self.store)
-        self.statistics = Statistics(live=source.live)
+        self._follows_from: int | None = getattr(source, "follows_from", None)
+        self.flows = source.live or self._follows_from is not None
+        """Packets come by themselves: from the network, a pipe, a replay, or into a file that grows."""
+        self.statistics = Statistics(live=self.flows)
         """Of everything captured, evicted packets included."""
-        self.rates: Rates = LiveRates(SHORTEST if self.pace is None else _SECOND) if source.live else FileRates()
+        self.rates: Rates = LiveRates(SHORTEST if self.pace is None else _SECOND) if self.flows else FileRates()
         self.marked: set[int] = set()
         """Indices of rows that the person marked."""
         self.switches: frozenset[str] = frozenset()
@@ -92,7 +95,8 @@ class Session:
             self.warning = "no more room on disk for what is decompressed: from here on --buffer limits what is kept"
         self.store.append(batch)
         self.statistics.merge(part)
-        self.rates.add(batch.rows, part)
+        if self._follows_from is None or (batch.rows.pos >= self._follows_from).any():
+            self.rates.add(batch.rows, part)
         self.view.update()
         if self._conversations is not None and not self._of_filter:
             self._conversations.merge(batch.rows)
@@ -279,7 +283,7 @@ class Session:
         self._catch_up(AT_ONCE)
 
     def _statistics_of_filter(self) -> Statistics:
-        return Statistics(live=self.source.live, max_hosts=MAX_HOSTS // 4)
+        return Statistics(live=self.flows, max_hosts=MAX_HOSTS // 4)
 
     def _catch_up(self, seconds: float) -> bool:
         left = bool(self.view.pending or self._backlog)

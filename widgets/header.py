@@ -136,7 +136,7 @@ class Header(Lines):
             if self.state.held:
                 return [f"STOPPED {100 * read // max(size, 1):3}%"], "pause-chip"
             return [f"LOADING {100 * read // max(size, 1):3}%"], "busy-chip"
-        if getattr(source, "follows", False):  # a file that another program writes
+        if self.session.flows and not source.live:  # a file that another program writes
             return ["FOLLOWING"], "live-chip"
         loops = getattr(source, "loops", None)
         if loops is not None:  # a capture that is played as if it were live
@@ -244,7 +244,7 @@ class Header(Lines):
         """The newest `wanted` samples of the present, or the whole of a file stretched to as many."""
         history = self.session.rates.history()
         count = history.shape[1]
-        if self.session.source.live or not count or not wanted:
+        if self.session.flows or not count or not wanted:
             return history[:, max(0, count - wanted) :]
         edges = np.linspace(0, count, wanted + 1)
         at = np.minimum(edges[:-1].astype(np.intp), count - 1)

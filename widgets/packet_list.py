@@ -337,7 +337,7 @@ class PacketList(Pane):
             words = ["what was on screen had no room in the buffer", "space goes back to live"]
         elif source.exhausted:
             words = ["no packets in this capture"]
-        elif source.live:
+        elif session.flows:
             words = [f"listening on {escape(source.name)}", "the first packet will stand here"]
         else:
             words = ["reading…"]

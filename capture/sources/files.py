@@ -119,8 +119,6 @@ class FileSource:
         self.exhausted = False
         self.damage: Damage | None = None
         self.interfaces: list[Interface] = [] if parser is None else parser.interfaces
-        self.follows = follower is not None
-        """More is waited for where the file ends."""
         self.shrank_at: int | None = None
         """Bytes that the file still had when a packet could not be read again."""
         self._fd = fd
@@ -131,6 +129,8 @@ class FileSource:
         self._caught_up = False
         """A file that is followed was read to where it ended at that time."""
         self._size = os.fstat(fd).st_size
+        self.follows_from = self._size if follower is not None else None
+        """Byte from which on what comes is new, where more is waited for at the end of the file; else None."""
         self._most = MAX_BLOCK_RECORDS * ahead // READ_AHEAD
         """Records of a block."""
         room = ahead if follower is not None else min(ahead, self._size + 1)

@@ -63,9 +63,10 @@ class Filtered:
         return bool(getattr(self._source, "rereadable", False))
 
     @property
-    def follows(self) -> bool:
+    def follows_from(self) -> int | None:
         """See FileSource."""
-        return bool(getattr(self._source, "follows", False))
+        at: int | None = getattr(self._source, "follows_from", None)
+        return at
 
     @property
     def shrank_at(self) -> int | None:

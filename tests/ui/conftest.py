@@ -86,6 +86,7 @@ class StillSource:
         self.exhausted = not live
         self.damage: Damage | None = None
         self.lost = Loss()
+        self.follows_from: int | None = None
 
     def next_block(self, timeout: float) -> Block | None:  # noqa: ARG002 - the test feeds the session itself
         return None
@@ -136,11 +137,13 @@ class World:
 
     live: bool = True
     buffer: int | None = 256 << 20
+    follows_from: int | None = None
     depth: str = "full"
     packets: Sequence[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.source = StillSource(live=self.live)
+        self.source.follows_from = self.follows_from
         self.session = Session(self.source, buffer=self.buffer)
         self.engine = StillEngine(ended=not self.live)
         self.app = NetwatchApp(

@@ -134,9 +134,8 @@ async def test_a_pause_does_not_hide_how_a_file_ended(world: MakeWorld, packets_
 async def test_a_file_that_is_followed_says_so_and_is_followed_at_its_end(
     world: MakeWorld, packets_of: PacketsOf
 ) -> None:
-    one = world(live=False, buffer=None, packets=packets_of(50))
+    one = world(live=False, buffer=None, follows_from=1 << 20, packets=packets_of(50))
     one.engine.ended = False
-    one.source.follows = True
     async with one.app.run_test(size=(100, 30)) as pilot:
         assert "LOADING" in header_of(one)
         one.source.progress = lambda: None

@@ -211,6 +211,20 @@ def test_what_is_decompressed_is_all_kept_until_the_disk_has_no_more_room(
     assert session.store.packets == 130_000
 
 
+def test_a_file_that_is_followed_has_rates_of_what_is_new(make_rows: MakeRows) -> None:
+    source = FakeSource(name="t.pcap", live=False)
+    source.follows_from = 1000  # type: ignore[attr-defined]
+    session = Session(source, buffer=MIB)
+    session.tick(0)
+    session.ingest(Batch(make_rows(500, pos=500), None))
+    session.tick(1)
+    assert session.rates.packets == 0
+    session.ingest(Batch(make_rows(50, pos=1000), None))
+    session.tick(2)
+    assert session.rates.packets == 50
+    assert session.statistics.packets == 550
+
+
 def test_statistics_of_the_filter(make_batch: MakeBatch) -> None:
     session = live()
     session.tick(0)

@@ -193,7 +193,7 @@ def test_a_capture_filter_on_it(path: Path, source: Source) -> None:
     while rows == 0:
         block = filtered.next_block(1.0)
         rows += 0 if block is None else len(block)
-    assert filtered.follows
+    assert filtered.follows_from == 24 + 2 * 76
     assert filtered.rereadable
     assert filtered.notes == []
     assert not filtered.exhausted
