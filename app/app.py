@@ -115,8 +115,13 @@ class NetwatchApp(App[None], inherit_bindings=False):
         if self._weigh is not None:
             self.set_interval(_WEIGH, self._weigh)
         self._handle_signals()
-        # Not before the first frame stands: from here on packets may arrive.
-        self.call_after_refresh(self.engine.start)
+        if self.session.source.live:
+            # Not before the first frame stands: from here on packets may arrive.
+            self.call_after_refresh(self.engine.start)
+        else:
+            # A file waits for nobody: its first packets are read while the screen is laid out.
+            self.engine.start()
+            self._draining_on = self.set_timer(_AGAIN, self._drain_on)
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -142,8 +147,15 @@ class NetwatchApp(App[None], inherit_bindings=False):
         deadline, before = perf_counter() + _DRAIN_BUDGET, self.session.store.end
         if self._take(deadline):
             self._draining_on = self.set_timer(_AGAIN, self._drain_on)
-        elif self.session.store.end - before >= _MUCH:
+        elif self.session.store.end - before >= _MUCH or self._nothing_read:
             self._draining_on = self.set_timer(_SOON, self._drain_on)
+        if not before and self.session.store.end:
+            self._repaint()
+
+    @property
+    def _nothing_read(self) -> bool:
+        """The first packets of a file are to come."""
+        return not (self.session.store.end or self.session.source.live or self.engine.ended)
 
     def _take(self, deadline: float) -> bool:
         """Ingest batches until `deadline`; whether some may be left."""
