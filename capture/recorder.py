@@ -61,6 +61,8 @@ class Recorder:
         self._live = live
         self._on_fault = on_fault
         self._retry_at = 0.0
+        self._packets_failed = False
+        """Since then no packet was written."""
         self._told_at = time.monotonic()
         """When the statistics were last written, by the clock and in the time of the packets."""
         self._told_ts: int | None = None
@@ -78,7 +80,7 @@ class Recorder:
         if not packets:
             return
         before = self.tally.packets
-        if self._try(lambda: self._output.write(block)):
+        if self._try(lambda: self._output.write(block), packets=True):
             self._quiet = False
             if self._told_ts is None:
                 self._told_ts = int(block.ts.min())
@@ -112,7 +114,7 @@ class Recorder:
         self._told_ts, self._told_at, self._quiet = ts, time.monotonic(), True
         self._try(lambda: self._output.statistics(ts))
 
-    def _try(self, work: Callable[[], None]) -> bool:
+    def _try(self, work: Callable[[], None], *, packets: bool = False) -> bool:
         if self.fault is not None and time.monotonic() < self._retry_at:
             return False
         try:
@@ -124,11 +126,14 @@ class Recorder:
             )
             self._retry_at = time.monotonic() + _RETRY
             fresh, self.fault = self.fault is None, error
+            self._packets_failed = packets or self._packets_failed
             self.first_fault = self.first_fault or error
             if fresh and self._on_fault is not None:
                 self._on_fault(error)
             return False
-        self.fault = None
+        # A full disk may still take the few bytes of the statistics.
+        if packets or not self._packets_failed:
+            self.fault, self._packets_failed = None, False
         return True
 
 

@@ -91,6 +91,8 @@ class PcapngWriter:
             self._describe(packing.section())
         except OSError:
             self._shut()
+            if new and not isinstance(target, int):
+                os.unlink(target)
             raise
 
     def write(self, block: Block) -> None:

@@ -20,6 +20,8 @@ __all__ = ["ALL", "MARKED", "SHOWN", "SavePrompt"]
 ALL: Final = "all"
 SHOWN: Final = "shown"
 MARKED: Final = "marked"
+_REFUSED: Final = 5.0
+"""Seconds."""
 
 
 class SavePrompt(Prompt):
@@ -38,6 +40,8 @@ class SavePrompt(Prompt):
         if session.marked:
             self._choices.insert(0, MARKED)
         self.what = self._choices[0]
+        self._refused: tuple[str, str, float] | None = None
+        """The name, why, and until when that is said."""
         super().__init__(
             f"save {self.what}", self._verdict, text=time.strftime("netwatch-%Y%m%d-%H%M%S.pcapng"), id=id
         )
@@ -50,8 +54,9 @@ class SavePrompt(Prompt):
         self.judge_again()
 
     def refuse(self, why: str) -> None:
-        """The name will not do after all."""
-        self._show_verdict(Verdict(False, why))
+        """It cannot be written there, as was found out. It may be tried again a little later."""
+        self._refused = (self.field.value, why, time.monotonic() + _REFUSED)
+        self.judge_again()
         self._goes_on()
 
     def _verdict(self, text: str) -> Verdict:
@@ -60,6 +65,8 @@ class SavePrompt(Prompt):
             return Verdict(False, "name a file")
         if os.path.lexists(path):
             return Verdict(False, "it exists: name another")
+        if self._refused is not None and text == self._refused[0] and time.monotonic() < self._refused[2]:
+            return Verdict(False, self._refused[1])
         counts = {ALL: self._session.kept, SHOWN: self._session.matches, MARKED: len(self._session.marked)}
         others = [what for what in self._choices if what != self.what]
         hint = f"  tab: {', '.join(others)}" if others else ""

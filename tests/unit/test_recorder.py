@@ -119,6 +119,32 @@ def test_what_does_not_fit_is_counted_and_writing_goes_on_when_there_is_room(clo
     assert not recorder.fault
 
 
+def failing(recorder: Recorder) -> bool:
+    return recorder.fault is not None
+
+
+def test_a_few_bytes_that_still_fit_are_no_room_for_packets(clock: Clock) -> None:
+    disk = Disk()
+    recorder = Recorder(disk, live=True)
+    disk.full, disk.takes = True, 0
+    recorder.write(block_of(5))
+    disk.full = False
+    clock.seconds += 2
+    recorder.tick()
+    assert disk.told
+    assert failing(recorder)
+    recorder.write(block_of(5))
+    assert not failing(recorder)
+    disk.full = True
+    clock.seconds += 2
+    recorder.tick()
+    assert failing(recorder)
+    disk.full = False
+    clock.seconds += 2
+    recorder.tick()
+    assert not failing(recorder)
+
+
 def test_events_are_no_packets_that_could_be_lost(clock: Clock) -> None:
     disk = Disk()
     recorder = Recorder(disk, live=True)

@@ -152,6 +152,9 @@ def test_cancelled_or_failed_leaves_no_file(filled: Store, tmp_path: Path, monke
     finished(save)
     assert save.fault is not None
     assert not (tmp_path / "b").exists()
+    with pytest.raises(OSError, match="No space"):
+        Save(str(tmp_path / "c"), filled, ETHERNET, end=filled.end)
+    assert not (tmp_path / "c").exists()
 
 
 def from_file(path: Path) -> Store:
