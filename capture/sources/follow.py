@@ -24,8 +24,8 @@ class Follower:
         self._path = path
         self._identity = _identity(os.fstat(fd))
         self._woken = threading.Event()
-        self._replaced: float | None = None
-        """Since when another file has its name and nothing came."""
+        self._state, self._since = (-1, -1, -1), 0.0
+        """How far the file was read when another was seen under its name, which one, and since when it is so."""
 
     def wait(self, deadline: float) -> bool:
         """Until it is worth another look; False if `deadline` (time.monotonic()) passes or wake() is called first."""
@@ -46,12 +46,12 @@ class Follower:
             return Damage(size, f"the file shrank at byte {size} while it was followed")
         other = self._replacement() if size == reached else None
         if other is None:
-            self._replaced = None
             return None
-        # Who writes may have the old one open for a moment longer.
-        now = time.monotonic()
-        self._replaced = self._replaced or now
-        if now - self._replaced < _LEAVE:
+        # Who writes may have the old one open for a while longer.
+        state, now = (reached, *_identity(other)), time.monotonic()
+        if state != self._state:
+            self._state, self._since = state, now
+        if now - self._since < _LEAVE:
             return None
         shrank = f", which shrank at byte {other.st_size}" if other.st_size < reached else ""
         return Damage(reached, f"another file has taken its name{shrank}; follow that one to see more")
