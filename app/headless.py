@@ -176,7 +176,7 @@ def run(options: Options, stop: Stop) -> int:
     outcome.name = source.name
     try:
         if options.write is not None:
-            sinks.append(_Written(options, source, stop, alone=not sinks))
+            sinks.append(_Written(options, source, stop, alone=not (options.summary or options.fields)))
         printing = options.fields or options.write == "-"
         with when_nobody_reads(stop.nobody_reads) if printing else contextlib.nullcontext():
             return _consume(options, stop, source, sinks, outcome)

@@ -27,8 +27,8 @@ HELD: Final = 32 << 20
 _ROWS: Final = 4096
 """Packets written at once, and looked at: a few milliseconds in which the other threads wait."""
 _BYTES: Final = 2 << 20
-_GAP: Final = 1024
-"""Bytes between two packets of a file that are read along with them."""
+_GAP: Final = 16 << 10
+"""Bytes between two packets of a file that are read along with them: less work than another call."""
 
 
 @dataclass(slots=True)
@@ -193,7 +193,10 @@ class Save:
     def _save(self, piece: _Piece) -> None:
         rows = self._picked.local(piece)
         before = self._state.looked_at
-        for part in _parts(piece.columns.caplen[rows]):
+        weight = piece.columns.caplen[rows].astype(np.int64)
+        if piece.raw is None:
+            weight[1:] += _between(piece.columns.pos[rows], piece.columns.caplen[rows])
+        for part in _parts(weight):
             if self._state.cancelled.is_set():
                 return
             columns = piece.columns.take(rows[part])
@@ -230,9 +233,9 @@ def _pieces(store: Store, end: int) -> Iterator[_Piece]:
             yield _Piece(chunk.base, chunk.rows(0, min(chunk.n, end - chunk.base)), chunk.raw, chunk.nbytes)
 
 
-def _parts(caplen: NDArray[np.uint32]) -> Iterator[slice]:
-    """The rows in parts of at most _ROWS rows and, unless one row alone has more, _BYTES bytes."""
-    ends = np.cumsum(caplen, dtype=np.int64)
+def _parts(weight: NDArray[np.int64]) -> Iterator[slice]:
+    """The rows in parts of at most _ROWS rows and, unless one row alone has more, _BYTES bytes that are read."""
+    ends = np.cumsum(weight)
     first = 0
     while first < len(ends):
         before = int(ends[first - 1]) if first else 0
@@ -242,8 +245,15 @@ def _parts(caplen: NDArray[np.uint32]) -> Iterator[slice]:
         first = last
 
 
+def _between(pos: NDArray[np.int64], caplen: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """shape (n - 1,): bytes between packets that are read along with them, 0 where they are not read in one go."""
+    gaps = pos[1:] - (pos[:-1] + caplen[:-1])
+    gaps[(gaps < 0) | (gaps > _GAP)] = 0
+    return gaps
+
+
 def _stretches(pos: NDArray[np.int64], ends: NDArray[np.int64]) -> Iterator[slice]:
-    """Rows that lie close behind one another."""
+    """Rows that are read in one go."""
     gaps = pos[1:] - ends[:-1]
     edges = [0, *(np.flatnonzero((gaps < 0) | (gaps > _GAP)) + 1).tolist(), len(pos)]
     for first, last in pairwise(edges):

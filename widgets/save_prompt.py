@@ -70,5 +70,8 @@ class SavePrompt(Prompt):
         counts = {ALL: self._session.kept, SHOWN: self._session.matches, MARKED: len(self._session.marked)}
         others = [what for what in self._choices if what != self.what]
         hint = f"  tab: {', '.join(others)}" if others else ""
+        source = self._session.source
         more = " …" if self.what == SHOWN and self._session.view.pending else ""
+        if self.what != MARKED and not (source.live or source.exhausted):
+            more = " so far"
         return Verdict(True, f"{counts[self.what]:,} packets{more}{hint}")
