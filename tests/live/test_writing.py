@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -171,6 +173,27 @@ def test_a_full_disk_is_told_counted_and_tried_again(pair: Any, mix: Path, small
     )
     assert packets_in(path) == sent + again - missing
     assert 0 < missing < sent
+
+
+@needs_tshark
+def test_what_a_slow_output_cannot_take_is_counted(pair: Any, mix: Path, tmp_path: Path) -> None:
+    fifo, path = tmp_path / "fifo", tmp_path / "out.pcapng"
+    os.mkfifo(fifo)
+    # Both ways: opening it waits for nobody.
+    reading = os.open(fifo, os.O_RDWR)
+    with capture(pair.right, "-w", str(fifo), "--json") as process, path.open("wb") as out:
+        sent = pair.replay(mix, "--topspeed", "--loop=3000")
+        process.send_signal(signal.SIGINT)
+        while process.poll() is None:
+            while select.select([reading], [], [], 0.1)[0]:
+                out.write(os.read(reading, 1 << 16))
+        assert process.stdout is not None
+        made = json.loads(process.stdout.read())
+    os.close(reading)
+    assert process.returncode == 0
+    assert made["packets"] + made["dropped"]["ring"] == sent
+    assert 0 < made["dropped"]["writer"] < sent
+    assert packets_in(path) == made["packets"] - made["dropped"]["writer"]
 
 
 @needs_tshark
