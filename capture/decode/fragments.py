@@ -118,7 +118,7 @@ class _Datagram:
 
     def assembled(self) -> bytes:
         data = bytearray()
-        for offset, _, payload in sorted(self.pieces, key=lambda piece: piece[:2]):
+        for offset, _, payload in sorted(self.pieces):  # payloads are never compared: orders differ
             data += payload[max(len(data) - offset, 0) :]
         return bytes(data[: self.size])
 

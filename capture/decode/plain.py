@@ -19,7 +19,11 @@ from netwatch.capture.columns import EVENT, KIND_IPV4, KIND_IPV6, PORTS, Columns
 from netwatch.capture.decode.tables import TCP_PORT, UDP_PORT
 from netwatch.capture.decode.transport import by_port, check_options, sound_options
 from netwatch.capture.decode.walk import FIRST_BYTES, INNER, Front, Walk, number_of
+<<<<<<< HEAD
+from netwatch.capture.layouts import ETHERNET, IPV4, IPV6, TCP, UDP, gather
+=======
 from netwatch.capture.layouts import ETHERNET, IPV4, IPV6, TCP, UDP, gather, pick
+>>>>>>> 3bc4ca75016d61a2fcb2c2ee591368206bbfd138
 from netwatch.capture.paths import NO_PATH, PATHS
 
 __all__ = ["walk_plain"]
@@ -170,8 +174,8 @@ def _show_addresses(rows: Columns, network: NDArray[Any], four: Mask, six: Mask)
     rows.kind[:] = four * np.uint8(KIND_IPV4) + six * np.uint8(KIND_IPV6)
     rows.src_lo[:] = network["src4"] * four
     rows.dst_lo[:] = network["dst4"] * four
-    some = np.flatnonzero(six)
-    if len(some):
-        network = pick(network, some)
-        rows.src_hi[some], rows.src_lo[some] = network["src6_hi"], network["src6_lo"]
-        rows.dst_hi[some], rows.dst_lo[some] = network["dst6_hi"], network["dst6_lo"]
+    if six.any():
+        rows.src_hi[:] = network["src6_hi"] * six
+        rows.dst_hi[:] = network["dst6_hi"] * six
+        rows.src_lo |= network["src6_lo"] * six
+        rows.dst_lo |= network["dst6_lo"] * six
