@@ -94,6 +94,7 @@ def _show(options: Options, stop: Stop) -> int:
     source = open_source(options, reread=True)
     try:
         from netwatch.app.dashboard import run_dashboard
+
         stop.leave()
         return 0 if stop.asked else run_dashboard(options, source)
     finally:
