@@ -19,11 +19,7 @@ from netwatch.capture.columns import EVENT, KIND_IPV4, KIND_IPV6, PORTS, Columns
 from netwatch.capture.decode.tables import TCP_PORT, UDP_PORT
 from netwatch.capture.decode.transport import by_port, check_options, sound_options
 from netwatch.capture.decode.walk import FIRST_BYTES, INNER, Front, Walk, number_of
-<<<<<<< HEAD
 from netwatch.capture.layouts import ETHERNET, IPV4, IPV6, TCP, UDP, gather
-=======
-from netwatch.capture.layouts import ETHERNET, IPV4, IPV6, TCP, UDP, gather, pick
->>>>>>> 3bc4ca75016d61a2fcb2c2ee591368206bbfd138
 from netwatch.capture.paths import NO_PATH, PATHS
 
 __all__ = ["walk_plain"]
