@@ -39,12 +39,8 @@ _MEASURED: Final = 3.0
 """Seconds over which the speed of reading is taken."""
 _FORECAST: Final = 0.5
 """Seconds of reading before which nothing is said of the time left."""
-
-
 _WORTH_SKIPPING: Final = 2.0
 """Seconds without a packet from which on a replay says how to skip them."""
-
-
 _BLIND_STEP: Final = 10_000_000_000
 """Nanoseconds of a step of a replay whose times say nothing."""
 
@@ -264,9 +260,7 @@ class Timeline(Lines):
         if seconds < _WORTH_SKIPPING:
             words = [_Word(3, step, key="[ ]")]
         else:
-            words = [
-                _Word(0, f"skips a gap of {stretch(gap)}, or {seconds:.0f} s", "bright", "]", "step(True)"),
-            ]
+            words = [_Word(0, f"skips a gap of {stretch(gap)}, or {seconds:.0f} s", "bright", "]", "step(True)")]
         return words if pace is None else [*words, *_SPEED_WORDS]
 
     def _share(self, time: int, span: tuple[int, int]) -> float:
@@ -278,9 +272,9 @@ class Timeline(Lines):
         if self.display_as.time_format in ("local", "utc"):
             try:
                 date = datetime.fromtimestamp(time // 1_000_000_000, UTC)
+                return f"{date if self.display_as.time_format == 'utc' else date.astimezone():%H:%M:%S}"
             except (ValueError, OverflowError, OSError):
                 return "?"
-            return f"{date if self.display_as.time_format == 'utc' else date.astimezone():%H:%M:%S}"
         base = self._packets.time_base
         base = span[0] if base is None else base
         return elapsed(time - base, max(span[1] - base, 1))
