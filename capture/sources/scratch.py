@@ -16,7 +16,8 @@ from typing import Final
 __all__ = ["Scratch", "open_scratch"]
 
 _SPARE: Final = 128 << 20
-"""Bytes that are left to the others on the disk."""
+_SHARE: Final = 20
+"""Left to the others: this many bytes, and one part in so many of the disk."""
 _LOOK: Final = 32 << 20
 """Bytes written between two looks at how much is left."""
 _IN_MEMORY: Final = frozenset({"tmpfs", "ramfs"})
@@ -42,7 +43,7 @@ class Scratch:
             return
         if self.size >= self._look_at:
             self._look_at = self.size + _LOOK
-            self.full = _room(self.folder) < _SPARE
+            self.full = not _room(self.folder)
         view = memoryview(data)
         try:
             while view and not self.full:
@@ -79,7 +80,7 @@ def open_scratch(expected: int) -> Scratch:
     named = dict.fromkeys([os.environ.get("TMPDIR", ""), "/var/tmp", tempfile.gettempdir()])
     folders = sorted(filter(os.path.isdir, named), key=lambda folder: _device(folder) in in_memory)
     for folder in folders:
-        if _room(folder) < expected + _SPARE:
+        if _room(folder) <= expected:
             continue
         try:
             # On Linux a file that never had a name, where the file system can; elsewhere it loses it at once.
@@ -93,12 +94,13 @@ def open_scratch(expected: int) -> Scratch:
 
 
 def _room(folder: str) -> int:
-    """Bytes that a file there may still take."""
+    """Bytes that may still be taken there without taking what others need."""
     try:
         status = os.statvfs(folder)
     except OSError:
         return 0
-    return status.f_bavail * status.f_frsize
+    spare = max(_SPARE, status.f_blocks * status.f_frsize // _SHARE)
+    return max(status.f_bavail * status.f_frsize - spare, 0)
 
 
 def _device(folder: str) -> str:

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from netwatch.capture.block import Block, Source
+from netwatch.capture.block import Block, CaptureError, Source
 from netwatch.capture.sources import scratch
 from netwatch.capture.sources.files import open_file
 from netwatch.capture.sources.scratch import Scratch, open_scratch
@@ -193,6 +195,31 @@ def test_a_decoder_that_wants_four_gibibytes_is_refused(store: Store) -> None:
     assert blocks(source) == []
     assert source.damage is not None
     assert "the xz data is damaged: Memory usage limit exceeded" in source.damage.message
+    source.close()
+
+
+SMALL = {name: compress(snoop()[: 16 + 24 * 60]) for name, compress in COMPRESSIONS.items()}
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.sampled_from(sorted(SMALL)),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=4),
+    st.floats(0, 1),
+)
+def test_random_damage_never_raises(
+    tmp_path_factory: pytest.TempPathFactory, name: str, changes: list[tuple[float, int]], cut: float
+) -> None:
+    content = bytearray(SMALL[name])
+    for at, value in changes:
+        content[int(at * len(content))] = value
+    path = tmp_path_factory.getbasetemp() / "damaged"
+    path.write_bytes(content[: int(cut * len(content))])
+    try:
+        source = open_file(path, reread=True)
+    except CaptureError:
+        return
+    packets(source, blocks(source))
     source.close()
 
 
