@@ -43,7 +43,9 @@ def read_rotation(criteria: Sequence[str]) -> Rotation | None:
             raise ValueError(f"-b {text}: give {', '.join(f'{each}:NUM' for each in _READERS)}")
         pattern, scale, what = _READERS[name]
         match = re.fullmatch(pattern, value, re.IGNORECASE)
-        number = int(match[1]) * (_UNITS[match[2].upper()] if match.re.groups > 1 else scale) if match else 0
+        if match is not None and match.re.groups > 1:
+            scale = _UNITS[match[2].upper()]
+        number = round(float(match[1]) * scale) if match else 0
         if not 0 < number < _LARGEST:
             raise ValueError(f"-b {text}: {value!r} is not {what} above 0")
         found = replace(found, **{name: number})
@@ -52,13 +54,13 @@ def read_rotation(criteria: Sequence[str]) -> Rotation | None:
     return found
 
 
-_WHOLE: Final = "([0-9]{1,15})"
+_WHOLE: Final = "[0-9]{1,15}"
 _READERS: Final = {
-    "filesize": (_WHOLE + "([KMG]?)", 1, "a number of kB, or a size as 64M,"),
-    "duration": (_WHOLE, _SECOND, "a number of seconds"),
-    "interval": (_WHOLE, _SECOND, "a number of seconds"),
-    "packets": (_WHOLE, 1, "a number of packets"),
-    "files": (_WHOLE, 1, "a number of files"),
+    "filesize": (f"({_WHOLE})([KMG]?)", 1, "a number of kB, or a size as 64M,"),
+    "duration": (rf"({_WHOLE}(?:\.[0-9]{{1,9}})?)", _SECOND, "a number of seconds"),
+    "interval": (f"({_WHOLE})", _SECOND, "a number of seconds"),
+    "packets": (f"({_WHOLE})", 1, "a number of packets"),
+    "files": (f"({_WHOLE})", 1, "a number of files"),
 }
 """What a criterion looks like, what a bare number is multiplied by, and what it is."""
 

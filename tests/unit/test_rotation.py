@@ -66,6 +66,7 @@ def written(folder: Path, rotation: Rotation, blocks: list[Block]) -> list[list[
         (["filesize:64M"], Rotation(filesize=64 << 20)),
         (["FILESIZE:1k".lower()], Rotation(filesize=1024)),
         (["duration:60", "files:5"], Rotation(duration=60 * SECOND, files=5)),
+        (["duration:0.25"], Rotation(duration=SECOND // 4)),
         (["interval:3600", "packets:7", "packets:8"], Rotation(interval=3600 * SECOND, packets=8)),
     ],
 )
@@ -84,6 +85,8 @@ def test_criteria(criteria: list[str], rotation: Rotation) -> None:
         ("packets:0", "'0' is not a number of packets"),
         ("packets:1.5", "'1.5' is not"),
         ("packets:64M", "'64M' is not"),
+        ("duration:0.0", "'0.0' is not a number of seconds"),
+        ("interval:1.5", "'1.5' is not a number of seconds"),
         ("duration:-1", "'-1' is not a number of seconds"),
         ("interval:1e3", "'1e3' is not a number of seconds"),
         ("filesize:0", "'0' is not a number of kB"),
