@@ -51,7 +51,7 @@ class Session:
         `loss`: what was lost so far, where others than the source lose packets, too.
         """
         self.source = source
-        self._loss = loss if loss is not None else source.loss
+        self._loss = loss
         self.pace: Pace | None = getattr(source, "pace", None)
         """The clock of a replay that the person may stop and set; None where packets come by themselves."""
         self._buffer = buffer
@@ -124,7 +124,7 @@ class Session:
     @property
     def loss(self) -> Loss:
         """Packets lost before they became rows, by cause."""
-        return self._loss()
+        return self.source.loss() if self._loss is None else self._loss()
 
     @property
     def direction_known(self) -> bool:
