@@ -68,12 +68,13 @@ class NetwatchApp(App[None], inherit_bindings=False):
         fps: float = 10.0,
         duration: float | None = None,
         weigh: Callable[[], None] | None = None,
+        settled: Callable[[], None] | None = None,
         trouble: Trouble | None = None,
         look: Look | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
         """`duration`: seconds after which the program ends by itself, from when packets can arrive. `weigh` is called
-        now and then, to look at the memory."""
+        now and then, to look at the memory; `settled` once, when the first frame stands."""
         super().__init__(driver_class=driver_class)
         self.session = session
         self.engine = engine
@@ -93,6 +94,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._fps = fps
         self._duration = duration
         self._weigh = weigh
+        self._settled = settled
         self._trouble = trouble
         self._deadline: float | None = None
         self._expected: float | None = None
@@ -115,6 +117,8 @@ class NetwatchApp(App[None], inherit_bindings=False):
         if self._weigh is not None:
             self.set_interval(_WEIGH, self._weigh)
         self._handle_signals()
+        if self._settled is not None:
+            self.call_after_refresh(self._settled)
         if self.session.source.live:
             # Not before the first frame stands: from here on packets may arrive.
             self.call_after_refresh(self.engine.start)

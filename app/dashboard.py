@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,9 @@ __all__ = ["DEFAULT_FPS", "run_dashboard"]
 
 DEFAULT_FPS: Final = 10
 _TERMINAL: Final = "/dev/tty"
+_SWITCH: Final = 0.001
+"""Seconds after which the interpreter lock is handed on: a key needs it three times, in three threads, while the
+capture thread asks for it too."""
 _CRASHED: Final = 1
 
 
@@ -28,6 +32,7 @@ def run_dashboard(options: Options, source: Source) -> int:
     The capture starts once the first frame stands. Raises CaptureError for what does not let it begin or end well.
     """
     _need_terminal(options)
+    gc.disable()
     # Textual costs 0.2 s to import, numpy half of that: only who shows a dashboard pays.
     from netwatch.app.app import NetwatchApp
     from netwatch.app.heap import return_freed_memory
@@ -56,6 +61,7 @@ def run_dashboard(options: Options, source: Source) -> int:
         fps=options.fps or DEFAULT_FPS,
         duration=options.duration,
         weigh=report.memory.sample if report is not None else None,
+        settled=_settled,
         trouble=Trouble(recording) if recording is not None else None,
         driver_class=driver(written),
     )
@@ -76,6 +82,13 @@ def run_dashboard(options: Options, source: Source) -> int:
         stall = app.longest_stall * 1000
         report.write(summary, frames=app.frames, terminal_bytes=written.bytes, longest_ui_stall_ms=stall)
     return _say(app, source, engine, recording)
+
+
+def _settled() -> None:
+    """The first frame stands. What was made for it stays, and a look for garbage among it would take 50 ms."""
+    gc.freeze()
+    gc.enable()
+    sys.setswitchinterval(_SWITCH)
 
 
 def _need_terminal(options: Options) -> None:
