@@ -23,7 +23,7 @@ def newest(store: Store, count: int = RECENT) -> Columns | None:
     parts = [rows for _, rows in store.chunks(max(store.end - count, 0)) if len(rows)]
     if not parts:
         return None
-    return parts[0] if len(parts) == 1 else Columns.concatenate(parts)
+    return Columns.concatenate(parts)  # a copy also of one part: it must not keep an evicted chunk alive
 
 
 def leading_protocol(rows: Columns, kind: int, hi: int, lo: int) -> int | None:

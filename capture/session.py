@@ -93,6 +93,11 @@ class Session:
         elif self._rereadable and self.store.budget is None and self._buffer is not None:
             self.store.budget = self._buffer
             self.warning = "no more room on disk for what is decompressed: from here on --buffer limits what is kept"
+        evictions = self.store.evictions
+        self.store.make_room(batch)
+        if evictions != self.store.evictions:
+            self.view.update()
+            self._backlog.let_go()
         self.store.append(batch)
         self.statistics.merge(part)
         if self._follows_from is None or (batch.rows.pos >= self._follows_from).any():

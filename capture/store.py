@@ -132,15 +132,21 @@ class Store:
         at = self._chunk_at(index)
         return at >= 0 and index < self.chunks_kept[at].end
 
+    def make_room(self, batch: Batch) -> None:
+        """Evict what would have to leave for `batch`, so that both are not there at the same time.
+
+        `append` does it too; who keeps hold of chunks calls this first, and lets go of those that are gone.
+        """
+        if self.budget is not None:
+            self._evict(self.budget - len(batch.rows) * ROW_BYTES - (0 if batch.raw is None else batch.raw.nbytes))
+
     def append(self, batch: Batch) -> None:
         """Take the rows over, and their bytes if they own them; evict what no longer fits."""
         rows, raw = batch.rows, batch.raw
         if not len(rows):
             return
         self._note_events(rows)
-        if self.budget is not None:
-            # First of all: else this batch and those that leave for it are there at the same time.
-            self._evict(self.budget - len(rows) * ROW_BYTES - (0 if raw is None else raw.nbytes))
+        self.make_room(batch)
         if raw is None:
             self._append_positions(rows)
         elif self._worth_adopting(rows, raw):

@@ -27,12 +27,15 @@ from netwatch.capture.decode.walk import PARTIAL, Front, Walk
 __all__ = ["MAX_AGE", "MAX_BYTES", "MAX_DATAGRAMS", "Pieces", "Reassembly"]
 
 MAX_DATAGRAMS: Final = 8192
-MAX_BYTES: Final = 32 << 20
+MAX_BYTES: Final = 16 << 20
+"""With what keeping them costs: 256 datagrams of the largest size, or 80,000 tiny fragments."""
 MAX_AGE: Final = 1 << 20
 MAX_PIECES: Final = 8192
 """Of one datagram: more do not fit into 65,535 bytes."""
-PIECE_COST: Final = 128
+PIECE_COST: Final = 192
 """Bytes that keeping a fragment costs beside its payload."""
+DATAGRAM_COST: Final = 600
+"""Bytes that keeping the first fragment of a datagram costs beside that."""
 
 
 @dataclass(slots=True)
@@ -101,6 +104,7 @@ class _Datagram:
     """What is covered, as disjoint spans in order."""
     size: int | None = None
     cost: int = 0
+    """Bytes that were put down for it."""
 
     def add(self, offset: int, more: bool, payload: bytes) -> bool:
         """Whether the datagram is complete now."""
@@ -174,7 +178,7 @@ class Reassembly:
             del self._open[key]
             self._bytes -= datagram.cost
             return datagram.assembled()
-        cost = piece.end - piece.at + PIECE_COST
+        cost = piece.end - piece.at + PIECE_COST + (0 if datagram.cost else DATAGRAM_COST)
         datagram.cost += cost
         self._bytes += cost
         if len(datagram.pieces) >= MAX_PIECES:
