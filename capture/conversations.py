@@ -83,7 +83,7 @@ class ConversationRow(NamedTuple):
 
     @property
     def filter(self) -> str:
-        """The display filter that shows it."""
+        """The display filter that shows it, and that of the same ends with their ports exchanged if there is one."""
         name, protocol = _NAMES[self.left.kind], PROTOCOLS[self.protocol].name
         ends = (self.left.address, self.right.address)
         # Where both ends are the same, one of them on either side would do for "either side".

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -145,3 +146,70 @@ async def test_a_file_that_is_followed_says_so_and_is_followed_at_its_end(
         one.app.screen.paint()
         await pilot.pause()
         assert one.app.screen.packets.visible_range()[1] == 59
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((60, 40), r"\d+/64M "),
+        ((80, 24), r"\d+/64M 3\.8s"),
+        ((100, 24), r"\d+/64M · 3850 · 3\.8s"),
+        ((120, 24), r"\d+/64 MiB · 3850 packets · 3\.8 s"),
+        ((160, 50), r"buffer \S+ +\d+/64 MiB · 3850 packets · 3\.8 s · +0 evicted"),
+    ],
+)
+async def test_the_gauge_says_what_is_kept_and_for_how_long(
+    world: MakeWorld, packets_of: PacketsOf, size: tuple[int, int], expected: str
+) -> None:
+    one = world(buffer=64 << 20, packets=packets_of(3850))
+    async with one.app.run_test(size=size) as pilot:
+        await pilot.pause(0.1)
+        assert re.search(expected, header_of(one).splitlines()[0])
+
+
+async def test_of_a_file_the_gauge_has_no_budget(world: MakeWorld, packets_of: PacketsOf) -> None:
+    one = world(live=False, buffer=None, packets=packets_of(12_000))
+    async with one.app.run_test(size=(160, 50)):
+        assert re.search(r"\d+ MiB · 12\.0 k packets · 11\.9 s", header_of(one))
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 160, 200])
+@pytest.mark.parametrize(
+    ("cause", "advice"),
+    [("ring", "--ring 128M"), ("interface", "ethtool -G"), ("writer", "a faster disk")],
+)
+async def test_a_loss_comes_with_what_helps(
+    world: MakeWorld, packets_of: PacketsOf, width: int, cause: str, advice: str
+) -> None:
+    one = world(packets=packets_of(20))
+    setattr(one.source.lost, cause, 1234)
+    async with one.app.run_test(size=(width, 24)):
+        text = header_of(one)
+        assert cause in text
+        if width >= 80:
+            assert advice in text
+
+
+async def test_a_ring_that_was_full_is_told_before_anything_is_lost(world: MakeWorld, packets_of: PacketsOf) -> None:
+    one = world(packets=packets_of(20))
+    one.source.lost.freezes = 3
+    one.source.ring_size, one.source.ring_most = 512 << 20, 600 << 20
+    async with one.app.run_test(size=(120, 24)):
+        text = header_of(one)
+        assert "ring full 3×: try -s 128, or a capture filter" in text
+        assert "LOST" not in text
+
+
+async def test_help_tells_all_causes(world: MakeWorld, packets_of: PacketsOf) -> None:
+    one = world(packets=packets_of(20))
+    one.source.lost.ring, one.source.lost.freezes, one.source.ring_size = 12_345, 2, 64 << 20
+    async with one.app.run_test(size=(140, 60)) as pilot:
+        await pilot.press("question_mark")
+        await pilot.pause(0.1)
+        text = " ".join(str(one.app.screen.query_one("#help-text").render()).split())
+    for words in (
+        "lost 12,345: ring 12,345, interface 0, queue 0, writer 0",
+        "The ring was full 2 times",
+        "The kernel's ring takes 64M beside the buffer",
+    ):
+        assert words in text
