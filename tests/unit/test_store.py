@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from netwatch.capture.block import Batch
 from netwatch.capture.columns import EVENT, ROW_BYTES, Columns
-from netwatch.capture.store import Store
+from netwatch.capture.store import MAX_EVENTS, Store
 
 MakeRows = Callable[..., Columns]
 MakeBatch = Callable[..., Batch]
@@ -231,3 +231,37 @@ def test_around_the_screen_the_newest_are_pinned(make_batch: MakeBatch) -> None:
     assert len(rows) > 300
     assert len(np.flatnonzero(np.diff(rows) > 1)) == 1, "one hole"
     assert store.kept_before(6000) == sum(store.number(index) is not None for index in rows.tolist())
+
+
+def test_events_of_rows_that_are_gone_are_forgotten_and_numbers_stay_right(make_batch: MakeBatch) -> None:
+    store = Store(200 * KIB)
+    events = 0
+    for seed in range(120):
+        batch = make_batch(100, seed, events=0.9)
+        events += int(np.count_nonzero(batch.rows.marks & EVENT))
+        store.append(batch)
+    assert events > MAX_EVENTS + 1000
+    assert len(store._events) <= MAX_EVENTS + 100
+    assert store.packets == store.end - events
+    assert store.evicted == store.packets - store.kept_before(store.end)
+    expected = store.packets
+    for index in range(store.end - 1, store.first - 1, -1):
+        number = store.number(index)
+        if number is not None:
+            assert number == expected
+            assert store.index(number) == index
+            expected -= 1
+    assert store.index(expected) < store.first
+    assert store.index(1) < store.first
+
+
+def test_what_leaves_is_gone_before_what_comes_is_taken(make_batch: MakeBatch) -> None:
+    store = Store(400 * KIB)
+    for seed in range(12):
+        batch = make_batch(300, seed)
+        store.make_room(batch)
+        assert batch.raw is not None
+        only_one_left = len(store.chunks_kept) <= 1
+        assert store.used + batch.raw.nbytes + len(batch.rows) * ROW_BYTES <= 400 * KIB or only_one_left
+        store.append(batch)
+        assert store.used <= 400 * KIB or len(store.chunks_kept) == 1
