@@ -178,11 +178,6 @@ class Session:
         at = getattr(self.source, "shrank_at", None)
         return "shrank" if at is None else f"shrank at byte {at}"
 
-    def bytes_missing(self, index: int) -> int:
-        """Captured bytes of a row that cannot be read again: its file shrank. Raises IndexError if it is not kept."""
-        wanted = int(self.store.rows(np.array([index], np.int64)).caplen[0])
-        return wanted - len(self.store.data(index))
-
     # Pause
 
     @property
