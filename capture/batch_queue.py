@@ -39,8 +39,8 @@ class BatchQueue(queue.Queue[Batch]):
             self.not_empty.notify()
 
     def full(self) -> bool:
-        """The latest batch had to wait, or still does."""
-        return self._refused
+        """The latest batch had to wait, or still does, and has not been taken yet."""
+        return self._refused and bool(self._waiting)
 
     def _has_room(self, size: int) -> bool:
         return not self._waiting or self._bytes + size <= self.maxsize
