@@ -27,7 +27,7 @@ __all__ = ["FileSource", "open_file"]
 
 READ_AHEAD: Final = 12 << 20
 """Bytes that are in memory at once."""
-_PIECE: Final = 4 << 20
+_PIECE: Final = 8 << 20
 """Bytes that are read at once."""
 
 
