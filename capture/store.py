@@ -149,8 +149,8 @@ class Store:
         self.make_room(batch)
         if raw is None:
             self._append_positions(rows)
-        elif self._worth_adopting(rows, raw):
-            self._adopt(rows, raw)
+        elif self._worth_adopting(rows, whole := _whole(raw)):
+            self._adopt(rows, whole)
         else:
             self._append_copies(rows, raw)
         if self.budget is not None:
@@ -355,6 +355,14 @@ class Store:
             self.used -= chunk.nbytes
             self.evicted += chunk.n - chunk.events
             self.evictions += 1
+
+
+def _whole(raw: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The memory that `raw` is the beginning of: a ring's buffer that was not filled up."""
+    owner = raw.base
+    if isinstance(owner, np.ndarray) and owner.dtype == np.uint8 and owner.ndim == 1:
+        return owner if owner.ctypes.data == raw.ctypes.data else raw
+    return raw
 
 
 def _base(chunk: Chunk) -> int:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from netwatch.capture.kernel import link
 from netwatch.capture.kernel.bpf import Program, accept, attach
+from netwatch.capture.sources.buffers import Buffers
 from netwatch.capture.sources.frames import headers_of
 
 __all__ = ["BLOCK_TIMEOUT", "MAX_BLOCK_BYTES", "Ring"]
@@ -24,6 +25,9 @@ BLOCK_TIMEOUT: Final = 0.04
 MAX_BLOCK_BYTES: Final = 4 << 20
 MAX_BLOCK_RECORDS: Final = 16384
 
+_WORTH_A_BUFFER: Final = MAX_BLOCK_BYTES * 3 // 4
+"""Bytes from which on what is handed over goes into memory that is used again."""
+_SPARE: Final = 4
 _SMALL_BLOCK: Final = 256 << 10
 """GRO hands over packets of 64 KiB; a block must hold some."""
 _LARGE_BLOCK: Final = 1 << 20
@@ -82,6 +86,7 @@ class Ring:
         self._next = 0
         self._closed = False
         self._fence = threading.Lock()
+        self._buffers = Buffers(MAX_BLOCK_BYTES, _SPARE)
         self._counting = threading.Lock()
         self.packets = 0
         """Sum of tp_packets, which includes drops."""
@@ -90,7 +95,7 @@ class Ring:
         self.given = 0
         """Packets that `take` handed out."""
         self.cut = False
-        """Whether the last `take` left off before it found a block that was not ready."""
+        """Whether the last `take` left blocks that were ready."""
 
     @property
     def size(self) -> int:
@@ -133,16 +138,20 @@ class Ring:
         return desc[_FIRST_SEC] * 1_000_000_000 + desc[_FIRST_NSEC] if desc[0] & _STATUS_USER else None
 
     def take(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
-        """The blocks that are ready, up to about MAX_BLOCK_BYTES: their memory, copied, and where each header starts.
+        """The blocks that are ready, up to MAX_BLOCK_BYTES: their memory, copied, and where each header starts.
 
         The kernel has them back when this returns. None if no block holds a packet.
         """
         found: list[tuple[int, int, int, int]] = []
         size = records = 0
         at = self._next
-        while len(found) < self._blocks and size < MAX_BLOCK_BYTES and records < MAX_BLOCK_RECORDS:
+        self.cut = False
+        while len(found) < self._blocks:
             status, count, first, used = self._words[at, _DESC].tolist()[:4]
             if not status & _STATUS_USER:
+                break
+            self.cut = size + used > MAX_BLOCK_BYTES or records >= MAX_BLOCK_RECORDS
+            if self.cut:
                 break
             found.append((at, count, first, used))
             size += used
@@ -150,7 +159,7 @@ class Ring:
             at = (at + 1) % self._blocks
         # Processors that reorder: nothing of a block is read before its status, nor given back before it is copied.
         with self._fence:
-            raw = np.empty(size, np.uint8)
+            raw = self._buffers.take()[:size] if size >= _WORTH_A_BUFFER else np.empty(size, np.uint8)
         chained: list[tuple[int, int, int]] = []
         start = 0
         for block, count, first, used in found:
@@ -162,7 +171,6 @@ class Ring:
                 chained.append(((start + first) >> 2, count, (start + used) >> 2))
             start += used
         self._next = at
-        self.cut = size >= MAX_BLOCK_BYTES or records >= MAX_BLOCK_RECORDS
         self.given += records
         return (raw, headers_of(raw.view(np.uint32), chained)) if records else None
 
