@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
@@ -62,7 +63,12 @@ def locate(store: Store, text: str, zone: tzinfo | None = None, *, start: int | 
 
 def time_of(store: Store, index: int) -> int:
     """Nanoseconds since 1970 of a row. Raises IndexError if it is not kept."""
-    return int(store.rows(np.array([index], np.int64)).ts[0])
+    # Not store.rows, which gathers all columns: this is asked several times a repaint.
+    at = bisect_right(store.chunks_kept, index, key=lambda chunk: chunk.base) - 1
+    if at < 0 or index not in store:
+        raise IndexError(index)
+    chunk = store.chunks_kept[at]
+    return int(chunk.columns.ts[index - chunk.base])
 
 
 def kept_times(store: Store) -> tuple[int, int] | None:
