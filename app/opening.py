@@ -74,5 +74,5 @@ def _open_recorded(options: Options, reread: bool) -> Source:
     from netwatch.capture.sources.files import READ_AHEAD, open_file
 
     # Without a screen nobody waits for the first block, and fewer and larger ones cost a tenth less together.
-    ahead = 24 << 20 if options.headless else READ_AHEAD
+    ahead = 16 << 20 if options.headless else READ_AHEAD
     return open_file(options.read, follow=options.follow, reread=reread, ahead=ahead)
