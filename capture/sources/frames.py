@@ -7,6 +7,7 @@ written there. So the ring needs no PACKET_RESERVE and packets are not moved.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from itertools import repeat
 from typing import Final
@@ -48,6 +49,8 @@ HEADER: Final = np.dtype(
 """struct tpacket3_hdr and the struct sockaddr_ll behind it."""
 _PLACES: Final = 6
 """The word of a header with `mac` and `net`."""
+_FAMILY: Final = 12
+"""The word with `family`."""
 _WORTH_GUESSING: Final = 64
 """Packets from which on a look at all of the memory costs less than one at each packet."""
 _SPARSE: Final = 256
@@ -120,8 +123,10 @@ def _guessed(words: NDArray[np.uint32], blocks: Sequence[tuple[int, int, int]]) 
     begin, end = blocks[0][0], blocks[-1][2]
     if total < _WORTH_GUESSING or (end - begin) > total * _SPARSE:
         return None
-    # Every word is compared, though headers stand at even ones: a stride would take twice the time.
-    alike = np.flatnonzero(words[begin + _PLACES : end] == words[begin + _PLACES]) + begin
+    # Every word is compared, though headers stand at even ones: a stride would take twice the time. Of what a packet
+    # happens to hold, next to nothing has the address family in its place, too.
+    alike = np.flatnonzero(words[begin + _PLACES : end - _FAMILY] == words[begin + _PLACES]) + begin
+    alike = alike[words[alike + _FAMILY] & 0xFFFF == socket.AF_PACKET]
     if len(alike) != total:
         return None
     # tp_next_offset of a block's last packet is 0; the next block's first one stands where its descriptor said.

@@ -29,6 +29,7 @@ def ring_memory(counts: list[int], words_a_packet: tuple[int, int] = (20, 200)) 
             packet = [dice.getrandbits(32) for _ in range(size)]
             packet[0] = 4 * size if number < count - 1 else 0
             packet[6] = MAC_AND_NET
+            packet[12] = 17 | packet[12] & 0xFFFF0000
             memory += packet
         blocks.append((first, count, len(memory)))
     return np.array(memory, np.uint32), blocks
@@ -56,6 +57,7 @@ def test_a_packet_that_holds_what_looks_like_a_header_fools_nobody() -> None:
     start = followed(words, blocks)[50] // 4
     words[start + HEAD_WORDS + 1] = MAC_AND_NET  # on the header's raster: 18 words behind an even one
     words[start + HEAD_WORDS - 5] = 80
+    words[start + HEAD_WORDS + 7] = 17
     assert frames.headers_of(words, blocks).tolist() == followed(words, blocks)
 
 
@@ -64,6 +66,7 @@ def test_a_false_header_in_place_of_one_that_differs_fools_nobody() -> None:
     starts = followed(words, blocks)
     words[starts[30] // 4 + 6] = 86 | 100 << 16  # a tag in the packet: its network header is further on
     words[starts[60] // 4 + HEAD_WORDS + 1] = MAC_AND_NET
+    words[starts[60] // 4 + HEAD_WORDS + 7] = 17
     assert frames.headers_of(words, blocks).tolist() == starts
 
 
