@@ -125,7 +125,9 @@ def _guessed(words: NDArray[np.uint32], blocks: Sequence[tuple[int, int, int]]) 
         return None
     # Every word is compared, though headers stand at even ones: a stride would take twice the time. Of what a packet
     # happens to hold, next to nothing has the address family in its place, too.
-    alike = np.flatnonzero(words[begin + _PLACES : end - _FAMILY] == words[begin + _PLACES]) + begin
+    alike: NDArray[np.int64] = (
+        np.flatnonzero(words[begin + _PLACES : end - _FAMILY] == words[begin + _PLACES]) + begin
+    )
     alike = alike[words[alike + _FAMILY] & 0xFFFF == socket.AF_PACKET]
     if len(alike) != total:
         return None
