@@ -1,9 +1,9 @@
 """Plain packets: TCP or UDP in IPv4 without options or in IPv6 without extensions, in Ethernet, all as it should be.
 
 Nine in ten packets of a usual network are such. Their headers stand at fixed places, so two words tell them apart and
-two reads take all that is looked at: 100 ns a packet, most of it waiting for memory, where the walk, which can take
-any way, needs 200. The columns become what the walk would have made of them, and whatever is not plain in any respect
-(a tag, a fragment, a header cut or with a length that lies) is left to it.
+three reads take all that is looked at: 75 ns a packet where the walk, which can take any way, needs 200. The columns
+become what the walk would have made of them, and whatever is not plain in any respect (a tag, a fragment, a header
+cut or with a length that lies) is left to it.
 """
 
 from __future__ import annotations
