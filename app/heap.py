@@ -15,7 +15,7 @@ _M_MMAP_THRESHOLD: Final = -3
 _LARGEST_FROM_HEAP: Final = 32 << 20
 _KEPT: Final = 256 << 20
 _LARGEST_IN_DASHBOARD: Final = 512 << 10
-_KEPT_IN_DASHBOARD: Final = 4 << 20
+_KEPT_IN_DASHBOARD: Final = 2 << 20
 _PAD_IN_DASHBOARD: Final = 512 << 10
 
 

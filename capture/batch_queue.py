@@ -12,8 +12,8 @@ from netwatch.capture.stats import Partial
 
 __all__ = ["QUEUED_BYTES", "BatchQueue"]
 
-QUEUED_BYTES: Final = 20 << 20
-"""Two ring blocks of packets of half a kilobyte. What does not fit stays in the kernel's ring, which has more room."""
+QUEUED_BYTES: Final = 12 << 20
+"""Two ring blocks of packets of half a kilobyte. What does not fit stays in the kernel's ring, which is larger."""
 
 
 class BatchQueue(queue.Queue[Batch]):
