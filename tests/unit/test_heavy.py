@@ -32,7 +32,7 @@ def told(table: HeavyHitters) -> dict[int, int]:
 
 
 @given(BATCHES, st.integers(2, 80))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_totals_add_up_and_the_error_is_a_bound(batches: list[dict[int, int]], capacity: int) -> None:
     truth: Counter[int] = Counter()
     for batch in batches:
