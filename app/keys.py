@@ -37,7 +37,7 @@ class Key(NamedTuple):
 GROUPS: Final = ("Packets", "Filter", "Panes", "Show", "Program")
 """In the order in which the help lists them."""
 
-# What is typed right behind /, : or e must reach the prompt that opens, also where it all comes in one piece: so these
+# What is typed right behind /, : or e must reach the prompt that opens, also where it comes in one piece: so these
 # are handled first, and the focus has moved before the next key is looked at.
 KEYS: Final[tuple[Key, ...]] = (
     Key("move.up", "up,k", "↑ k", "move(-1)", "up", "Move up; leaves the live tail", "Panes"),
