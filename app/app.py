@@ -69,12 +69,14 @@ class NetwatchApp(App[None], inherit_bindings=False):
         duration: float | None = None,
         weigh: Callable[[], None] | None = None,
         settled: Callable[[], None] | None = None,
+        unseen: Callable[[], bool] | None = None,
         trouble: Trouble | None = None,
         look: Look | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
         """`duration`: seconds after which the program ends by itself, from when packets can arrive. `weigh` is called
-        now and then, to look at the memory; `settled` once, when the first frame stands."""
+        now and then, to look at the memory; `settled` once, when the first frame stands. `unseen`: whether the terminal
+        did not yet take what was painted last."""
         super().__init__(driver_class=driver_class)
         self.session = session
         self.engine = engine
@@ -95,6 +97,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._duration = duration
         self._weigh = weigh
         self._settled = settled
+        self._unseen = unseen
         self._trouble = trouble
         self._deadline: float | None = None
         self._expected: float | None = None
@@ -154,7 +157,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         elif self.session.store.end - before >= _MUCH or self._nothing_read:
             self._draining_on = self.set_timer(_SOON, self._drain_on)
         if not before and self.session.store.end:
-            self._repaint()
+            self._paint()
 
     @property
     def _nothing_read(self) -> bool:
@@ -179,9 +182,15 @@ class NetwatchApp(App[None], inherit_bindings=False):
             return
         self._postponed = 0
         self.session.tick(monotonic())
-        self.frames += 1
         if self._main is not None and self._main.is_running:
             self._main.saving.look(self._main.footer)
+        # A terminal that hangs, at the far end of a network, must not hold up those who paint, and with them the
+        # capture: it sees the present once it takes more.
+        if self._unseen is None or not self._unseen():
+            self._paint()
+
+    def _paint(self) -> None:
+        self.frames += 1
         if self._main is not None and self.screen is self._main:
             self._main.paint()
 

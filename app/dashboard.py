@@ -62,6 +62,7 @@ def run_dashboard(options: Options, source: Source) -> int:
         duration=options.duration,
         weigh=report.memory.sample if report is not None else None,
         settled=_settled,
+        unseen=lambda: written.waiting,
         trouble=Trouble(recording) if recording is not None else None,
         driver_class=driver(written),
     )

@@ -17,6 +17,15 @@ class Written:
 
     def __init__(self) -> None:
         self.bytes = 0
+        self.handed = 0
+        """Characters for the thread that writes …"""
+        self.taken = 0
+        """… and those that the terminal took, as that thread counts them."""
+
+    @property
+    def waiting(self) -> bool:
+        """The terminal is slower than the screen changes: what is painted now is late, and would block in the end."""
+        return self.handed > self.taken
 
 
 class _Output:
@@ -26,12 +35,15 @@ class _Output:
     program would wait for ever, deaf to signals too.
     """
 
-    def __init__(self, file: IO[str], on_gone: Callable[[], None]) -> None:
+    def __init__(self, file: IO[str], written: Written, on_gone: Callable[[], None]) -> None:
         self._file = file
+        self._written = written
         self._on_gone = on_gone
         self._gone = False
+        self._unflushed = 0
 
     def write(self, text: str) -> None:
+        self._unflushed += len(text)
         if not self._gone:
             try:
                 self._file.write(text)
@@ -44,6 +56,8 @@ class _Output:
                 self._file.flush()
             except (OSError, ValueError):
                 self._lost()
+        self._written.taken += self._unflushed
+        self._unflushed = 0
 
     def fileno(self) -> int:
         return self._file.fileno()
@@ -67,10 +81,11 @@ def driver(written: Written) -> type[LinuxDriver]:
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
             assert sys.__stdout__ is not None
-            self._file = cast("Any", _Output(sys.__stdout__, self._leave))
+            self._file = cast("Any", _Output(sys.__stdout__, written, self._leave))
 
         def write(self, data: str) -> None:
             # The terminal driver makes two bytes of a line feed.
+            written.handed += len(data)
             written.bytes += len(data.encode("utf-8", "replace")) + data.count("\n")
             super().write(data)
 

@@ -36,6 +36,19 @@ async def test_a_file_never_makes_them_wait(world: MakeWorld) -> None:
         assert made.app.frames == before + 1
 
 
+async def test_nothing_is_painted_for_a_terminal_that_takes_nothing(world: MakeWorld) -> None:
+    made = world()
+    async with made.app.run_test(size=(120, 40)):
+        before, waiting = made.app.frames, True
+        made.app._unseen = lambda: waiting
+        for _ in range(3):
+            made.app._repaint()
+        assert made.app.frames == before
+        waiting = False
+        made.app._repaint()
+        assert made.app.frames == before + 1
+
+
 def _no_rows() -> Any:
     import numpy as np
 
