@@ -105,7 +105,8 @@ class HeavyHitters:
             values = self._rates[("packet_rate", "byte_rate").index(key), : self.count]
         rest = max(self.count - n, 0)
         chosen = np.argpartition(values, rest)[rest:] if rest else np.arange(self.count)
-        chosen = chosen[np.lexsort((chosen, -values[chosen]))]
+        # Equals stand in the order of their words, not in that in which they came: blocks may be cut anywhere.
+        chosen = chosen[np.lexsort((*self._words[::-1, chosen], -values[chosen]))]
         counts = self._counts[:, chosen]
         rates = self._rates[:, chosen] if seconds is None else counts[:_RATED] / (seconds or math.inf)
         return self._words[:, chosen], counts, rates

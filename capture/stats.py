@@ -140,7 +140,7 @@ class Statistics:
         return (self.last_ts - self.first_ts) / 1e9
 
     def protocols(self) -> list[ProtocolRow]:
-        """The hierarchy: each protocol followed by what rides on it, siblings with the most packets first."""
+        """The hierarchy: each protocol followed by what rides on it, siblings with the most packets first, then by name."""
         known = len(PATHS)
         whole = PATHS.unquoted[:known]  # what an ICMP error quotes is part of the error
         own, sizes = (
@@ -160,12 +160,16 @@ class Statistics:
                 packets[parent] += packets[path]
                 sizes[parent] += sizes[path]
         rows = []
-        waiting = sorted(children[NO_PATH], key=packets.__getitem__)
+
+        def least_first(paths: list[int]) -> list[int]:
+            return sorted(sorted(paths, key=PATHS.names.__getitem__, reverse=True), key=packets.__getitem__)
+
+        waiting = least_first(children[NO_PATH])
         while waiting:
             path = waiting.pop()
             name = PROTOCOLS[PATHS.last[path]].name
             rows.append(ProtocolRow(name, PATHS.names[path], packets[path], sizes[path], own[path]))
-            waiting += sorted(children[path], key=packets.__getitem__)
+            waiting += least_first(children[path])
         return rows
 
     def switch_packets(self) -> dict[str, int]:

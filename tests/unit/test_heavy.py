@@ -47,6 +47,11 @@ def test_totals_add_up_and_the_error_is_a_bound(batches: list[dict[int, int]], c
     assert table.exact == (table.error == 0) == (found == truth)
 
 
+def test_the_order_of_equals_does_not_depend_on_when_they_came() -> None:
+    one, other = fed([{5: 10, 9: 10, 2: 30}, {7: 10}], 8), fed([{7: 10}, {9: 10, 2: 30}, {5: 10}], 8)
+    assert list(told(one)) == list(told(other)) == [2, 5, 7, 9]
+
+
 def test_who_sends_most_is_found_among_a_million_who_send_little() -> None:
     random = np.random.default_rng(1)
     table = HeavyHitters(1024, 1)
