@@ -140,7 +140,7 @@ class Statistics:
         return (self.last_ts - self.first_ts) / 1e9
 
     def protocols(self) -> list[ProtocolRow]:
-        """The hierarchy: each protocol followed by what rides on it, siblings with the most packets first, then by name."""
+        """Each protocol followed by what rides on it; siblings with the most packets first, then by name."""
         known = len(PATHS)
         whole = PATHS.unquoted[:known]  # what an ICMP error quotes is part of the error
         own, sizes = (
