@@ -42,11 +42,11 @@ _WEIGH: Final = 0.5
 _PATIENCE: Final = 2.0
 """Seconds for a save to end."""
 _AGAIN: Final = 0.004
-"""Seconds until the next look where batches were left …"""
+"""Seconds until the next look where batches were left, or the capture thread waited for room …"""
 _SOON: Final = 0.015
-"""… and where there was much: the queue holds a tenth of a second of what a network of 10 Gbit/s brings."""
-_MUCH: Final = 1 << 14
-"""Packets at one look."""
+"""… and where there was much: the queue holds some hundredths of a second of what a network of 10 Gbit/s brings."""
+_MUCH: Final = 1 << 12
+"""Packets at one look. A queue that was full is much, too, however large its packets are."""
 _POSTPONED: Final = 4
 """Repaints by the clock that are left out, one after the other, while the capture thread waits for room."""
 
@@ -150,9 +150,10 @@ class NetwatchApp(App[None], inherit_bindings=False):
 
     def _drain_on(self) -> None:
         self._draining_on = None
-        self._behind = getattr(self.session.source, "ring_size", 0) > 0 and self._batches.full()
+        full = self._batches.full()
+        self._behind = full and getattr(self.session.source, "ring_size", 0) > 0
         deadline, before = perf_counter() + _DRAIN_BUDGET, self.session.store.end
-        if self._take(deadline):
+        if self._take(deadline) or full:
             self._draining_on = self.set_timer(_AGAIN, self._drain_on)
         elif self.session.store.end - before >= _MUCH or self._nothing_read:
             self._draining_on = self.set_timer(_SOON, self._drain_on)
