@@ -29,10 +29,21 @@ class Buffers:
 
     def take(self) -> NDArray[np.uint8]:
         """`size` bytes that are nobody else's: those of an array that is no longer held, or new ones."""
-        free = [at for at in range(len(self._all)) if sys.getrefcount(self._all[at]) == _NOBODY]
-        for at in reversed(free[self._spare + 1 :]):
-            del self._all[at]
+        free = self._free()
+        self._give_back(free[self._spare + 1 :])
         if free:
             return self._all[free[0]]
         self._all.append(np.empty(self.size, np.uint8))
         return self._all[-1]
+
+    def trim(self) -> None:
+        """Give back what is more than the spare. For whoever takes none: as it is let go of, nobody is told."""
+        self._give_back(self._free()[self._spare :])
+
+    def _free(self) -> list[int]:
+        """Numbers of the arrays that nobody holds, ascending."""
+        return [at for at in range(len(self._all)) if sys.getrefcount(self._all[at]) == _NOBODY]
+
+    def _give_back(self, numbers: list[int]) -> None:
+        for at in reversed(numbers):
+            del self._all[at]

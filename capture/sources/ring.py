@@ -27,7 +27,7 @@ MAX_BLOCK_RECORDS: Final = 16384
 
 _WORTH_A_BUFFER: Final = MAX_BLOCK_BYTES * 3 // 4
 """Bytes from which on what is handed over goes into memory that is used again."""
-_SPARE: Final = 4
+_SPARE: Final = 2
 _SMALL_BLOCK: Final = 256 << 10
 """GRO hands over packets of 64 KiB; a block must hold some."""
 _LARGE_BLOCK: Final = 1 << 20
@@ -159,7 +159,7 @@ class Ring:
             at = (at + 1) % self._blocks
         # Processors that reorder: nothing of a block is read before its status, nor given back before it is copied.
         with self._fence:
-            raw = self._buffers.take()[:size] if size >= _WORTH_A_BUFFER else np.empty(size, np.uint8)
+            raw = self._memory_for(size)
         chained: list[tuple[int, int, int]] = []
         start = 0
         for block, count, first, used in found:
@@ -173,6 +173,13 @@ class Ring:
         self._next = at
         self.given += records
         return (raw, headers_of(raw.view(np.uint32), chained)) if records else None
+
+    def _memory_for(self, size: int) -> NDArray[np.uint8]:
+        if size >= _WORTH_A_BUFFER:
+            return self._buffers.take()[:size]
+        # What was taken while more came is let go of only now, as the packets in it are evicted.
+        self._buffers.trim()
+        return np.empty(size, np.uint8)
 
     @property
     def filled(self) -> float:

@@ -31,3 +31,14 @@ def test_no_more_are_kept_than_the_spare_ones() -> None:
     held.clear()
     buffers.take()
     assert len(buffers._all) == 3
+
+
+def test_what_is_let_go_of_goes_back_though_none_is_taken() -> None:
+    buffers = Buffers(1024, 2)
+    held = [buffers.take() for _ in range(10)]
+    del held[1:]
+    buffers.trim()
+    assert len(buffers._all) == 3
+    held.clear()
+    buffers.trim()
+    assert len(buffers._all) == 2
