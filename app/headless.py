@@ -106,12 +106,16 @@ class _Written:
 
     def __init__(self, options: Options, source: Source, stop: Stop, *, alone: bool) -> None:
         """Raises CaptureError 74, BrokenPipeError."""
-        from netwatch.app.recording import Recording
+        from netwatch.app.recording import Recording, is_fifo
 
         self._alone = alone
         self._live = source.live
         self._stop = stop
-        self._recording = Recording.begin(options, source, alone=alone, on_fault=self._failed)
+        assert options.write is not None  # asked for by whoever makes this sink
+        if options.duration is not None and is_fifo(options.write):
+            # It may be never that somebody reads it; the time begins anew with the packets.
+            stop.after(options.duration)
+        self._recording = Recording.begin(options, source, alone=alone, on_fault=self._failed, stopping=stop)
 
     def begin(self) -> None:
         pass
@@ -128,6 +132,11 @@ class _Written:
         """Why something was not written."""
         return self._recording.recorder.first_fault
 
+    @property
+    def tells(self) -> bool:
+        """`finish` will say how many packets were not written."""
+        return self.fault is not None and not isinstance(self.fault, BrokenPipeError)
+
     def add_dropped(self, loss: Loss) -> Loss:
         """`loss` and what was not written."""
         return self._recording.with_dropped(loss)
@@ -135,19 +144,23 @@ class _Written:
     def finish(self, source: Source | None, outcome: _Outcome) -> None:  # noqa: ARG002 - one of several outputs
         fault = self.fault
         if isinstance(fault, BrokenPipeError):
-            raise fault
-        if fault is not None and self._alone:
-            raise failed(self._recording.path, fault)
-        if fault is not None:
+            if self._alone:
+                raise fault
+        elif fault is not None and self._alone:
+            raise failed(self._recording.name, fault)
+        elif fault is not None:
             raise self._recording.incomplete(fault)
 
     def _failed(self, fault: OSError) -> None:
         if isinstance(fault, BrokenPipeError):
-            self._stop.nobody_reads()
+            if self._alone:
+                self._stop.nobody_reads()
+            else:
+                tell(f"{self._recording.name}: nobody reads it any more; the run goes on without it")
         elif self._alone:
             self._stop.end()
         elif self._live:
-            tell(f"{failed(self._recording.path, fault)}; trying again every second")
+            tell(f"{failed(self._recording.name, fault)}; trying again every second")
 
 
 def run(options: Options, stop: Stop) -> int:
@@ -176,7 +189,15 @@ def run(options: Options, stop: Stop) -> int:
     outcome.name = source.name
     try:
         if options.write is not None:
-            sinks.append(_Written(options, source, stop, alone=not (options.summary or options.fields)))
+            try:
+                sinks.append(_Written(options, source, stop, alone=not (options.summary or options.fields)))
+            except BrokenPipeError as error:
+                if stop.asked:
+                    # Nobody came to read it.
+                    return _finish(sinks, source, outcome)
+                if options.headless:
+                    raise failed(options.write, error) from None
+                raise
         printing = options.fields or options.write == "-"
         with when_nobody_reads(stop.nobody_reads) if printing else contextlib.nullcontext():
             return _consume(options, stop, source, sinks, outcome)
@@ -215,8 +236,8 @@ def _consume(options: Options, stop: Stop, source: Source, sinks: list[_Sink], o
         if isinstance(sink, _Written):
             sink.close()
             outcome.loss = sink.add_dropped(outcome.loss)
-            # What a fault cost, it says itself.
-            told = told if sink.fault is not None else outcome.loss
+            # What a fault cost, it says itself; a reader that left does not.
+            told = told if sink.tells else outcome.loss
     if told.packets and not (options.summary or stop.unread):
         tell(lost(told))
     return _finish(sinks, source, outcome)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+import stat
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -17,19 +22,22 @@ from netwatch.capture.rotating import RotatingWriter
 from netwatch.capture.spooler import Spooler
 from netwatch.capture.writer import PcapngWriter
 
-__all__ = ["Recording"]
+__all__ = ["Recording", "is_fifo"]
 
 _SPARE: Final = 0.5
 """The part of the ring that a slow disk may fill: the rest is for what the processor is slow at."""
 _UNSEEN: Final = 0.25
 """Seconds that the screen may be late."""
+_LOOK: Final = 0.1
+"""Seconds between two looks at whether somebody reads a FIFO."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
     """What is captured on its way to the disk."""
 
-    path: str
+    name: str
+    """Of the output, for a person."""
     recorder: Recorder
     writer: BlockWriter
     """Takes the blocks of the source."""
@@ -44,31 +52,40 @@ class Recording:
         *,
         alone: bool = False,
         on_fault: Callable[[OSError], None] | None = None,
+        stopping: threading.Event | None = None,
     ) -> Recording:
         """Open what `options.write` names. Raises CaptureError 74, BrokenPipeError.
 
-        `alone`: nobody else waits for the packets; `on_fault`: see Recorder.
+        `alone`: nobody else waits for the packets; `on_fault`: see Recorder; `stopping`: once set, the reader of a
+        FIFO is not waited for any more.
         """
         path = options.write
         assert path is not None  # asked for by whoever begins
         # Only the kernel stamps packets by the clock, and only its ring cannot wait: it runs over.
         live = hasattr(source, "finish")
+        named = "standard output" if path == "-" else path
         output: Output
         try:
             if options.rotation is not None:
                 output = RotatingWriter(path, source.interfaces, options.rotation, loss=source.loss, live=live)
+            elif is_fifo(path):
+                fd = _open_fifo(path, stopping)
+                try:
+                    output = PcapngWriter(fd, source.interfaces, loss=source.loss)
+                finally:
+                    os.close(fd)
             else:
                 output = PcapngWriter(path, source.interfaces, loss=source.loss)
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise failed(path, error) from None
+            raise failed(named, error) from None
         recorder = Recorder(output, live=live, on_fault=on_fault)
         if not source.live:
             # A file uses its memory again.
-            return cls(path, recorder, recorder, recorder.close)
+            return cls(named, recorder, recorder, recorder.close)
         spooler = Spooler(recorder, may_wait=_patience(source, alone=alone))
-        return cls(path, recorder, spooler, spooler.close)
+        return cls(named, recorder, spooler, spooler.close)
 
     @property
     def trouble(self) -> str | None:
@@ -81,12 +98,40 @@ class Recording:
     def incomplete(self, fault: OSError) -> CaptureError:
         """What is said at the end, where `fault` was met on the way."""
         return CaptureError(
-            f"{failed(self.path, fault)}; {self.recorder.dropped:,} packets are missing there", EXIT_OUTPUT
+            f"{failed(self.name, fault)}; {self.recorder.dropped:,} packets are missing there", EXIT_OUTPUT
         )
 
     def with_dropped(self, loss: Loss) -> Loss:
         """`loss` of the source and what was not written."""
         return replace(loss, writer=loss.writer + self.recorder.dropped)
+
+
+def is_fifo(path: str) -> bool:
+    """Whether `path` is a FIFO that is there."""
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _open_fifo(path: str, stopping: threading.Event | None) -> int:
+    """A descriptor of a FIFO that somebody reads. Raises BrokenPipeError where `stopping` is set before anyone does.
+
+    Plain open() would wait, too, but be started anew behind every signal.
+    """
+    while True:
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+        else:
+            os.set_blocking(fd, True)
+            return fd
+        if stopping is None:
+            time.sleep(_LOOK)
+        elif stopping.wait(_LOOK):
+            raise BrokenPipeError(errno.EPIPE, "nobody reads it")
 
 
 def _patience(source: Source, *, alone: bool) -> Callable[[float], bool]:

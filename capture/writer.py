@@ -84,7 +84,7 @@ class PcapngWriter:
         self._loss = loss
         self._regular = stat.S_ISREG(os.fstat(self._fd).st_mode)
         self._torn: OSError | None = None
-        """What left a part of a block at the end, if that could not be taken back."""
+        """What left a part of a block at the end, if that could not be taken back; or a pipe without a reader."""
         self._whole = 0
         """Where to cut the file then."""
         try:
@@ -171,6 +171,9 @@ class PcapngWriter:
                 done = whole
                 if self._regular:
                     self._mend()
+            elif isinstance(error, BrokenPipeError):
+                # Who opens a FIFO for reading next would miss its beginning.
+                self._torn = error
             raise
         finally:
             self.bytes += done
