@@ -75,7 +75,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         driver_class: type[Driver] | None = None,
     ) -> None:
         """`duration`: seconds after which the program ends by itself, from when packets can arrive. `weigh` is called
-        now and then, to look at the memory; `settled` once, when the first frame stands. `unseen`: whether the
+        now and then, to look after the memory; `settled` once, when the first frame stands. `unseen`: whether the
         terminal did not yet take what was painted last."""
         super().__init__(driver_class=driver_class)
         self.session = session

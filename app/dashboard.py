@@ -35,7 +35,7 @@ def run_dashboard(options: Options, source: Source) -> int:
     gc.disable()
     # Textual costs 0.2 s to import, numpy half of that: only who shows a dashboard pays.
     from netwatch.app.app import NetwatchApp
-    from netwatch.app.heap import return_freed_memory
+    from netwatch.app.heap import return_freed_memory, return_holes
     from netwatch.app.reports import Report
     from netwatch.app.terminal import Written, driver
     from netwatch.app.trouble import Trouble
@@ -54,13 +54,19 @@ def run_dashboard(options: Options, source: Source) -> int:
     engine = Engine(source, Decoder(), batches, writer=writer, count=options.count)
     return_freed_memory()
     written = Written()
+
+    def weigh() -> None:
+        if report is not None:
+            report.memory.sample()
+        return_holes()
+
     app = NetwatchApp(
         session,
         engine,
         batches,
         fps=options.fps or DEFAULT_FPS,
         duration=options.duration,
-        weigh=report.memory.sample if report is not None else None,
+        weigh=weigh,
         settled=_settled,
         unseen=lambda: written.waiting,
         trouble=Trouble(recording) if recording is not None else None,

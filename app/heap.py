@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from typing import Final
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final
 
-__all__ = ["keep_freed_memory", "return_freed_memory"]
+__all__ = ["keep_freed_memory", "return_freed_memory", "return_holes"]
 
 # mallopt(3)
 _M_TRIM_THRESHOLD: Final = -1
@@ -43,8 +45,28 @@ def return_freed_memory() -> None:
     )
 
 
+def return_holes() -> None:
+    """Give back what is free between what is used, 5 to 15 MiB under a flood; 1 ms. Call it now and then.
+
+    Packets' columns leave the heap in another order than what is made on the way between them: it does not become
+    shorter, only emptier.
+    """
+    trim = _function("malloc_trim")
+    if trim is not None:
+        trim(_PAD_IN_DASHBOARD)
+
+
 def _set(parameters: dict[int, int]) -> None:
-    with contextlib.suppress(OSError, AttributeError):  # another C library
-        mallopt = ctypes.CDLL(None).mallopt
+    mallopt = _function("mallopt")
+    if mallopt is not None:
         for parameter, value in parameters.items():
             mallopt(parameter, value)
+
+
+@cache
+def _function(name: str) -> Callable[..., Any] | None:
+    """Of the C library; None where it is another one than glibc."""
+    with contextlib.suppress(OSError, AttributeError):
+        function: Callable[..., Any] = getattr(ctypes.CDLL(None), name)
+        return function
+    return None

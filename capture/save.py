@@ -22,7 +22,7 @@ from netwatch.capture.writer import PcapngWriter
 
 __all__ = ["HELD", "Save"]
 
-HELD: Final = 32 << 20
+HELD: Final = 8 << 20
 """Bytes of evicted packets that wait to be saved at most. A disk takes packets faster than they come: rarely any."""
 _ROWS: Final = 4096
 """Packets written at once, and looked at: a few milliseconds in which the other threads wait."""

@@ -14,9 +14,9 @@ from netwatch.capture.recorder import Recorder, packets_in
 
 __all__ = ["QUEUED", "Spooler"]
 
-QUEUED: Final = 24 << 20
-"""Bytes of blocks that wait at most: at 4 Gbit/s the disk may hesitate for 50 ms, at 100 Mbit/s for 2 s. With what
-laying them out takes (4 MiB at a time) that is less than 32 MiB."""
+QUEUED: Final = 16 << 20
+"""Bytes of blocks that wait at most: at 4 Gbit/s the disk may hesitate for 30 ms, at 100 Mbit/s for 1.3 s. With what
+laying them out takes (4 MiB at a time) that is less than 24 MiB."""
 _OVERHEAD: Final = 2048
 """Bytes that a block takes besides its packets, and by packet."""
 _BY_PACKET: Final = 38
