@@ -1,29 +1,38 @@
-"""The dashboard under a flood that is made in memory: `flooded_dashboard.py PACKETS BUFFER_MIB` -> one JSON object.
+"""The dashboard under a flood that is made in memory: `flooded_dashboard.py PACKETS BUFFER_MIB FILE` -> JSON.
 
 Run by test_memory.py in a process of its own, for the memory is measured as the kernel counts it. All is real but the
-source and the terminal: decoder, capture thread, queue, session, screen.
+source, the terminal and the disk of `-w`: decoder, capture thread, queues, session, screen, a file that is saved.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from benchmarks.memory import EVERYTHING, frames
 
 from netwatch.app.app import NetwatchApp
-from netwatch.app.heap import return_freed_memory
+from netwatch.app.heap import return_freed_memory, return_holes
+from netwatch.app.main_screen import MainScreen
 from netwatch.capture.batch_queue import BatchQueue
 from netwatch.capture.block import Block, Damage, Interface, Loss
 from netwatch.capture.decode import Decoder
 from netwatch.capture.engine import Engine
+from netwatch.capture.recorder import Recorder
 from netwatch.capture.session import Session
+from netwatch.capture.spooler import Spooler
+from netwatch.capture.writer import PcapngWriter
 from netwatch.widgets.palette import Look
+from netwatch.widgets.save_prompt import ALL
 
-ROWS = 16_384
+ROWS = 8_192
+"""Of a block; with their bytes two thirds of what a ring hands over at most."""
 HEADER = 68
 """Bytes that the kernel's ring puts in front of a packet."""
 SOURCE = 26
@@ -31,29 +40,48 @@ SOURCE = 26
 SOURCES = 1 << 20
 EVERY = 0.02
 """Seconds between two looks at the memory."""
+PATIENCE = 60.0
+"""Seconds for any part of it."""
+SLOW = 0.01
+"""Seconds that the disk takes for 64 KiB."""
 
 
 class Flood:
-    """A live source that is never out of packets: the same ones again, each time from other addresses."""
+    """A live source that is never out of packets: the same ones again, each time from other addresses. After each
+    of its parts it waits for `go_on`, so that what happens between them does so at the same packet each time."""
 
     live = True
     damage: Damage | None = None
 
-    def __init__(self, packets: int) -> None:
+    def __init__(self, parts: Sequence[int]) -> None:
+        """`parts`: packets of each."""
         made = list(frames(ROWS))
         self.name = "flood0"
         self.interfaces = [Interface("flood0", 1)]
         self.exhausted = False
         self.sent = 0
-        self._packets = packets
+        self._ends = np.cumsum(parts).tolist()
+        self._going = threading.Event()
         self._random = np.random.default_rng(1)
         self._raw = np.frombuffer(b"".join(bytes(HEADER) + frame for frame in made), np.uint8)
         self._sizes = np.array([len(frame) for frame in made], np.uint32)
         self._starts = np.cumsum(self._sizes.astype(np.int64) + HEADER) - self._sizes
 
-    def next_block(self, timeout: float) -> Block | None:  # noqa: ARG002 - there is always one
-        if self.sent >= self._packets:
-            self.exhausted = True
+    @property
+    def waits(self) -> bool:
+        """A part was sent."""
+        return not self._going.is_set()
+
+    def go_on(self) -> None:
+        """Begin with the next part."""
+        self._going.set()
+
+    def next_block(self, timeout: float) -> Block | None:
+        if self.sent >= self._ends[0]:
+            del self._ends[0]
+            self._going.clear()
+            self.exhausted = not self._ends
+        if not self._going.wait(timeout) or self.exhausted:
             return None
         raw = self._raw.copy()
         source = self._random.integers(0, SOURCES, ROWS).astype(">u4").view(np.uint8).reshape(ROWS, 4)
@@ -87,38 +115,83 @@ def rss_anon() -> int:
     return int(next(line for line in lines if line.startswith("RssAnon:")).split()[1]) << 10
 
 
-async def run(packets: int, buffer: int) -> dict[str, int | bool]:
-    """A third of the packets plainly, the rest with a filter, its statistics and conversations."""
-    source = Flood(packets)
+class Disk:
+    """A pipe whose other end reads slowly, until it is told that time does not matter any more."""
+
+    def __init__(self) -> None:
+        self._reading, self.descriptor = os.pipe()
+        self._hurry = threading.Event()
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        while os.read(self._reading, 1 << 16):
+            self._hurry.wait(SLOW)
+
+    def hurry(self) -> None:
+        """From here on take everything at once."""
+        self._hurry.set()
+
+    def end(self) -> None:
+        """Take what is left; everybody else has closed it."""
+        os.close(self.descriptor)
+        self._thread.join(PATIENCE)
+
+
+async def run(packets: int, buffer: int, path: str) -> dict[str, object]:
+    """A third of the packets plainly, one with a filter, its statistics and conversations, one while a file is saved;
+    all of them to a disk that does not take them all."""
+    source = Flood([packets // 3] * 3)
     session = Session(source, buffer=buffer)
     batches = BatchQueue()
-    engine = Engine(source, Decoder(), batches)
+    disk = Disk()
+    recorder = Recorder(PcapngWriter(disk.descriptor, source.interfaces), live=True)
+    spooler = Spooler(recorder, may_wait=lambda _: False)
+    engine = Engine(source, Decoder(), batches, writer=spooler)
     return_freed_memory()
-    app = NetwatchApp(session, engine, batches, look=Look("full"))
-    peak = 0
+    app = NetwatchApp(session, engine, batches, look=Look("full"), weigh=return_holes)
+    peaks: dict[str, int] = {}
+
+    async def part(name: str) -> None:
+        source.go_on()
+        async with asyncio.timeout(PATIENCE):
+            while not (source.waits and session.store.end == source.sent) or session.view.pending:
+                peaks[name] = max(peaks.get(name, 0), rss_anon())
+                await asyncio.sleep(EVERY)
+
     async with app.run_test(size=(160, 50)) as pilot:
-        pressed = False
-        while not app.state.ended:
-            await asyncio.sleep(EVERY)
-            peak = max(peak, rss_anon())
-            if not pressed and source.sent > packets // 3:
-                pressed = True
-                await pilot.press(*EVERYTHING)
-        talkers, conversations = session.statistics.talkers, session.conversations
-        assert conversations is not None
-        counts = talkers.largest(talkers.count, "bytes")[1]
-        return {
-            "peak": peak,
-            "sent": source.sent,
-            "counted": session.statistics.packets,
-            "evicted": session.store.evicted,
-            "hosts_sent_or_got": int(counts[0].sum() + talkers.others[0]),
-            "exact": talkers.exact,
-            "in_conversations": conversations.packets,
-            "conversations": int(conversations.largest(conversations.count, "bytes")[1][0].sum()),
-            "other_conversations": int(conversations.others[0]),
-        }
+        await part("plain")
+        await pilot.press(*EVERYTHING)
+        await part("all on")
+        main = app.screen
+        assert isinstance(main, MainScreen)
+        main.saving.begin(ALL, path)
+        await part("saving")
+        async with asyncio.timeout(PATIENCE):
+            while main.saving.busy or not app.state.ended or session.tick(0.0):
+                await asyncio.sleep(EVERY)
+    disk.hurry()
+    spooler.close()
+    disk.end()
+    talkers, conversations = session.statistics.talkers, session.conversations
+    assert conversations is not None
+    counts = talkers.largest(talkers.count, "bytes")[1]
+    return {
+        "peaks": peaks,
+        "sent": source.sent,
+        "counted": session.statistics.packets,
+        "evicted": session.store.evicted,
+        "hosts_sent_or_got": int(counts[0].sum() + talkers.others[0]),
+        "exact": talkers.exact,
+        "of_filter": session.shown_statistics.packets,
+        "in_conversations": conversations.packets,
+        "conversations": int(conversations.largest(conversations.count, "bytes")[1][0].sum()),
+        "other_conversations": int(conversations.others[0]),
+        "written": recorder.tally.packets,
+        "not_written": recorder.dropped,
+        "saved": os.path.getsize(path),
+    }
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(run(int(sys.argv[1]), int(sys.argv[2]) << 20))))
+    print(json.dumps(asyncio.run(run(int(sys.argv[1]), int(sys.argv[2]) << 20, sys.argv[3]))))

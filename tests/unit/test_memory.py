@@ -21,9 +21,10 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 
 
 @pytest.fixture(scope="module")
-def flooded() -> dict[str, Any]:
+def flooded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    program, file = Path(__file__).with_name("flooded_dashboard.py"), tmp_path_factory.mktemp("saved") / "all.pcapng"
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("flooded_dashboard.py")), str(PACKETS), str(BUFFER_MIB)],
+        [sys.executable, str(program), str(PACKETS), str(BUFFER_MIB), str(file)],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -35,15 +36,25 @@ def flooded() -> dict[str, Any]:
     return made
 
 
-def test_memory_stays_within_the_buffer_and_a_little(flooded: dict[str, Any]) -> None:
-    assert flooded["sent"] >= PACKETS
+@pytest.mark.parametrize("part", ["plain", "all on", "saving"])
+def test_memory_stays_within_the_buffer_and_a_little(flooded: dict[str, Any], part: str) -> None:
     assert flooded["evicted"] > PACKETS // 2, "the buffer was full and evicting"
-    assert flooded["peak"] <= (BUFFER_MIB << 20) + ALLOWED
+    assert flooded["peaks"][part] <= (BUFFER_MIB << 20) + ALLOWED
 
 
 def test_no_packet_is_lost_or_counted_twice_meanwhile(flooded: dict[str, Any]) -> None:
+    assert flooded["sent"] >= PACKETS
     assert flooded["counted"] == flooded["sent"]
     assert not flooded["exact"]
     assert flooded["hosts_sent_or_got"] == 2 * flooded["sent"]
+
+
+def test_what_the_filter_lets_through_is_all_in_conversations(flooded: dict[str, Any]) -> None:
+    assert flooded["in_conversations"] == flooded["of_filter"] > PACKETS // 4
     assert flooded["conversations"] + flooded["other_conversations"] == flooded["in_conversations"]
     assert flooded["other_conversations"] > 0
+
+
+def test_what_the_disk_does_not_take_is_counted(flooded: dict[str, Any]) -> None:
+    assert flooded["written"] + flooded["not_written"] == flooded["sent"]
+    assert min(flooded["written"], flooded["not_written"], flooded["saved"]) > 0
