@@ -17,6 +17,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from netwatch.app.keys import DETAIL_KEYS, bindings
+from netwatch.capture.columns import UNTIMED
 from netwatch.capture.dissect import Tree, dissect
 from netwatch.capture.text import escape
 from netwatch.widgets.detail_tree import DetailTree
@@ -149,7 +150,8 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         interface = self._session.source.interfaces[int(row.iface[0])]
         self._missing = int(row.caplen[0]) - len(self._data)
         self._tree = dissect(self._data, interface.linktype, int(row.wirelen[0]))
-        self._facts = (int(row.ts[0]), int(row.wirelen[0]), int(row.caplen[0]), escape(interface.name))
+        when = "no time" if row.marks[0] & UNTIMED else _moment(int(row.ts[0]))
+        self._facts = (when, int(row.wirelen[0]), int(row.caplen[0]), escape(interface.name))
         styles = {layer.field.name: self._look.protocol(layer.field.name) for layer in self._tree.layers}
         self.query_one(DetailTree).show(self._tree.layers, styles)
         self.query_one(HexView).show(self._data, _byte_styles(self._tree, styles, len(self._data)))
@@ -157,7 +159,7 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         self._show_head()
 
     def _show_head(self) -> None:
-        ts, wirelen, caplen, interface = self._facts
+        when, wirelen, caplen, interface = self._facts
         number = self._session.store.number(self._index)
         look, tree = self._look, self._tree
         head = Text(no_wrap=True, overflow="ellipsis")
@@ -167,7 +169,7 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         for words, role in self._alarms():
             head.append("  ")
             head.append(f" {words} ", look[role])
-        head.append(f"  {_moment(ts)}  ", look["dim"])
+        head.append(f"  {when}  ", look["dim"])
         head.append(f"{wirelen:,} bytes", look["text"])
         if caplen < wirelen:
             head.append(f", {caplen:,} captured", look["truncated"])

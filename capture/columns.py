@@ -29,6 +29,7 @@ __all__ = [
     "ROW_BYTES",
     "TRUNCATED",
     "TUNNELLED",
+    "UNTIMED",
     "Columns",
 ]
 
@@ -51,6 +52,8 @@ EVENT: Final = 1 << 7
 """Not a packet: a message of the source ("eth0 is down"), its text in place of bytes."""
 PORTS: Final = 1 << 8
 """sport and dport were read (both may be 0 on the wire)."""
+UNTIMED: Final = 1 << 9
+"""The capture does not say when; the time stamp is 0."""
 
 # Values of Columns.kind
 KIND_NONE: Final = 0

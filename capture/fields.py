@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from netwatch.capture.columns import EVENT
+from netwatch.capture.columns import EVENT, UNTIMED
 from netwatch.capture.errors import EXIT_USAGE, CaptureError
 from netwatch.capture.layouts import ARP, ETHERNET, ICMP, IPV4, IPV6, TAG, TCP, UDP, WORD32, gather
 from netwatch.capture.text import ipv4, ipv6, mac
@@ -139,7 +139,10 @@ def _frame_number(view: _View) -> Texts:
 
 def _time_epoch(view: _View) -> Texts:
     seconds, rest = np.divmod(view.block.ts[view.rows], 1_000_000_000)
-    return [f"{second}.{part:09d}" for second, part in zip(seconds.tolist(), rest.tolist(), strict=True)]
+    texts = [f"{second}.{part:09d}" for second, part in zip(seconds.tolist(), rest.tolist(), strict=True)]
+    for row in (view.block.marks[view.rows] & UNTIMED).nonzero()[0].tolist():
+        texts[row] = ""
+    return texts
 
 
 def _frame_len(view: _View) -> Texts:

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from netwatch.capture.columns import EVENT, INCOMING, OUTGOING, Columns
+from netwatch.capture.columns import EVENT, INCOMING, OUTGOING, UNTIMED, Columns
 from netwatch.capture.stats import Partial
 
 __all__ = ["HISTORY", "SHORTEST", "FileRates", "LiveRates", "Rates"]
@@ -135,7 +135,7 @@ class FileRates:
         self._first, self._last = first, last
         # In units of four nanoseconds no difference of time stamps overflows; start and width are multiples.
         at = ((rows.ts >> 2) - (self._start >> 2)) // (self._width >> 2)
-        packet = rows.marks & EVENT == 0
+        packet = rows.marks & (EVENT | UNTIMED) == 0
         if not packet.all():
             rows, at = rows.take(packet), at[packet]
         bits = rows.wirelen * 8.0

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from netwatch.capture.columns import EVENT, INCOMING, MALFORMED, OUTGOING, TRUNCATED, Columns
+from netwatch.capture.columns import EVENT, INCOMING, MALFORMED, OUTGOING, TRUNCATED, UNTIMED, Columns
 from netwatch.capture.paths import MAX_PATHS, NO_PATH, PATHS
 from netwatch.capture.protocols import PROTOCOLS, SWITCHES
 from netwatch.capture.talkers import MAX_HOSTS, HostRow, Hosts, Talkers, hosts_of
@@ -53,6 +53,7 @@ def partial(rows: Columns) -> Partial:
         rows = rows.take(marks & EVENT == 0)
         marks = rows.marks
     n = len(rows)
+    times = rows.ts[marks & UNTIMED == 0] if seen & UNTIMED else rows.ts
     incoming, outgoing = _marked(rows, INCOMING, seen), _marked(rows, OUTGOING, seen)
     return Partial(
         packets=n,
@@ -60,8 +61,8 @@ def partial(rows: Columns) -> Partial:
         captured_bytes=int(rows.caplen.sum(dtype=np.int64)),
         truncated=_marked(rows, TRUNCATED, seen)[0],
         malformed=_marked(rows, MALFORMED, seen)[0],
-        first_ts=int(rows.ts.min()) if n else None,
-        last_ts=int(rows.ts.max()) if n else None,
+        first_ts=int(times.min()) if len(times) else None,
+        last_ts=int(times.max()) if len(times) else None,
         packets_in=incoming[0],
         bytes_in=incoming[1],
         packets_out=outgoing[0],

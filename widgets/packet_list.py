@@ -305,6 +305,8 @@ class PacketList(Pane):
         _, selected, marked, above = key
         base = above if isinstance(above, int) else self._base_of(row.row, row.ts)
         time = time_text(row.ts, base, self.display_as.time_format, layout.time, self._decimals)
+        if row.is_untimed:
+            time = " " * layout.time
         lit = int(bool(selected)) + int(selected == 2)
         if row.is_event:
             text = escape(self.session.store.data(row.row))

@@ -15,6 +15,7 @@ from netwatch.capture.columns import (
     MALFORMED,
     TRUNCATED,
     TUNNELLED,
+    UNTIMED,
     Columns,
 )
 from netwatch.capture.paths import PATHS
@@ -90,6 +91,10 @@ class Row(NamedTuple):
     @property
     def is_event(self) -> bool:
         return bool(self.marks & EVENT)
+
+    @property
+    def is_untimed(self) -> bool:
+        return bool(self.marks & UNTIMED)
 
     @property
     def wants_inner(self) -> bool:

@@ -21,7 +21,7 @@ from netwatch.capture.sources.follow import Follower
 from netwatch.capture.sources.inflate import is_compressed
 from netwatch.capture.sources.records import HEAD_BYTES, MAX_BLOCK_RECORDS, SLACK, Found, Parser, gather
 from netwatch.capture.sources.stream import StreamSource, open_stream
-from netwatch.capture.sources.words import cut_short, lost_before, reason
+from netwatch.capture.sources.words import cut_short, reason, remarks
 
 __all__ = ["FileSource", "open_file"]
 
@@ -163,7 +163,7 @@ class FileSource:
     @property
     def notes(self) -> list[str]:
         """One line each for the person, as far as it is known now; to be told when all is over."""
-        notes = lost_before(self._parser)
+        notes = remarks(self._parser)
         left = self._end - self._start
         if self._caught_up and left and self.damage is None:
             notes.append(f"the last packet was not complete yet: {left:,} bytes at byte {self._at}")

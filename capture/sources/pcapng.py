@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwatch.capture.block import Damage, Interface
-from netwatch.capture.columns import INCOMING, OUTGOING
+from netwatch.capture.columns import INCOMING, OUTGOING, UNTIMED
 from netwatch.capture.sources.records import LARGEST_LENGTH, Found, gather, largest_packet
-from netwatch.capture.sources.ticks import Clock
+from netwatch.capture.sources.ticks import LATEST, Clock
 
 __all__ = [
     "BYTE_ORDER",
@@ -54,6 +54,11 @@ _LEAST: Final = {
 _LARGEST_BLOCK: Final = (1 << 27) + (1 << 17)
 """The largest packet, with room for options."""
 _MAX_INTERFACES: Final = 0xFFFF
+"""Entries of Source.interfaces, which packets name in 16 bits …"""
+_RESERVED: Final = 1024
+"""… the last of which are for link types that have none yet: where all others are taken, interfaces share them."""
+_MAX_DESCRIBED: Final = 1 << 20
+"""Interfaces of a section, and of those that differ in how packets are read."""
 _MAX_OPTIONS: Final = 64
 """Options of one packet looked through for its direction."""
 _NAME_LENGTH: Final = 256
@@ -73,7 +78,7 @@ class _Scope:
     record: int
     """Index in the run of the first packet that it holds for."""
     base: int
-    """Index in `interfaces` of the section's interface 0."""
+    """Where the section's interface 0 stands among those that the run knows."""
     count: int
     """Interfaces that the section has so far."""
 
@@ -87,29 +92,59 @@ class PcapngParser:
         self.interfaces: list[Interface] = []
         self._clocks: dict[Clock, int] = {}
         self._order = "<"
+        self._described: list[tuple[int, int]] = []
+        """By the numbers of this section, and of those before it in this run: reading and index in `interfaces`."""
         self._base = 0
-        # What packets look up, by interface; the pages of what is never used are never touched.
-        self._linktype = np.zeros(_MAX_INTERFACES, np.uint16)
-        self._largest = np.zeros(_MAX_INTERFACES, np.uint32)
-        self._snaplen = np.zeros(_MAX_INTERFACES, np.uint32)
-        self._clock = np.zeros(_MAX_INTERFACES, np.uint16)
+        """Where this section's begin."""
+        self._readings: dict[tuple[int, int, Clock], int] = {}
+        """Link type, snap length and clock -> where packets find what follows from them."""
+        self._indices: dict[tuple[str, int], int] = {}
+        """Name and reading -> index in `interfaces`: those that are alike, in all sections, are one."""
+        self._newest: dict[int, int] = {}
+        """Link type -> index of its last interface."""
+        self._shared = False
+        # What packets look up, by reading; the pages of what is never used are never touched.
+        self._linktype = np.zeros(_MAX_DESCRIBED, np.uint16)
+        self._largest = np.zeros(_MAX_DESCRIBED, np.uint32)
+        self._snaplen = np.zeros(_MAX_DESCRIBED, np.uint32)
+        self._clock = np.zeros(_MAX_DESCRIBED, np.uint32)
         self._blocks: dict[int, Callable[[bytes], str | None]] = {
             SECTION_HEADER: self._section,
             INTERFACE: self._interface,
             STATISTICS: self._statistics,
         }
         self._drops: dict[int, list[int]] = {}
-        """By index in `interfaces`: the latest counts of what the interface and the system dropped."""
+        """By number in this section: the latest counts of what the interface and the system dropped."""
+        self._lost_before = 0
+        """The sum of those of earlier sections."""
+        self._beyond = self._overrun = 0
+        """Packets whose time nanoseconds cannot tell; blocks whose options do not end in them."""
 
     @property
     def lost(self) -> int:
         """See Parser."""
-        return sum(map(sum, self._drops.values()))
+        return self._lost_before + sum(map(sum, self._drops.values()))
+
+    @property
+    def notes(self) -> list[str]:
+        """See words.remarks."""
+        notes = []
+        if self._shared:
+            most = _MAX_INTERFACES - _RESERVED
+            notes.append(f"more than {most:,} different interfaces: packets of others stand under one of these")
+        if self._beyond:
+            notes.append(f"{self._beyond:,} packets claim a time beyond the years 1677 to 2262; the nearest is shown")
+        if self._overrun:
+            notes.append(f"the options of {self._overrun:,} blocks run past their end; the packets are shown")
+        return notes
 
     def parse(self, raw: NDArray[np.uint8], start: int, end: int, at: int) -> Found:
         """See Parser."""
         parts: list[Found] = []
         here = start
+        # Earlier sections are not asked for any more.
+        del self._described[: self._base]
+        self._base = 0
         while True:
             part, more = self._run(raw, here, end, at + here - start)
             parts.append(part)
@@ -123,7 +158,7 @@ class PcapngParser:
         pair = struct.Struct(f"{self._order}II").unpack_from
         packets: list[int] = []
         append = packets.append
-        scopes = [_Scope(0, self._base, len(self.interfaces) - self._base)]
+        scopes = [_Scope(0, self._base, len(self._described) - self._base)]
         here, need, message, turned = start, 12, None, ""
         while here + 12 <= end:
             kind, size = pair(data, here)
@@ -157,7 +192,7 @@ class PcapngParser:
                     message = f"a block too short for its type {kind}"
                 elif handle is not None:
                     message = handle(data[here + 8 : after - 4].tobytes())
-                    scopes.append(_Scope(len(packets), self._base, len(self.interfaces) - self._base))
+                    scopes.append(_Scope(len(packets), self._base, len(self._described) - self._base))
                 if message is not None:
                     break
             here = after
@@ -185,12 +220,15 @@ class PcapngParser:
         major, _minor = struct.unpack_from(f"{self._order}HH", body, 4)
         if major != 1:
             return f"a section of pcapng version {major}, which is not known"
-        self._base = len(self.interfaces)
+        self._base = len(self._described)
+        self._lost_before, self._drops = self.lost, {}
+        for _ in self._options(body, 16):
+            pass  # looked at for whether they end
         return None
 
     def _interface(self, body: bytes) -> str | None:
-        if len(self.interfaces) >= _MAX_INTERFACES:
-            return f"more than {_MAX_INTERFACES:,} interfaces"
+        if len(self._described) - self._base >= _MAX_DESCRIBED:
+            return f"more than {_MAX_DESCRIBED:,} interfaces in a section"
         linktype, _reserved, snaplen = struct.unpack_from(f"{self._order}HHI", body)
         name, resolution, offset = "", 6, 0
         for code, value in self._options(body, 8):
@@ -200,18 +238,37 @@ class PcapngParser:
                 resolution = value[0]
             elif code == IF_TSOFFSET and len(value) == 8:
                 offset = struct.unpack(f"{self._order}q", value)[0]
-        index = len(self.interfaces)
-        self.interfaces.append(Interface(name, linktype, snaplen))
-        self._linktype[index] = linktype
-        self._largest[index] = largest_packet(linktype)
-        self._snaplen[index] = snaplen or 0xFFFFFFFF
-        self._clock[index] = self._clocks.setdefault(Clock(resolution, offset), len(self._clocks))
+        reading = self._reading(linktype, snaplen, Clock(resolution, offset))
+        if reading is None:
+            return f"more than {_MAX_DESCRIBED:,} different interfaces"
+        index = self._indices.get((name, reading))
+        if index is None:
+            index = len(self.interfaces)
+            if index >= _MAX_INTERFACES - _RESERVED and linktype in self._newest:
+                index, self._shared = self._newest[linktype], True
+            elif index == _MAX_INTERFACES:
+                return f"more than {_MAX_INTERFACES:,} interfaces with a link type each"
+            else:
+                self.interfaces.append(Interface(name, linktype, snaplen))
+                self._newest[linktype] = self._indices[name, reading] = index
+        self._described.append((reading, index))
         return None
+
+    def _reading(self, linktype: int, snaplen: int, clock: Clock) -> int | None:
+        """Where packets of such interfaces find what they need; None: there are too many."""
+        at = self._readings.setdefault((linktype, snaplen, clock), len(self._readings))
+        if at == _MAX_DESCRIBED:
+            return None
+        self._linktype[at] = linktype
+        self._largest[at] = largest_packet(linktype)
+        self._snaplen[at] = snaplen or 0xFFFFFFFF
+        self._clock[at] = self._clocks.setdefault(clock, len(self._clocks))
+        return at
 
     def _statistics(self, body: bytes) -> str | None:
         (number,) = struct.unpack_from(f"{self._order}I", body)
-        if number < len(self.interfaces) - self._base:
-            drops = self._drops.setdefault(self._base + number, [0, 0])
+        if number < len(self._described) - self._base:
+            drops = self._drops.setdefault(number, [0, 0])
             for code, value in self._options(body, 12):
                 if code in _DROPS and len(value) == 8:
                     drops[_DROPS[code]] = struct.unpack(f"{self._order}Q", value)[0]
@@ -220,7 +277,10 @@ class PcapngParser:
     def _options(self, body: bytes, at: int) -> Iterator[tuple[int, bytes]]:
         while at + 4 <= len(body):
             code, size = struct.unpack_from(f"{self._order}HH", body, at)
-            if code == 0 or at + 4 + size > len(body):
+            if code == 0:
+                return
+            if at + 4 + size > len(body):
+                self._overrun += 1
                 return
             yield code, body[at + 4 : at + 4 + size]
             at += 4 + size + (-size & 3)
@@ -247,17 +307,18 @@ class PcapngParser:
         known = iface < count
         if not known.any():
             return Found.nothing(int(at[0]), 0, self._broken(raw, at, 0, shift, known))
-        iface = np.where(known, base + iface, 0).astype(np.uint32)
+        described = np.array(self._described, np.int64)[np.where(known, base + iface, 0)]
+        reading, index = described[:, 0], described[:, 1]
         if simple.any():
-            length = np.minimum(head[:, 2], self._snaplen[iface])
+            length = np.minimum(head[:, 2], self._snaplen[reading])
             caplen, wirelen = np.where(simple, length, caplen), np.where(simple, head[:, 2], wirelen)
             ticks[simple] = 0
             start[simple] = 12
         padded = (caplen.astype(np.int64) + 3) & ~3
         trailer = gather(raw, at + size - 4, 4).view(f"{self._order}u4")[:, 0]
-        good = known & (trailer == size) & (start + padded + 4 <= size) & (caplen <= self._largest[iface])
+        good = known & (trailer == size) & (start + padded + 4 <= size) & (caplen <= self._largest[reading])
         options = start + padded
-        marks = np.zeros(len(at), np.uint16)
+        marks = np.where(simple, UNTIMED, 0).astype(np.uint16)
         n = len(at) if good.all() else int(np.argmin(good))
         several = np.flatnonzero((options + 8 <= size)[:n] & ~simple[:n])
         if len(several):
@@ -266,9 +327,9 @@ class PcapngParser:
             offsets=(at + start)[:n],
             caplen=caplen[:n],
             wirelen=np.minimum(wirelen, LARGEST_LENGTH)[:n],
-            ts=self._times(ticks[:n], iface[:n], simple[:n]),
-            linktype=self._linktype[iface[:n]],
-            iface=iface[:n].astype(np.uint16),
+            ts=self._times(ticks[:n], reading[:n], simple[:n]),
+            linktype=self._linktype[reading[:n]],
+            iface=index[:n].astype(np.uint16),
             marks=marks[:n],
             end=int(at[n]) if n < len(at) else 0,
             need=0,
@@ -293,20 +354,21 @@ class PcapngParser:
         return Damage(here + shift, message)
 
     def _times(
-        self, ticks: NDArray[np.uint64], iface: NDArray[np.uint32], simple: NDArray[np.bool_]
+        self, ticks: NDArray[np.uint64], reading: NDArray[np.int64], simple: NDArray[np.bool_]
     ) -> NDArray[np.int64]:
         """Nanoseconds since 1970; 0 for a simple packet, which has no time."""
         clocks = list(self._clocks)
         if len(clocks) == 1:
             times = clocks[0].nanoseconds(ticks)
         else:
-            which = self._clock[iface]
+            which = self._clock[reading]
             rows = np.argsort(which, kind="stable")
             used, first = np.unique(which[rows], return_index=True)
             times = np.zeros(len(ticks), np.int64)
             for clock, mine in zip(used.tolist(), np.split(rows, first[1:]), strict=False):
                 times[mine] = clocks[clock].nanoseconds(ticks[mine])
         times[simple] = 0
+        self._beyond += int(np.count_nonzero(times == LATEST)) + int(np.count_nonzero(times == -LATEST))
         return times
 
     def _directions(
@@ -325,6 +387,7 @@ class PcapngParser:
             option = words[:, :4].copy().view(f"{self._order}u2").astype(np.int64)
             code, size = option[:, 0], option[:, 1]
             flags = words[:, 4:].copy().view(f"{self._order}u4")[:, 0]
+            self._overrun += int(np.count_nonzero((code != 0) & (at + 4 + size > end)))
             mine = (code == PACKET_FLAGS) & (size == 4) & (at + 8 <= end)
             marks[rows[mine]] = _DIRECTION[flags[mine] & 3]
             more = (code != 0) & ~mine

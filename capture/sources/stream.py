@@ -21,7 +21,7 @@ from netwatch.capture.sources.detect import HEAD, NotACaptureError, parser_for
 from netwatch.capture.sources.inflate import MAGIC_LENGTH, InflateError, Inflater, inflater_for
 from netwatch.capture.sources.records import MAX_BLOCK_RECORDS, SLACK, Found, Parser
 from netwatch.capture.sources.waker import Waker
-from netwatch.capture.sources.words import cut_short, lost_before, reason
+from netwatch.capture.sources.words import cut_short, reason, remarks
 
 if TYPE_CHECKING:
     from netwatch.capture.sources.scratch import Scratch
@@ -123,7 +123,7 @@ class StreamSource:
     @property
     def notes(self) -> list[str]:
         """See FileSource."""
-        notes = lost_before(self._parser)
+        notes = remarks(self._parser)
         if self._scratch is not None and self._scratch.full:
             notes.append(f"no room in {self._scratch.folder} for what is decompressed: --buffer limits what is kept")
         return notes

@@ -8,10 +8,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Clock"]
+__all__ = ["LATEST", "Clock"]
 
-_LATEST: Final = (1 << 63) - 1
+LATEST: Final = (1 << 63) - 1
 """The last nanosecond that 64 bits hold, in the year 2262; what lies beyond is shown as this."""
+_EDGE: Final = LATEST // 1_000_000_000
+_FAR: Final = 1 << 62
+"""Seconds that ticks count at most …"""
+_NEAR: Final = 1 << 60
+"""… and that an offset may have then: far beyond the range, and their sum within 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,35 +29,43 @@ class Clock:
     """if_tsoffset: seconds to add."""
 
     def nanoseconds(self, ticks: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """shape (n,) -> (n,), int64 since 1970, rounded down, exact within the range that int64 has.
+        """shape (n,) -> (n,), int64 since 1970, rounded down and exact; ±LATEST where that is beyond what int64 has.
 
-        The draft calls ticks unsigned. Where that leads past 2262 they are taken as signed: a writer that corrects
-        its clock below zero is the one way in which such values are seen.
+        Ticks are unsigned, as the draft says: a writer that corrects its clock below zero gets the year 2262.
         """
-        times = self._since_offset(ticks)
-        offset = min(max(self.offset * 1_000_000_000, -_LATEST), _LATEST)
-        if offset > 0:
-            times = np.minimum(times, _LATEST - offset) + offset
-        elif offset < 0:
-            times = np.maximum(times, -_LATEST - offset) + offset
+        if not self.offset and self.resolution <= 9:
+            # Nearly always: a multiplication.
+            scale = 10 ** (9 - self.resolution)
+            times: NDArray[np.int64] = np.minimum(ticks, np.uint64(LATEST // scale)).view(np.int64) * scale
+            if scale > 1:
+                times[ticks > LATEST // scale] = LATEST
+            return times
+        if self.resolution & 0x7F > (34 if self.resolution >= 0x80 else 19) or abs(self.offset) > _NEAR:
+            return np.fromiter((self._exact(tick) for tick in ticks.tolist()), np.int64, len(ticks))
+        seconds, rest = self._split(ticks)
+        seconds += self.offset
+        times = np.clip(seconds, -_EDGE, _EDGE) * 1_000_000_000
+        times = np.where(times > LATEST - rest, LATEST, times + rest)
+        times[seconds > _EDGE] = LATEST
+        times[seconds < -_EDGE] = -LATEST
         return times
 
-    def _since_offset(self, ticks: NDArray[np.uint64]) -> NDArray[np.int64]:
+    def _split(self, ticks: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Seconds without the offset, at most _FAR, and nanoseconds below one."""
         exponent = self.resolution & 0x7F
-        binary = self.resolution >= 0x80
-        signed = ticks.view(np.int64)
-        times: NDArray[np.int64]
-        if not binary and exponent <= 9:
-            scale = 10 ** (9 - exponent)
-            times = np.clip(signed, -(_LATEST // scale), _LATEST // scale) * scale
-        elif not binary and exponent <= 19:
-            times = (ticks // np.uint64(10 ** (exponent - 9))).astype(np.int64)
-        elif binary and exponent <= 34:
-            # The fraction has 34 bits at most: times 10**9 it still fits 64.
-            fraction = (ticks & np.uint64((1 << exponent) - 1)) * np.uint64(1_000_000_000) >> np.uint64(exponent)
-            seconds = signed >> exponent if exponent < 31 else (ticks >> np.uint64(exponent)).astype(np.int64)
-            times = np.clip(seconds, -9_223_372_036, 9_223_372_035) * 1_000_000_000 + fraction.astype(np.int64)
+        if self.resolution < 0x80:
+            units = np.uint64(10**exponent)
+            seconds, rest = ticks // units, ticks % units
+            scale = np.uint64(10 ** abs(9 - exponent))
+            rest = rest * scale if exponent <= 9 else rest // scale
         else:
-            units = 2**exponent if binary else 10**exponent
-            times = np.fromiter((tick * 1_000_000_000 // units for tick in ticks.tolist()), np.int64, len(ticks))
-        return times
+            # The fraction has 34 bits at most: times 10**9 it still fits 64.
+            seconds = ticks >> np.uint64(exponent)
+            fraction = ticks & np.uint64((1 << exponent) - 1)
+            rest = fraction * np.uint64(1_000_000_000) >> np.uint64(exponent)
+        return np.minimum(seconds, np.uint64(_FAR)).astype(np.int64), rest.astype(np.int64)
+
+    def _exact(self, tick: int) -> int:
+        """The same for one, whatever the unit and the offset."""
+        units: int = (2 if self.resolution >= 0x80 else 10) ** (self.resolution & 0x7F)
+        return min(max(tick * 1_000_000_000 // units + self.offset * 1_000_000_000, -LATEST), LATEST)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netwatch.capture.sources.records import Parser
 
-__all__ = ["cut_short", "lost_before", "reason"]
+__all__ = ["cut_short", "reason", "remarks"]
 
 
 def cut_short(left: int, need: int) -> str:
@@ -12,10 +12,12 @@ def cut_short(left: int, need: int) -> str:
     return f"the last packet is cut short: {left:,} bytes are left of the {need:,} it needs"
 
 
-def lost_before(parser: Parser | None) -> list[str]:
-    """A note for the person where the capture itself says that packets were lost when it was made; else none."""
+def remarks(parser: Parser | None) -> list[str]:
+    """Notes for the person: that packets were lost when the capture was made, if it says so itself, and what else is
+    not as it should be but no damage (`notes` of parsers that have such)."""
     lost = parser.lost if parser is not None else 0
-    return [f"{lost:,} packets were lost when this was captured, by its own count"] if lost else []
+    told = [f"{lost:,} packets were lost when this was captured, by its own count"] if lost else []
+    return told + list(getattr(parser, "notes", ()))
 
 
 def reason(error: OSError | ValueError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from netwatch.capture.block import Block
 from netwatch.capture.columns import EVENT
 from netwatch.capture.decode import Decoder
 from netwatch.capture.fields import COLUMNS, FieldError, FieldWriter
+from netwatch.capture.rates import FileRates
+from netwatch.capture.sources.files import open_file
+from netwatch.capture.stats import partial
 
 ETHERNET = bytes.fromhex("0200000000b0 0200000000a0")
 IPV4 = bytes.fromhex("45000034 1234 4000 40 06 0000 0a000001 0a000002")
@@ -189,3 +193,26 @@ def test_a_quotation_too_short_for_a_header_counts_from_behind_it(words: int, fl
     header = b"\x45\0" + struct.pack(">H", 20 + len(quoted)) + IPV4[4:9] + b"\1" + IPV4[10:]
     frame = ETHERNET + b"\x08\0" + header + quoted
     assert print_fields("icmp.type,tcp.srcport,tcp.flags", block_of(frame)) == [["3", "443", flags]]
+
+
+def test_a_packet_without_time_has_none_and_does_not_lengthen_the_capture(tmp_path: Path) -> None:
+    def block(kind: int, body: bytes) -> bytes:
+        size = struct.pack("<I", 12 + len(body))
+        return struct.pack("<I", kind) + size + body + size
+
+    packet = bytes(60)
+    times = [1_700_000_000_000_000, 1_700_000_001_000_000]
+    enhanced = [block(6, struct.pack("<5I", 0, ts >> 32, ts & 0xFFFFFFFF, 60, 60) + packet) for ts in times]
+    simple = block(3, struct.pack("<I", 60) + packet)
+    head = block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)) + block(1, struct.pack("<HHI", 1, 0, 0))
+    path = tmp_path / "untimed.pcapng"
+    path.write_bytes(head + enhanced[0] + simple + enhanced[1] + simple)
+    source, writer, rates = open_file(path), FieldWriter(["frame.number", "frame.time_epoch"]), FileRates()
+    found = source.next_block(0.0)
+    assert found is not None
+    decoded = Decoder(fields=True).decode(found)
+    assert writer.lines(found, decoded) == "1\t1700000000.000000000\n2\t\n3\t1700000001.000000000\n4\t\n"
+    part = partial(decoded.rows)
+    assert (part.packets, part.first_ts, part.last_ts) == (4, times[0] * 1000, times[1] * 1000)
+    rates.add(decoded.rows, part)
+    source.close()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netwatch.capture.block import CaptureError, Source
-from netwatch.capture.columns import INCOMING, OUTGOING
+from netwatch.capture.columns import INCOMING, OUTGOING, UNTIMED
 from netwatch.capture.sources.files import open_file
 from netwatch.capture.sources.pcapng import PcapngParser
 from netwatch.capture.sources.records import SLACK
@@ -101,8 +101,8 @@ def test_all_kinds_of_packet_blocks(tmp_path: Path, order: str) -> None:
     )
     assert drain(source) == [
         (1_700_000_000_123_456_789, b"enhanced", 99, 0, 1, 0),
-        (0, b"simple", 6, 0, 1, 0),
-        (0, b"cut to what the interf"[:20], 1000, 0, 1, 0),
+        (0, b"simple", 6, 0, 1, UNTIMED),
+        (0, b"cut to what the interf"[:20], 1000, 0, 1, UNTIMED),
         (1_700_000_001_000_000_000, b"old", 3, 0, 1, 0),
     ]
     assert source.damage is None
@@ -234,11 +234,58 @@ def test_a_packet_before_any_interface_is_damage(tmp_path: Path) -> None:
         assert source.damage.offset == 28
 
 
-def test_many_interfaces_end_in_damage_and_not_in_wrong_numbers(tmp_path: Path) -> None:
-    source = open_bytes(tmp_path, section() + interface() * 65_535 + enhanced(b"last", iface=65_534) + interface())
-    assert [(row[1], row[3]) for row in drain(source)] == [(b"last", 65_534)]
-    assert source.damage is not None
-    assert "interfaces" in source.damage.message
+def test_interfaces_that_are_alike_are_one_in_all_sections(tmp_path: Path) -> None:
+    one = section() + interface(options=option(2, b"eth0")) + interface(linktype=101) + enhanced(b"raw", iface=1)
+    source = open_bytes(tmp_path, one * 70_000 + section() + interface() * 100_000 + enhanced(b"last", iface=99_999))
+    rows = drain(source)
+    assert (len(rows), source.damage, notes_of(source)) == (70_001, None, [])
+    assert {(row[1], row[3], row[4]) for row in rows} == {(b"raw", 1, 101), (b"last", 2, 1)}
+    assert [each.name for each in source.interfaces] == ["eth0", "", ""]
+
+
+def test_interfaces_beyond_what_can_be_told_apart_are_still_read_in_their_own_way(tmp_path: Path) -> None:
+    several = b"".join(interface(options=option(2, b"%d" % number)) for number in range(65_000))
+    source = open_bytes(
+        tmp_path,
+        section()
+        + several
+        + interface(linktype=101, options=option(2, b"tun0") + option(9, b"\x09"))
+        + interface(options=option(2, b"late") + option(9, b"\x09"))
+        + enhanced(b"first", 1)
+        + enhanced(b"tun", 1, iface=65_000)
+        + enhanced(b"late", 1, iface=65_001),
+    )
+    rows = drain(source)
+    assert [(row[0], row[1], row[4]) for row in rows] == [(1000, b"first", 1), (1, b"tun", 101), (1, b"late", 1)]
+    assert [source.interfaces[row[3]].linktype for row in rows] == [1, 101, 1]
+    assert source.damage is None
+    assert notes_of(source) == ["more than 64,511 different interfaces: packets of others stand under one of these"]
+
+
+def notes_of(source: Source) -> list[str]:
+    notes: list[str] = getattr(source, "notes", [])
+    return notes
+
+
+def test_times_beyond_the_range_are_told(tmp_path: Path) -> None:
+    source = open_bytes(tmp_path, section() + interface() + enhanced(b"a", 1 << 63) + enhanced(b"b", 5))
+    assert [row[0] for row in drain(source)] == [(1 << 63) - 1, 5000]
+    assert notes_of(source) == ["1 packets claim a time beyond the years 1677 to 2262; the nearest is shown"]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_options_that_run_past_their_block_are_told(tmp_path: Path, order: str) -> None:
+    lie = struct.pack(f"{order}HH", 1, 400) + b"abcd"
+    source = open_bytes(
+        tmp_path,
+        block(0x0A0D0D0A, struct.pack(f"{order}IHHq", 0x1A2B3C4D, 1, 0, -1) + lie, order)
+        + interface(order, options=lie)
+        + enhanced(b"a", order=order, options=lie)
+        + enhanced(b"b", order=order, options=option(1, b"fine", order))
+        + block(5, bytes(12) + lie, order),
+    )
+    assert len(drain(source)) == 2
+    assert notes_of(source) == ["the options of 4 blocks run past their end; the packets are shown"]
 
 
 WHOLE = (
