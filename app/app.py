@@ -211,6 +211,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
             main.footer.say(self.session.warning, role="filter-chip", seconds=None)
         if self._trouble is not None:
             self._trouble.look(main.footer)
+            state.fault = self._trouble.fault
         if engine.ended and self._batches.empty():
             state.ended = True
             state.failed = engine.failed

@@ -88,12 +88,19 @@ class Recording:
         return cls(named, recorder, spooler, spooler.close)
 
     @property
+    def fault(self) -> OSError | None:
+        """Why packets are missing in the output, as it said last."""
+        return self.recorder.fault or self.recorder.first_fault
+
+    @property
     def trouble(self) -> str | None:
-        """One line while nothing can be written."""
+        """One line while nothing can be written. How much that is stands in the header, and nowhere else: it runs."""
         fault = self.recorder.fault
-        if fault is None:
-            return None
-        return f"writing stopped: {fault.strerror or fault}; {self.recorder.dropped:,} packets not written"
+        return (
+            None
+            if fault is None
+            else f"writing stopped: {fault.strerror or fault}; LOST above counts what is missing"
+        )
 
     def incomplete(self, fault: OSError) -> CaptureError:
         """What is said at the end, where `fault` was met on the way."""

@@ -25,6 +25,11 @@ class Trouble:
         self._read = False
         """The person took it away."""
 
+    @property
+    def fault(self) -> OSError | None:
+        """Why packets are missing in the file, as the disk said last."""
+        return self._recording.fault
+
     def look(self, footer: Footer) -> None:
         """Say what there is to say."""
         words = self._recording.trouble

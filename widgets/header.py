@@ -46,6 +46,8 @@ class RunState:
     """One line: why the capture ended early."""
     held: bool = False
     """The person stopped the reading of the file."""
+    fault: OSError | None = None
+    """What the output of `-w` said when it did not take packets."""
 
     def loading(self, source: Source) -> bool:
         """A regular file is being read, or was stopped on the way."""
@@ -80,7 +82,7 @@ class Header(Lines):
             parts += [self._packets(), self._volumes(), self._spark()]
         parts += [
             self._captured(small),
-            loss_part(self.look, self.session.loss, self.session.source),
+            loss_part(self.look, self.session.loss, self.session.source, self.state.fault),
             gauge(self.look, self.session.store, with_bar=not small),
         ]
         return arrange(parts, room, self.look.ground)

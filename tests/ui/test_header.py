@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -190,6 +192,19 @@ async def test_a_loss_comes_with_what_helps(
             assert advice in text
 
 
+@pytest.mark.parametrize(("number", "advice"), [(errno.ENOSPC, "make room"), (errno.EIO, "Input/output error")])
+async def test_what_the_disk_said_is_what_is_advised(
+    world: MakeWorld, packets_of: PacketsOf, number: int, advice: str
+) -> None:
+    one = world(packets=packets_of(20))
+    one.source.lost.writer = 2720
+    one.app.state.fault = OSError(number, os.strerror(number))
+    async with one.app.run_test(size=(80, 24)):
+        text = header_of(one)
+        assert advice in text
+        assert "disk" not in text
+
+
 async def test_a_ring_that_was_full_is_told_before_anything_is_lost(world: MakeWorld, packets_of: PacketsOf) -> None:
     one = world(packets=packets_of(20))
     one.source.lost.freezes = 3
@@ -208,7 +223,7 @@ async def test_help_tells_all_causes(world: MakeWorld, packets_of: PacketsOf) ->
         await pilot.pause(0.1)
         text = " ".join(str(one.app.screen.query_one("#help-text").render()).split())
     for words in (
-        "lost 12,345: ring 12,345, interface 0, queue 0, writer 0",
+        "lost 12,345: ring 12,345, interface 0, writer 0",
         "The ring was full 2 times",
         "The kernel's ring takes 64M beside the buffer",
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,7 @@ class Recording:
 
     def __init__(self) -> None:
         self.trouble: str | None = None
+        self.fault: OSError | None = None
         self.recorder = self
         self.dropped = 0
 
@@ -141,11 +143,16 @@ async def test_a_file_that_cannot_be_written_is_told_at_once(world: MakeWorld, p
     one = world(packets=packets_of(10))
     recording = Recording()
     one.app._trouble = Trouble(recording)  # type: ignore[arg-type]  # what is told of is all there
-    async with one.app.run_test(size=(100, 24)) as pilot:
-        recording.trouble = "writing stopped: No space left on device; 12,345 packets not written"
-        assert recording.trouble in await said(pilot, "12,345")
-        recording.trouble = "writing stopped: No space left on device; 12,346 packets not written"
-        await said(pilot, "12,346")
+    async with one.app.run_test(size=(140, 24)) as pilot:
+        recording.trouble = "writing stopped: No space left on device; LOST above counts what is missing"
+        recording.fault = OSError(errno.ENOSPC, "No space left on device")
+        one.source.lost.writer = 2720
+        assert recording.trouble in await said(pilot, "No space")
+        header = one.app.screen.query_one("#header")
+        header.paint()
+        assert "LOST 2,720 writer: make room, or -b files:N" in header.render_line(0).text
+        recording.trouble = "writing stopped: Input/output error; LOST above counts what is missing"
+        await said(pilot, "Input/output")
         await pilot.press("escape")
         await pilot.pause(0.2)
         assert one.app.screen.footer.notice is None
