@@ -137,6 +137,11 @@ class _Written:
         """`finish` will say how many packets were not written."""
         return self.fault is not None and not isinstance(self.fault, BrokenPipeError)
 
+    @property
+    def remark(self) -> str | None:
+        """See Recording."""
+        return self._recording.remark
+
     def add_dropped(self, loss: Loss) -> Loss:
         """`loss` and what was not written."""
         return self._recording.with_dropped(loss)
@@ -235,6 +240,8 @@ def _consume(options: Options, stop: Stop, source: Source, sinks: list[_Sink], o
     for sink in sinks:
         if isinstance(sink, _Written):
             sink.close()
+            if sink.remark is not None and not stop.unread:
+                tell(sink.remark)
             outcome.loss = sink.add_dropped(outcome.loss)
             # What a fault cost, it says itself; a reader that left does not.
             told = told if sink.tells else outcome.loss

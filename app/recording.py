@@ -102,6 +102,12 @@ class Recording:
             else f"writing stopped: {fault.strerror or fault}; LOST above counts what is missing"
         )
 
+    @property
+    def remark(self) -> str | None:
+        """One line, once all is written, about what is there but not as it was."""
+        early = self.recorder.tally.before_1970
+        return f"{self.name}: {early:,} packets of before 1970 are dated 1970 there" if early else None
+
     def incomplete(self, fault: OSError) -> CaptureError:
         """What is said at the end, where `fault` was met on the way."""
         return CaptureError(

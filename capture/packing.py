@@ -57,7 +57,8 @@ def packets(block: Block, size: NDArray[np.int64]) -> NDArray[np.uint8]:
     """The packets of `block`, at least one and no events, as enhanced packet blocks; `size`: as `sizes` says."""
     n = len(block)
     caplen = block.caplen.astype(np.int64)
-    ts = block.ts.view(np.uint64)
+    # Ticks are unsigned: what was before 1970 (by a clock's offset) is as of 1970.
+    ts = np.maximum(block.ts, 0).view(np.uint64)
     directed = np.flatnonzero(block.marks & (INCOMING | OUTGOING))
     ends = np.cumsum(size)
     starts = ends - size
@@ -141,6 +142,7 @@ def statistics(written: list[int], loss: Loss, ts: int) -> bytes:
     says so.
     """
     lost = loss.ring + loss.queue + loss.writer
+    ts = max(ts, 0)
     time = struct.pack("<II", ts >> 32 & 0xFFFFFFFF, ts & 0xFFFFFFFF)
     made = []
     for index, count in enumerate(written):

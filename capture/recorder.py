@@ -108,7 +108,7 @@ class Recorder:
 
     def _now(self) -> int:
         """The time of the packets, or the clock's where none comes."""
-        return time.time_ns() if self._live and self._quiet else self.tally.latest
+        return time.time_ns() if (self._live and self._quiet) or not self.tally.packets else self.tally.latest
 
     def _tell(self, ts: int) -> None:
         self._told_ts, self._told_at, self._quiet = ts, time.monotonic(), True

@@ -22,6 +22,9 @@ __all__ = ["RotatingWriter"]
 
 _LATE: Final = 250_000_000
 """Nanoseconds that a packet may be on its way: so much behind the clock a file without packets ends."""
+_SET_BACK: Final = 1_000_000_000
+"""Nanoseconds before the file's beginning from which on packets mean that the clock was set back: its duration counts
+from there on. Less is packets out of order, and so is one alone."""
 
 
 class RotatingWriter:
@@ -50,6 +53,11 @@ class RotatingWriter:
         self._loss = loss
         self._numbers = itertools.count(1)
         self._packets_before = 0
+        self._live = live
+        self._begins = 0
+        """The time from which the file's duration counts (ns), where `_until` is known."""
+        self._behind = False
+        """The last packet was from before that."""
         self._until: int | None = None
         """When the file ends (ns); None: only by its size, or its first packet will tell."""
         self._file: PcapngWriter | None = None
@@ -68,12 +76,19 @@ class RotatingWriter:
         while at < len(block):
             file = self._file_for(int(block.ts[at]))
             last = self._fitting(block.ts, ends, at, file.bytes)
+            set_back = self._set_back(block.ts[at:last])
+            if set_back is not None:
+                last = at + set_back + 1
             file.write(block.take(slice(at, last)))
+            if set_back is not None:
+                self._anchor(int(block.ts[last - 1]))
             at = last
 
     def statistics(self, ts: int) -> None:
         """As PcapngWriter's; ends the file if its time was over at `ts`. Raises OSError."""
-        over = self.until is not None and ts > self.until
+        if self._live and self._until is not None and ts < self._begins - _SET_BACK:
+            self._anchor(ts)
+        over = self._live and self.until is not None and ts > self.until
         file = self._next(ts) if over or self._file is None else self._file
         file.statistics(ts)
 
@@ -86,7 +101,7 @@ class RotatingWriter:
         """The file for a packet of this time."""
         rotation, file = self._rotation, self._file
         if self._until is None:
-            self._until = self._end_of(ts)
+            self._anchor(ts)
         full = (
             file is None
             or ts >= (self._until or ts + 1)
@@ -119,7 +134,7 @@ class RotatingWriter:
             file, self._file = self._file, None
             # A disk that is full has no room for the statistics either: what is there is whole.
             with contextlib.suppress(OSError):
-                file.close()
+                file.close(self._until if self._until is not None and ts >= self._until else None)
         until, duration = self._until, self._rotation.duration
         if until is not None and duration is not None and until <= ts < until + duration:
             ts = until  # in step, however late the first packet comes
@@ -141,14 +156,27 @@ class RotatingWriter:
                 self._file = PcapngWriter(path, self._interfaces, loss=self._loss, tally=self.tally, new=True)
         self.paths.append(path)
         self._packets_before = self.tally.packets
-        self._until = self._end_of(ts) if ts is not None else None
+        self._until = None
+        if ts is not None:
+            self._anchor(ts)
         return self._file
 
-    def _end_of(self, ts: int) -> int | None:
-        """When a file that begins at `ts` ends: the earliest of what the rotation says."""
+    def _set_back(self, ts: NDArray[np.int64]) -> int | None:
+        """The first of the next packets that shows, with the one before it, that the clock was set back."""
+        if self._until is None or not len(ts):
+            return None
+        behind = ts < self._begins - _SET_BACK
+        before = np.concatenate([[self._behind], behind[:-1]])
+        self._behind = bool(behind[-1])
+        both = np.flatnonzero(behind & before)
+        return int(both[0]) if len(both) else None
+
+    def _anchor(self, ts: int) -> None:
+        """From `ts` on the file's time counts: it ends at the earliest of what the rotation says."""
+        self._begins, self._behind = ts, False
         ends = []
         if self._rotation.duration is not None:
             ends.append(ts + self._rotation.duration)
         if self._rotation.interval is not None:
             ends.append((ts // self._rotation.interval + 1) * self._rotation.interval)
-        return min(ends, default=None)
+        self._until = min(ends, default=None)

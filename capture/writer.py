@@ -21,6 +21,7 @@ __all__ = ["PcapngWriter", "Tally", "without_events"]
 
 _AT_ONCE: Final = 2 << 20
 """Bytes laid out and written at once: 110 ns a packet; with half or four times as much 130 or 170."""
+_SET_BACK: Final = 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -32,7 +33,9 @@ class Tally:
     bytes: int = 0
     """Size of all files."""
     latest: int = 0
-    """Time of the newest packet (ns)."""
+    """Time of the newest packet (ns), by a clock that may be set back."""
+    before_1970: int = 0
+    """Packets whose time the files cannot tell: they stand there as of 1970."""
     dropped: int = 0
     """Packets that were given up."""
     _counting: threading.Lock = field(default_factory=threading.Lock)
@@ -147,7 +150,11 @@ class PcapngWriter:
             for index, packets in enumerate(np.bincount(block.iface[:count]).tolist()):
                 self.tally.written[index] += packets
             if count:
-                self.tally.latest = max(self.tally.latest, int(block.ts[:count].max()))
+                newest = int(block.ts[:count].max())
+                # Further behind is no packet out of order: the clock was set back.
+                if not self.tally.latest - _SET_BACK <= newest < self.tally.latest:
+                    self.tally.latest = newest
+                self.tally.before_1970 += int(np.count_nonzero(block.ts[:count] < 0))
 
     def _put(self, data: bytes | memoryview, ends: NDArray[np.int64] | None = None) -> None:
         """Write all of `data`. `ends`: where each of its blocks ends, if it can be written in part."""

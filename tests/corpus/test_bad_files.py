@@ -93,8 +93,8 @@ def tshark_times(text: str) -> set[int]:
     if len(fraction) > 9:
         # A broken fraction of more than a second: no carry there, and 32 bits.
         return {time + (wraps << 32) for wraps in range(1000)}
-    # Ticks of a clock that was corrected below zero are shown unsigned there, as the year 584556.
-    return {time, time - (1 << 64) * 1000} if time >= 1 << 63 else {time}
+    # Ticks of a clock that was corrected below zero are unsigned, the year 584556: 64 bits of nanoseconds end before.
+    return {min(time, (1 << 63) - 1)}
 
 
 def expectations() -> list[dict[str, str]]:

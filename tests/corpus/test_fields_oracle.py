@@ -52,7 +52,7 @@ def _compressed(difference: Difference) -> bool:
 
 
 CAUSES: dict[str, Callable[[Difference], bool]] = {
-    "times are 64 bits of nanoseconds: a pcapng that claims a year after 2262 wraps": _time_overflows,
+    "times are 64 bits of nanoseconds: a pcapng that claims a year after 2262 shows that": _time_overflows,
     "a pcap record with more than a second of fraction: tshark prints it as it stands, here it is carried":
         _fraction_overflows,
     "IPComp (RFC 3173) is listed and not decompressed": _compressed,

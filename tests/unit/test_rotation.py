@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
 from itertools import chain
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from netwatch.capture.block import Block, Interface, Loss
-from netwatch.capture.rotating import RotatingWriter
+from netwatch.capture.rotating import _LATE, RotatingWriter
 from netwatch.capture.rotation import Rotation, file_name, read_rotation
 from netwatch.capture.sources.files import open_file
 
@@ -148,6 +149,52 @@ def test_intervals_end_at_multiples_of_the_time(tmp_path: Path) -> None:
 def test_a_clock_that_jumps_back_makes_no_file(tmp_path: Path) -> None:
     times = [START, START - 3600 * SECOND, START + SECOND - 1]
     assert written(tmp_path, Rotation(duration=SECOND), [block_of(times)]) == [times]
+
+
+@pytest.mark.parametrize("rows_in_a_block", [1, 3, 100])
+def test_a_clock_that_was_set_back_goes_on_from_there(tmp_path: Path, rows_in_a_block: int) -> None:
+    back = START - 3600 * SECOND
+    times = [START, START + SECOND // 2, *(back + number * SECOND // 2 for number in range(7))]
+    blocks = [block_of(times[at : at + rows_in_a_block]) for at in range(0, len(times), rows_in_a_block)]
+    got = written(tmp_path, Rotation(duration=SECOND), blocks)
+    # The second packet from before tells: from there on, a second each.
+    assert got == [times[:5], times[5:7], times[7:]]
+
+
+def test_a_clock_that_is_set_back_while_no_packet_comes(tmp_path: Path) -> None:
+    writer = RotatingWriter(str(tmp_path / "a"), ETHERNET, Rotation(duration=SECOND), loss=Loss, live=True)
+    assert writer.until is not None
+    earlier = writer.until - 3600 * SECOND
+    writer.statistics(earlier)
+    assert writer.until < earlier + 2 * SECOND
+    writer.statistics(earlier + 2 * SECOND)
+    assert len(writer.paths) == 2
+    writer.close()
+
+
+def statistics_times(path: str) -> list[int]:
+    """When each of the statistics blocks was made."""
+    data, found = Path(path).read_bytes(), []
+    while data:
+        kind, size, _number, high, low = struct.unpack_from("<5I", data)
+        if kind == 5:
+            found.append(high << 32 | low)
+        data = data[size:]
+    return found
+
+
+def test_the_last_statistics_are_as_of_the_end_of_their_file(tmp_path: Path) -> None:
+    writer = RotatingWriter(str(tmp_path / "a"), ETHERNET, Rotation(duration=SECOND), loss=Loss, live=True)
+    ends = []
+    for _ in range(3):
+        assert writer.until is not None
+        ends.append(writer.until)
+        writer.statistics(writer.until + 1)
+    writer.close(ends[-1] + SECOND)
+    told = [statistics_times(path)[-1] for path in writer.paths]
+    assert told[1:3] == [told[0] + SECOND, told[0] + 2 * SECOND]
+    assert told[0] == ends[0] - _LATE
+    assert told[3] == ends[-1] + SECOND
 
 
 def test_a_ring_of_files_keeps_the_newest(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def numbered(count: int, size: int) -> list[Packet]:
 @given(
     packets=st.lists(
         st.tuples(
-            st.integers(-(1 << 62), (1 << 63) - 1),
+            st.integers(0, (1 << 63) - 1),
             st.one_of(st.binary(max_size=40), st.integers(0, 9000).map(os.urandom)),
             st.integers(0, 1 << 20),
             st.integers(0, 2),
@@ -111,6 +111,21 @@ def test_an_interface_that_appears_later_is_described_before_its_first_packet(tm
     writer.write(block_of(later))
     writer.close()
     assert read(tmp_path / "out") == (numbered(2, 10) + later, interfaces)
+
+
+def test_what_was_before_1970_is_counted_and_dated_1970(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    writer = PcapngWriter(path, ETHERNET)
+    block = block_of(numbered(3, 60))
+    block.ts[:] = [-5_000_000_000, 0, 7]
+    writer.write(block)
+    writer.close()
+    assert writer.tally.before_1970 == 1
+    source = open_file(path)
+    found = source.next_block(0.0)
+    assert found is not None
+    assert found.ts.tolist() == [0, 0, 7]
+    source.close()
 
 
 def test_events_are_no_packets(tmp_path: Path) -> None:
