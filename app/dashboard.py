@@ -83,6 +83,7 @@ def run_dashboard(options: Options, source: Source) -> int:
         if recording is not None:
             recording.close()
     if report is not None:
+        session.release()  # a list of all hosts takes some 25 MB
         summary = Summary(
             source.name, session.statistics, loss=session.loss, evicted=session.store.evicted, damage=source.damage
         )
@@ -130,6 +131,8 @@ def _say(app: NetwatchApp, source: Source, engine: Engine, recording: Recording 
         incomplete = recording.incomplete(recording.recorder.first_fault)
         tell(str(incomplete))
         return incomplete.code
+    if recording is not None and recording.remark is not None:
+        tell(recording.remark)
     if not source.live:
         for note in getattr(source, "notes", ()):
             tell(f"{source.name}: {note}")

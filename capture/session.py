@@ -78,6 +78,8 @@ class Session:
         self._of_filter = False
         self._conversations: Conversations | None = None
         self._backlog = Backlog(self.store, self._count)
+        self._to_count = 0
+        """Rows that the statistics of the filter, or the conversations, had to count when they began."""
         self._available: int | None = None
         self._ticked: float | None = None
 
@@ -124,7 +126,17 @@ class Session:
                 self._following.tick(moment)
             if self._conversations is not None:
                 self._conversations.tick(moment)
+        return self.catch_up()
+
+    def catch_up(self) -> bool:
+        """A hundredth of a second of work that a filter or a table left over; whether there was any."""
         return self._catch_up(BETWEEN)
+
+    def release(self) -> None:
+        """Let go of all packets, at the end: the statistics stay."""
+        self._backlog.clear()
+        self.store.release()
+        self.view.show()
 
     @property
     def loss(self) -> Loss:
@@ -245,6 +257,13 @@ class Session:
         counted; where the statistics follow the filter, of what that lets through. None: nobody asks."""
         return self._conversations
 
+    @property
+    def counted(self) -> float | None:
+        """How much of what is kept the statistics of the filter and the conversations have counted, 0 to 1; None: all
+        of it. Until then they lack some of it, and say so."""
+        left = self._backlog.rows + (self.view.pending if self._of_filter else 0)
+        return 1 - left / max(self._to_count, left) if left else None
+
     def show_conversations(self, shown: bool) -> None:
         """Count conversations from now on, or no more: it costs each packet twice what all other statistics do."""
         self._conversations = Conversations() if shown else None
@@ -253,7 +272,7 @@ class Session:
         else:
             self._backlog.clear()
             if shown:
-                self._backlog.add_kept()
+                self._count_kept()
                 self._catch_up(AT_ONCE)
 
     def top_conversations(self, n: int) -> list[ConversationRow]:
@@ -276,11 +295,16 @@ class Session:
         self._of_filter = self._following is not None and self.filtered
         if self._of_filter or was_of_filter:
             self._backlog.clear()
+            self._to_count = self.view.pending
             if self._conversations is not None:
                 self._conversations = Conversations()
                 if not self._of_filter:
-                    self._backlog.add_kept()
+                    self._count_kept()
         self._catch_up(AT_ONCE)
+
+    def _count_kept(self) -> None:
+        self._backlog.add_kept()
+        self._to_count = self._backlog.rows
 
     def _statistics_of_filter(self) -> Statistics:
         return Statistics(live=self.flows, max_hosts=MAX_HOSTS // 4)

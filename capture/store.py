@@ -239,6 +239,12 @@ class Store:
         """Let eviction take any row again."""
         self._pinned.clear()
 
+    def release(self) -> None:
+        """Let go of all rows, at the end; none of them counts as evicted."""
+        self.chunks_kept.clear()
+        self.used = 0
+        self._closed = True
+
     def _chunk_at(self, index: int) -> int:
         """Position in chunks_kept of the last chunk that begins at or before `index`, -1 if none does."""
         return bisect_right(self.chunks_kept, index, key=_base) - 1

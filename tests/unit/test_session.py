@@ -327,6 +327,15 @@ def test_a_file_keeps_all_columns_and_warns_once(make_rows: MakeRows, monkeypatc
     assert session.store.data(0) == b"\0" * int(session.store.rows(np.array([0])).caplen[0])
 
 
+def test_at_the_end_packets_go_and_what_was_counted_stays(make_batch: MakeBatch) -> None:
+    session = live()
+    session.ingest(make_batch(100))
+    session.toggle("u")
+    session.release()
+    assert session.store.used == session.kept == len(session.view) == 0
+    assert (session.statistics.packets, session.store.packets, session.store.evicted) == (100, 100, 0)
+
+
 def test_a_file_that_cannot_be_read_again_has_a_budget(make_batch: MakeBatch) -> None:
     session = Session(FakeSource(name="stdin", live=False), buffer=256 * KIB)
     for seed in range(20):
