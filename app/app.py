@@ -102,6 +102,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._deadline: float | None = None
         self._expected: float | None = None
         self._draining_on: Timer | None = None
+        self._catching_up: Timer | None = None
         self._behind = False
         """The kernel's ring fills while the capture thread waits for room on the queue."""
         self._postponed = 0
@@ -182,13 +183,20 @@ class NetwatchApp(App[None], inherit_bindings=False):
             self._postponed += 1
             return
         self._postponed = 0
-        self.session.tick(monotonic())
+        if self.session.tick(monotonic()) and self._catching_up is None:
+            self._catching_up = self.set_timer(_AGAIN, self._catch_up_on)
         if self._main is not None and self._main.is_running:
             self._main.saving.look(self._main.footer)
         # A terminal that hangs, at the far end of a network, must not hold up those who paint, and with them the
         # capture: it sees the present once it takes more.
         if self._unseen is None or not self._unseen():
             self._paint()
+
+    def _catch_up_on(self) -> None:
+        """Go on with what a filter or a table has left to count, while no packets wait; keys come in between."""
+        self._catching_up = None
+        if self._batches.empty() and not self._behind and self.session.catch_up():
+            self._catching_up = self.set_timer(_AGAIN, self._catch_up_on)
 
     def _paint(self) -> None:
         self.frames += 1

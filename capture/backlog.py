@@ -28,6 +28,8 @@ class Backlog:
         self._count = count
         self._pieces: deque[tuple[Columns, NDArray[np.int32] | slice]] = deque()
         self._evictions = store.evictions
+        self.rows = 0
+        """Rows that are still to be counted."""
 
     def __len__(self) -> int:
         return len(self._pieces)
@@ -36,7 +38,9 @@ class Backlog:
         """Some rows of a chunk."""
         if isinstance(rows, slice):
             self._pieces.append((columns, rows))
+            self.rows += rows.stop - rows.start
             return
+        self.rows += len(rows)
         for start in range(0, len(rows), PIECE_ROWS):
             self._pieces.append((columns, rows[start : start + PIECE_ROWS]))
 
@@ -49,6 +53,7 @@ class Backlog:
     def clear(self) -> None:
         """Forget all."""
         self._pieces.clear()
+        self.rows = 0
 
     def work(self, seconds: float) -> None:
         """Count for about this long."""
@@ -70,4 +75,6 @@ class Backlog:
                 self._count_one(columns, rows)
 
     def _count_one(self, columns: Columns, rows: NDArray[np.int32] | slice) -> None:
-        self._count(columns.take(rows))
+        taken = columns.take(rows)
+        self.rows -= len(taken)
+        self._count(taken)

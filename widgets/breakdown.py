@@ -94,10 +94,10 @@ class Breakdown(KeyTable[Branch]):
             (bar_at, "share ", look["head"]),
         ]
 
-    def labels_below(self, inner: int) -> list[Label]:  # noqa: ARG002 - one layout for all widths
+    def labels_below(self, inner: int) -> list[Label]:
         look, session = self.look, self.session
         statistics = session.shown_statistics
-        labels = [self.scope_label()]
+        labels = [self.scope_label(inner)]
         if statistics.malformed:
             labels.append(
                 (-2, f" {look.glyphs.malformed} {exact(statistics.malformed)} malformed ", look["malformed"])

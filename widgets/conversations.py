@@ -75,7 +75,7 @@ class Conversations(KeyTable["ConversationRow"]):
             labels.append((at, "share ", look["head"]))
         return labels
 
-    def labels_below(self, inner: int) -> list[Label]:  # noqa: ARG002 - one layout for all widths
+    def labels_below(self, inner: int) -> list[Label]:
         table = self.session.conversations
         if table is None:
             return []
@@ -83,9 +83,9 @@ class Conversations(KeyTable["ConversationRow"]):
         words = f" {count} conversation{'' if table.count == 1 else 's'} "
         if not table.exact:
             words = f" over {count}, others {quantity(int(table.others[0]))} packets "
-        scope = self.scope_label()
+        scope = self.scope_label(inner)
         if self.session.shown_statistics is self.session.statistics:
-            scope = (1, " of kept and new ", scope[2])
+            scope = self.counting_label("of kept and new", inner) or (1, " of kept and new ", scope[2])
         return [scope, (-2, words, self.look["dim"])]
 
     def pieces(self, row: ConversationRow, inner: int) -> list[tuple[str, Style]]:

@@ -46,6 +46,8 @@ class KeyTable(Pane, Generic[Row]):
         """Key of the selected row; None before the pane had the focus."""
         self._clock = clock
         self._looked = -_PERIOD
+        self._counted: float | None = None
+        """Of what is to be counted, when the rows were looked up; None: all."""
         self._line = 0
         self._top = 0
         self._statistics: object = None
@@ -63,11 +65,19 @@ class KeyTable(Pane, Generic[Row]):
         """The line of a row, `inner` cells wide."""
         raise NotImplementedError
 
-    def scope_label(self) -> Label:
-        """For the lower line of the frame: what the rows are statistics of."""
+    def scope_label(self, inner: int) -> Label:
+        """For the lower line of the frame, `inner` cells wide: what the rows are statistics of."""
         if self.session.shown_statistics is self.session.statistics:
             return (1, " of all ", self.look["dim"])
-        return (1, " of the filter ", self.look["filter-chip"])
+        return self.counting_label("of the filter", inner) or (1, " of the filter ", self.look["filter-chip"])
+
+    def counting_label(self, scope: str, inner: int) -> Label | None:
+        """How far it is counted, until all is."""
+        if self._counted is None:
+            return None
+        words = f"counting {int(100 * self._counted)} %"
+        both = f" {scope}, {words} "
+        return (1, both if len(both) < inner else f" {words} ", self.look["busy-chip"])
 
     @property
     def cursor_line(self) -> int:
@@ -95,6 +105,7 @@ class KeyTable(Pane, Generic[Row]):
         if not now and self.rows and moment - self._looked < _PERIOD:
             return
         self._looked = moment
+        self._counted = self.session.counted
         statistics = self.session.shown_statistics
         self.rows = self.placed(self.fetch())
         if self.has_focus and self.cursor is None and self.rows:

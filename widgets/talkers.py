@@ -99,10 +99,10 @@ class Talkers(KeyTable[HostRow]):
             labels.append((at, "share ", look["head"]))
         return labels
 
-    def labels_below(self, inner: int) -> list[Label]:  # noqa: ARG002 - one layout for all widths
+    def labels_below(self, inner: int) -> list[Label]:
         look, session = self.look, self.session
         statistics = session.shown_statistics
-        labels = [self.scope_label()]
+        labels = [self.scope_label(inner)]
         count = statistics.talkers.count
         words = f" {exact(count)} address{'' if count == 1 else 'es'} "
         if not statistics.talkers.exact:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from netwatch.capture import session as session_module
+
 MakeWorld = Callable[..., Any]
 PacketsOf = Callable[[int], list[bytes]]
 
@@ -49,6 +51,28 @@ async def test_every_conversation_can_be_shown_alone(world: MakeWorld, packets_o
             ]
             assert one.session.matches == row.packets + sum(crossed)
             await pilot.press("down")
+
+
+@pytest.mark.parametrize("keys", [("v",), ("t", "S"), ("t", "S", "v")])
+async def test_what_is_not_yet_counted_is_told(
+    world: MakeWorld, packets_of: PacketsOf, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(session_module, "AT_ONCE", -1)
+    monkeypatch.setattr(session_module, "BETWEEN", -1)
+    one = world(packets=packets_of(300))
+    async with one.app.run_test(size=(80, 24)) as pilot:
+        await pilot.press(*keys)
+        frames = []
+        for between in (-1, 60):
+            monkeypatch.setattr(session_module, "BETWEEN", between)
+            while one.session.catch_up() and between > 0:
+                pass
+            for table in one.app.screen.tables:
+                table.look_up(now=True)
+            frames.append([table.render_line(table.size.height - 1).text for table in one.app.screen.tables])
+        counting = ["S" in keys, True]  # the breakdown, and the talkers or conversations beside it
+        assert ["counting 0 %" in text for text in frames[0]] == counting
+        assert not any("counting" in text for text in frames[1])
 
 
 async def test_conversations_of_the_filter(world: MakeWorld, packets_of: PacketsOf) -> None:

@@ -33,8 +33,11 @@ def test_many_rows_are_counted_in_pieces(make_batch: MakeBatch) -> None:
     sizes: list[int] = []
     backlog = Backlog(Store(None), lambda rows: sizes.append(len(rows)))
     backlog.add(make_batch(3 * PIECE_ROWS).rows, np.arange(0, 3 * PIECE_ROWS - 5, dtype=np.int32))
+    left = []
     while backlog:
-        backlog.work(1)
+        left.append(backlog.rows)
+        backlog.work(-1 if len(left) == 1 else 1)
+    assert (left[0], backlog.rows) == (3 * PIECE_ROWS - 5, 0)
     assert sizes == [PIECE_ROWS, PIECE_ROWS, PIECE_ROWS - 5]
 
 
