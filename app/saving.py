@@ -70,7 +70,11 @@ def _result(save: Save) -> str:
         return f"not saved: {path}: {save.fault.strerror or save.fault}"
     if save.cancelled:
         return f"cancelled, {path} is removed"
-    words = [f"saved {save.packets:,} packet{'' if save.packets == 1 else 's'}, {byte_size(save.bytes)}, to {path}"]
+    if save.packets:
+        saved = f"{save.packets:,} packet{'' if save.packets == 1 else 's'}, {byte_size(save.bytes)}"
+        words = [f"saved {saved}, to {path}"]
+    else:
+        words = [f"nothing to save, {path} is removed"]
     if save.evicted:
         words.append(f"{save.evicted:,} were evicted before")
     if save.unreadable:

@@ -116,7 +116,7 @@ class Save:
 
     @property
     def packets(self) -> int:
-        """Packets saved so far."""
+        """Packets saved so far. None at the end: then there is no file."""
         return self._writer.tally.packets
 
     @property
@@ -187,8 +187,10 @@ class Save:
         if self._state.fault is not None or self._state.cancelled.is_set():
             with contextlib.suppress(OSError):
                 self._writer.close()
-            with contextlib.suppress(OSError):
-                os.unlink(self.path)
+        elif self.packets:
+            return
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)
 
     def _save(self, piece: _Piece) -> None:
         rows = self._picked.local(piece)

@@ -38,7 +38,8 @@ class SavePrompt(Prompt):
         if session.filtered:
             self._choices.insert(0, SHOWN)
         if session.marked:
-            self._choices.insert(0, MARKED)
+            # Where all of them were evicted the prompt says so, but begins with what there is.
+            self._choices.insert(0 if self._marks_kept else len(self._choices), MARKED)
         self.what = self._choices[0]
         self._refused: tuple[str, str, float] | None = None
         """The name, why, and until when that is said."""
@@ -59,6 +60,10 @@ class SavePrompt(Prompt):
         self.judge_again()
         self._goes_on()
 
+    @property
+    def _marks_kept(self) -> int:
+        return sum(index in self._session.store for index in self._session.marked)
+
     def _verdict(self, text: str) -> Verdict:
         path = os.path.expanduser(text.strip())
         if not path or not os.path.basename(path):
@@ -67,11 +72,14 @@ class SavePrompt(Prompt):
             return Verdict(False, "it exists: name another")
         if self._refused is not None and text == self._refused[0] and time.monotonic() < self._refused[2]:
             return Verdict(False, self._refused[1])
-        counts = {ALL: self._session.kept, SHOWN: self._session.matches, MARKED: len(self._session.marked)}
+        counts = {ALL: self._session.kept, SHOWN: self._session.matches, MARKED: self._marks_kept}
         others = [what for what in self._choices if what != self.what]
         hint = f"  tab: {', '.join(others)}" if others else ""
+        count = f"{counts[self.what]:,} packets"
+        if self.what == MARKED and counts[MARKED] < len(self._session.marked):
+            count = f"{counts[MARKED]:,} of {len(self._session.marked):,} marked packets are still kept"
         source = self._session.source
         more = " …" if self.what == SHOWN and self._session.view.pending else ""
         if self.what != MARKED and not (source.live or source.exhausted):
             more = " so far"
-        return Verdict(True, f"{counts[self.what]:,} packets{more}{hint}")
+        return Verdict(counts[self.what] > 0 or bool(more), f"{count}{more}{hint}")

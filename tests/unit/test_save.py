@@ -130,6 +130,12 @@ def test_chosen_rows_that_are_no_longer_kept_are_told(make_batch: Callable[..., 
     assert (save.packets, save.evicted) == (1, 2)
 
 
+def test_where_nothing_is_left_to_save_there_is_no_file(filled: Store, tmp_path: Path) -> None:
+    save = finished(Save(str(tmp_path / "a"), filled, ETHERNET, end=filled.end, rows=np.array([filled.end + 5])))
+    assert (save.packets, save.evicted, save.fault) == (0, 1, None)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_that_exists_is_not_overwritten(filled: Store, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"precious")
     with pytest.raises(FileExistsError):
