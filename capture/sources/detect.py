@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from netwatch.capture.sources.erf import PROBED, ErfParser, looks_like_erf
+from netwatch.capture.sources.inflate import is_compressed
 from netwatch.capture.sources.pcap import MAGICS, PcapParser
 from netwatch.capture.sources.pcapng import BYTE_ORDER, SECTION_HEADER, PcapngParser
 from netwatch.capture.sources.records import Parser
@@ -62,6 +63,8 @@ def complaint(head: bytes) -> str:
         return "is empty: not even a file header"
     if len(head) < 4:
         return f"is not a capture: only {len(head)} bytes, less than the start of a file header"
+    if is_compressed(head):
+        return "is compressed twice: unpack it once"
     for magic, what in _OTHERS.items():
         if head.startswith(magic):
             return f"is {what}, not a pcap or pcapng capture"

@@ -142,15 +142,24 @@ class Inflater:
         self._fresh = True
         self._over = False
         """Whether what comes now is no member: it is left alone, as gzip does."""
+        self._left_alone = 0
 
     @property
     def whole(self) -> bool:
         """Whether the data may end here: no member has begun that has not ended."""
         return self._member.eof or (self._fresh and self._at == len(self._input))
 
+    @property
+    def left_alone(self) -> int:
+        """Bytes behind the last member that are none; zeros, with which tapes and others pad, do not count."""
+        rest = self._input[self._at :] if self._member.eof and not self._over else b""
+        return self._left_alone + len(rest.lstrip(b"\0"))
+
     def push(self, data: bytes) -> None:
         """More compressed bytes; only after pull() gave nothing."""
-        if not self._over:
+        if self._over:
+            self._left_alone += len(data)
+        else:
             self._input, self._at = self._input[self._at :] + data, 0
 
     def pull(self, limit: int) -> bytes:
@@ -176,11 +185,12 @@ class Inflater:
 
     def _next_member(self) -> bool:
         """Begin the next member, if there is one."""
-        data = self._input[self._at :]
+        data = self._input[self._at :].lstrip(b"\0")
+        self._input, self._at = data, 0
         if len(data) < len(self._kind.magics[0]):
             return False
         if not self._kind.begins(data):
-            self._over, self._input, self._at = True, b"", 0
+            self._over, self._input, self._left_alone = True, b"", len(data)
             return False
         self._member = self._kind.make()
         return True

@@ -124,6 +124,10 @@ class StreamSource:
     def notes(self) -> list[str]:
         """See FileSource."""
         notes = remarks(self._parser)
+        if self._inflater is not None and self._inflater.left_alone and self._eof:
+            notes.append(
+                f"ignored {self._inflater.left_alone:,} bytes of trailing garbage behind the compressed data"
+            )
         if self._scratch is not None and self._scratch.full:
             notes.append(f"no room in {self._scratch.folder} for what is decompressed: --buffer limits what is kept")
         return notes

@@ -171,6 +171,35 @@ def test_cut_or_broken_it_gives_what_came_before(compression: str, store: Store)
         source.close()
 
 
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_what_is_no_member_is_told_and_padding_is_not(compression: str, store: Store) -> None:
+    compress = COMPRESSIONS[compression]
+    whole = pcap()
+    half = 24 + sum(16 + len(payload(number)) for number in range(COUNT // 2))
+    first, second = compress(whole[:half]), compress(whole[half:])
+    garbage = "ignored {:,} bytes of trailing garbage behind the compressed data"
+    for content, count, notes in (
+        (first + b"!" + second, COUNT // 2, [garbage.format(1 + len(second))]),
+        (first + b"!", COUNT // 2, [garbage.format(1)]),
+        (first + bytes(512) + b"!" * 70_000, COUNT // 2, [garbage.format(70_000)]),
+        (first + bytes(100_000), COUNT // 2, []),
+        (first + bytes(512) + second, COUNT, []),
+    ):
+        source = open_file(store(content))
+        assert sum(len(block) for block in blocks(source)) == count
+        assert source.damage is None
+        assert getattr(source, "notes", None) == notes
+        source.close()
+
+
+@pytest.mark.parametrize("compression", ["gzip", "bzip2", "xz", "zstd"])
+def test_compressed_twice(compression: str, store: Store) -> None:
+    compress = COMPRESSIONS[compression]
+    with pytest.raises(CaptureError, match="is compressed twice: unpack it once") as caught:
+        open_file(store(compress(compress(pcap()))))
+    assert caught.value.code == 3
+
+
 def test_a_file_that_shrinks_while_it_is_read(store: Store) -> None:
     # What is random does not compress: the file is long.
     noise = struct.pack("<IIII", 0, 0, 100_000, 100_000) + os.urandom(100_000)
