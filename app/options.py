@@ -12,10 +12,12 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from netwatch.capture.errors import EXIT_USAGE, CaptureError
-from netwatch.capture.rotation import Rotation, read_rotation
+
+if TYPE_CHECKING:
+    from netwatch.capture.rotation import Rotation
 
 __all__ = ["DEFAULT_BUFFER", "DEFAULT_RING", "MAX_SNAPLEN", "Options", "help_text", "parse"]
 
@@ -147,7 +149,7 @@ def parse(arguments: Sequence[str]) -> Options:
 
 def help_text() -> str:
     """What --help prints."""
-    return _parser().format_help()
+    return _parser(width=None).format_help()
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -211,6 +213,10 @@ def _becomes_regular(path: str) -> bool:
 
 
 def _rotation(criteria: list[str]) -> Rotation | None:
+    if not criteria:
+        return None
+    from netwatch.capture.rotation import read_rotation
+
     try:
         return read_rotation(criteria)
     except ValueError as error:
@@ -239,13 +245,14 @@ class _Parser(argparse.ArgumentParser):
         raise CaptureError(f"{message} (netwatch --help lists the options)", EXIT_USAGE)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(width: int | None = 80) -> argparse.ArgumentParser:
+    """`width`: columns of the help; None: those of the terminal, to ask for which argparse loads shutil (3 ms)."""
     parser = _Parser(
         prog="netwatch",
         usage="netwatch [options] [demo] [capture filter …]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=width),
         add_help=False,
         # A script that relies on `--sum` would break with the next option.
         allow_abbrev=False,

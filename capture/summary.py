@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -73,6 +72,8 @@ def as_dict(summary: Summary) -> dict[str, Any]:
 
 def as_json(made: dict[str, Any]) -> str:
     """One line, ASCII only: nothing in it can reach a terminal as a control code."""
+    import json  # not for text: it takes 2 ms to load
+
     return json.dumps(made, separators=(", ", ": ")) + "\n"
 
 

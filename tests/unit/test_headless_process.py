@@ -20,7 +20,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
 
 def shell(words: str) -> subprocess.CompletedProcess[str]:
     """`$N` is the command, `$F` a capture."""
-    environment = os.environ | {"N": " ".join(COMMAND), "F": str(DEMO)}
+    environment = os.environ | {"N": " ".join(COMMAND), "F": DEMO}
     return subprocess.run(
         ["bash", "-c", words], env=environment, capture_output=True, text=True, timeout=60, check=False
     )
@@ -81,7 +81,7 @@ def test_the_header_of_fields_does_not_wait_for_packets_nor_the_end_of_its_reade
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
-        process.stdin.write(DEMO.read_bytes()[:28])
+        process.stdin.write(Path(DEMO).read_bytes()[:28])
         process.stdin.flush()
         # No packet comes, and standard input stays open.
         assert process.stdout.readline() == b"frame.number\tip.src\n"
@@ -111,7 +111,7 @@ def test_a_signal_ends_the_run_with_its_output_complete(number: signal.Signals, 
         [*COMMAND, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdin is not None
-        process.stdin.write(DEMO.read_bytes()[:50_000])
+        process.stdin.write(Path(DEMO).read_bytes()[:50_000])
         process.stdin.flush()
         time.sleep(1.0)
         process.send_signal(number)
@@ -146,7 +146,7 @@ def test_a_summary_does_not_load_the_screen() -> None:
         "print([name for name in ('textual', 'rich', 'psutil') if name in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, "-r", str(DEMO), "--json"],
+        [sys.executable, "-c", code, "-r", DEMO, "--json"],
         capture_output=True,
         text=True,
         timeout=60,
