@@ -227,8 +227,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
             if engine.failed is not None:
                 main.footer.say(f" {escape(engine.failed)} ", role="alert-chip", seconds=None)
             elif damage is not None:
-                words = f" damaged at byte {damage.offset:,}: {escape(damage.message)} "
-                main.footer.say(words, role="alert-chip", seconds=None)
+                main.footer.say(f" {escape(damage.words)} ", role="alert-chip", seconds=None)
             elif not self.session.source.live and (notes := getattr(self.session.source, "notes", ())):
                 main.footer.say(escape("; ".join(notes)), role="filter-chip", seconds=15)
             main.paint_now()

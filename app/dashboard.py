@@ -137,6 +137,6 @@ def _say(app: NetwatchApp, source: Source, engine: Engine, recording: Recording 
         for note in getattr(source, "notes", ()):
             tell(f"{source.name}: {note}")
     if source.damage is not None:
-        tell(f"{source.name}: damaged at byte {source.damage.offset:,}: {source.damage.message}")
+        tell(f"{source.name}: {source.damage.words}")
         return EXIT_DAMAGED
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -18,7 +19,8 @@ from textual.widgets import Static
 
 from netwatch.app.keys import DETAIL_KEYS, bindings
 from netwatch.capture.columns import UNTIMED
-from netwatch.capture.dissect import Tree, dissect
+from netwatch.capture.dissect import Tree, Verdict, dissect
+from netwatch.capture.dissect.packet import CUT
 from netwatch.capture.text import escape
 from netwatch.widgets.detail_tree import DetailTree
 from netwatch.widgets.footer import Footer, Hint
@@ -150,6 +152,9 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         interface = self._session.source.interfaces[int(row.iface[0])]
         self._missing = int(row.caplen[0]) - len(self._data)
         self._tree = dissect(self._data, interface.linktype, int(row.wirelen[0]))
+        if self._missing:
+            gone = f"file {self._session.shrank}: {self._missing:,} of {int(row.caplen[0]):,} bytes gone"
+            self._tree = _not_cut(self._tree, gone)
         when = "no time" if row.marks[0] & UNTIMED else _moment(int(row.ts[0]))
         self._facts = (when, int(row.wirelen[0]), int(row.caplen[0]), escape(interface.name))
         styles = {layer.field.name: self._look.protocol(layer.field.name) for layer in self._tree.layers}
@@ -187,7 +192,7 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         lost = session.loss.packets
         found = [(f"LOST {lost:,}", "alert-chip")] if lost else []
         if self._missing:
-            found.append((f"file {session.shrank}: {self._missing:,} bytes are gone", "alert-chip"))
+            found.append((f"file {session.shrank}", "alert-chip"))
         if session.paused:
             found.append((f"PAUSED {session.new_since_pause:,} new", "pause-chip"))
         return found
@@ -201,6 +206,15 @@ def _moment(ts: int) -> str:
     except (ValueError, OverflowError, OSError):
         return f"{second}.{fraction:09} s since 1970"
     return f"{local:%Y-%m-%d %H:%M:%S}.{fraction:09} {local:%Z}"
+
+
+def _not_cut(tree: Tree, info: str) -> Tree:
+    """What is left of a packet whose file shrank, without what the dissector says of bytes that it misses: they were
+    captured."""
+    if tree.verdict.kind != "cut":
+        return replace(tree, info=info)
+    layers = tuple(layer for layer in tree.layers if layer.field is not CUT)
+    return replace(tree, layers=layers, info=info, verdict=Verdict("ok", "", 0))
 
 
 def _extent(start: int, size: int) -> str:

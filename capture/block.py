@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,6 +22,14 @@ class Damage:
     offset: int
     """Byte of the file at which the record or block that is broken starts."""
     message: str
+
+    @property
+    def words(self) -> str:
+        """One line for the screen: where, said once, and what."""
+        named, times = re.subn(rf"\bat byte {self.offset}\b", f"at byte {self.offset:,}", self.message)
+        if times:
+            return f"damaged: {named}"
+        return f"damaged at byte {self.offset:,}: {self.message}"
 
 
 @dataclass(slots=True)

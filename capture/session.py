@@ -188,7 +188,7 @@ class Session:
     def shrank(self) -> str:
         """What became of a file from which bytes are missing: `shrank at byte N`, or `shrank` if nobody knows."""
         at = getattr(self.source, "shrank_at", None)
-        return "shrank" if at is None else f"shrank at byte {at}"
+        return "shrank" if at is None else f"shrank at byte {at:,}"
 
     # Pause
 

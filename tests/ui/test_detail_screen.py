@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from textual.app import App
 
@@ -165,3 +167,24 @@ async def test_a_pause_and_a_loss_are_seen_here_too(session: Session, monkeypatc
         first = text_on_screen(app).splitlines()[0]
         assert "LOST 7" in first
         assert "PAUSED 0 new" in first
+
+
+@pytest.mark.parametrize("left", [0, 6, 30])
+async def test_of_a_file_that_shrank_nothing_is_said_to_be_cut(tmp_path: Path, left: int) -> None:
+    session = session_of(
+        tmp_path / "capture", [dns_packet(b"one"), dns_packet(b"x" * 60)] + [dns_packet(b"two")] * 20
+    )
+    at = int(session.store.rows(np.array([1])).pos[0])
+    os.truncate(tmp_path / "capture", at + left)
+    async with Detail(session, 1).run_test(size=(140, 40)) as pilot:
+        await pilot.pause()
+        screen = pilot.app.screen
+        head = str(screen.query_one("#detail-head").render())
+        tree = screen.query_one(DetailTree)
+        lines = " ".join(str(node.label) for node in tree._tree_nodes.values())
+        assert f"file shrank at byte {at + left}: {len(dns_packet(b'x' * 60)) - left} of" in head
+        assert "bytes gone" in head
+        for words in (head, lines):
+            assert "snap length" not in words
+            assert "limited" not in words
+        assert ("Ethernet" in lines) == (left >= 14)

@@ -134,6 +134,24 @@ async def test_a_pause_does_not_hide_how_a_file_ended(world: MakeWorld, packets_
         assert " new" not in text
 
 
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("the file shrank at byte 1000000 while it was read", "damaged: the file shrank at byte 1,000,000 while"),
+        ("a length that cannot be", "damaged at byte 1,000,000: a length that"),
+        ("it shrank at byte 10000001", "damaged at byte 1,000,000: it shrank at byte 10000001"),
+    ],
+)
+async def test_where_a_file_is_damaged_is_said_once(
+    world: MakeWorld, packets_of: PacketsOf, message: str, words: str
+) -> None:
+    one = world(live=False, buffer=None, packets=packets_of(50))
+    one.source.damage = Damage(1_000_000, message)
+    async with one.app.run_test(size=(100, 24)) as pilot:
+        await pilot.pause(0.2)
+        assert words in (one.app.screen.footer.notice or "")
+
+
 async def test_a_file_that_is_followed_says_so_and_is_followed_at_its_end(
     world: MakeWorld, packets_of: PacketsOf
 ) -> None:
