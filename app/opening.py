@@ -6,6 +6,7 @@ import os
 from typing import Final
 
 from netwatch.app.options import Options
+from netwatch.app.output import tell
 from netwatch.capture.block import Source
 from netwatch.capture.errors import EXIT_USAGE, CaptureError
 
@@ -75,4 +76,7 @@ def _open_recorded(options: Options, reread: bool) -> Source:
     # Without a screen nobody waits for the first block, and each costs 2 ms whatever is in it. With still more
     # at once, new memory costs what is saved.
     ahead = 32 << 20 if options.headless else READ_AHEAD
-    return open_file(options.read, follow=options.follow, reread=reread, ahead=ahead)
+    removed = f"{options.read} was removed; reading on what its writer adds"
+    # The dashboard has no line for it: it waits as with any other file that does not grow.
+    on_removed = None if reread else lambda: tell(removed)
+    return open_file(options.read, follow=options.follow, on_removed=on_removed, reread=reread, ahead=ahead)

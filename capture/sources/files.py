@@ -11,6 +11,7 @@ import os
 import stat
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -32,19 +33,27 @@ _PIECE: Final = 8 << 20
 
 
 def open_file(
-    path: str | os.PathLike[str], *, follow: bool = False, reread: bool = False, ahead: int = READ_AHEAD
+    path: str | os.PathLike[str],
+    *,
+    follow: bool = False,
+    on_removed: Callable[[], None] | None = None,
+    reread: bool = False,
+    ahead: int = READ_AHEAD,
 ) -> Source:
     """The capture in `path`: pcap, pcapng, snoop or ERF, also compressed with gzip, bzip2, xz or zstd; a FIFO is a
     stream.
 
-    `follow`: go on as it grows, until close(). `reread`: the packets of a compressed file, too, are to be read again
-    with read_at, for which a temporary file is needed. `ahead`: bytes of a plain file that are in memory at once, and
-    so are in one block: many make few blocks, which cost the less together, few make the first one come soon.
+    `follow`: go on as it grows, until close(); `on_removed` is told if its name goes away then.
+    `reread`: the packets of a compressed file, too, are to be read again with read_at, for which a temporary file is
+    needed. `ahead`: bytes of a plain file that are in memory at once, and so are in one block: many make few blocks,
+    which cost the less together, few make the first one come soon.
 
     Raises CaptureError: 2 no such file, a directory, or nothing that can be followed; 3 not a capture; 77 no
     permission.
     """
     shown = os.fspath(path)
+    if not shown:
+        raise CaptureError("the name of the capture file is empty", 2)
     try:
         # Non-blocking: opening a FIFO would wait for its writer. Regular files do not care.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -55,7 +64,7 @@ def open_file(
     except (OSError, ValueError) as error:
         raise CaptureError(f"{shown}: {reason(error)}", 2) from None
     try:
-        source = _open(fd, shown, follow, reread, ahead)
+        source = _open(fd, shown, follow, on_removed, reread, ahead)
     except NotACaptureError as error:
         os.close(fd)
         raise CaptureError(f"{shown} {error}", 3) from None
@@ -70,7 +79,9 @@ def open_file(
     return source
 
 
-def _open(fd: int, shown: str, follow: bool, reread: bool, ahead: int) -> Source:
+def _open(
+    fd: int, shown: str, follow: bool, on_removed: Callable[[], None] | None, reread: bool, ahead: int
+) -> Source:
     name = os.path.basename(shown)
     status = os.fstat(fd)
     if stat.S_ISDIR(status.st_mode):
@@ -85,7 +96,7 @@ def _open(fd: int, shown: str, follow: bool, reread: bool, ahead: int) -> Source
             raise CaptureError(f"{shown} is compressed, and only plain files can be followed; leave --follow out", 2)
         return _open_compressed(fd, name, status.st_size, reread)
     parser = parser_for(head, whole=len(head) < HEAD and not follow)
-    return FileSource(fd, name, parser, Follower(fd, shown) if follow else None, ahead)
+    return FileSource(fd, name, parser, Follower(fd, shown, on_removed) if follow else None, ahead)
 
 
 def _open_compressed(fd: int, name: str, size: int, reread: bool) -> StreamSource:
@@ -275,6 +286,11 @@ class FileSource:
             with self._open:
                 if not got and self._fd >= 0:
                     self._reached(left)
+                elif self._follower is not None and self._fd >= 0:
+                    anew = self._follower.rewritten(self._fd)
+                    if anew is not None:
+                        self._stop(anew)
+                        return False
         except OSError as error:
             self._stop(Damage(self._at, f"the file cannot be read on: {reason(error)}"))
             return False

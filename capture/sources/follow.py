@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 from netwatch.capture.block import Damage
@@ -13,6 +14,8 @@ __all__ = ["Follower"]
 
 _LOOK: Final = 0.1
 """Seconds between two looks at the file; each costs three system calls."""
+_SAMPLE: Final = 256
+"""Bytes that are compared: the last packet, with its time, is among them."""
 _LEAVE: Final = 1.0
 """Seconds after which a file that another has replaced is not waited for any more."""
 
@@ -20,12 +23,18 @@ _LEAVE: Final = 1.0
 class Follower:
     """Waits for a file to grow, and tells when it never will."""
 
-    def __init__(self, fd: int, path: str) -> None:
+    def __init__(self, fd: int, path: str, on_removed: Callable[[], None] | None = None) -> None:
+        """`on_removed` is told once that the file has no name any more; who writes may still go on."""
         self._path = path
+        self._on_removed = on_removed
         self._identity = _identity(os.fstat(fd))
         self._woken = threading.Event()
         self._state, self._since = (-1, -1, -1), 0.0
         """How far the file was read when another was seen under its name, which one, and since when it is so."""
+        self._last = b""
+        """The last bytes that were read …"""
+        self._end = -1
+        """… and where they end."""
 
     def wait(self, deadline: float) -> bool:
         """Until it is worth another look; False if `deadline` (time.monotonic()) passes or wake() is called first."""
@@ -44,6 +53,12 @@ class Follower:
         size = os.fstat(fd).st_size
         if size < reached:
             return Damage(size, f"the file shrank at byte {size} while it was followed")
+        anew = self.rewritten(fd)
+        if anew is not None:
+            return anew
+        if reached != self._end:
+            size = min(_SAMPLE, reached)
+            self._last, self._end = os.pread(fd, size, reached - size), reached
         other = self._replacement() if size == reached else None
         if other is None:
             return None
@@ -56,12 +71,22 @@ class Follower:
         shrank = f", which shrank at byte {other.st_size}" if other.st_size < reached else ""
         return Damage(reached, f"another file has taken its name{shrank}; follow that one to see more")
 
+    def rewritten(self, fd: int) -> Damage | None:
+        """Not None where other bytes stand now where the last ones were read: the file was truncated, and was as long
+        again, or longer, at the next look."""
+        if self._end < 0 or os.pread(fd, len(self._last), self._end - len(self._last)) == self._last:
+            return None
+        return Damage(self._end, "the file was written anew while it was followed; start again to read that")
+
     def _replacement(self) -> os.stat_result | None:
         """The other file that has the name now."""
         try:
             other = os.stat(self._path)
         except OSError:
-            return None  # the name is gone; who writes may still go on
+            if self._on_removed is not None:
+                self._on_removed()
+                self._on_removed = None
+            return None
         return None if _identity(other) == self._identity else other
 
 

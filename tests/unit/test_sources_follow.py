@@ -133,6 +133,36 @@ def test_truncated_it_shrank(path: Path, source: Source) -> None:
     assert "shrank at byte 100" in source.damage.message
 
 
+@pytest.mark.parametrize("records", [3, 5, 40])
+def test_written_anew_between_two_looks(path: Path, source: Source, records: int) -> None:
+    assert take(source, 2) == [0, 1]
+    add(path, record(2))
+    assert take(source, 1) == [2]
+    assert source.next_block(0.0) is None
+    path.write_bytes(HEADER + b"".join(record(100 + number) for number in range(records)))
+    assert take(source, 1) == []
+    assert source.exhausted
+    assert source.damage is not None
+    assert source.damage.offset == 24 + 3 * 76
+    assert "written anew" in source.damage.message
+
+
+def test_removed_it_is_told_once_and_read_on(path: Path) -> None:
+    told: list[str] = []
+    path.write_bytes(HEADER + record(0) + record(1))
+    source = open_file(path, follow=True, on_removed=lambda: told.append("removed"))
+    assert take(source, 2) == [0, 1]
+    with path.open("ab") as writer:
+        path.unlink()
+        for number in (2, 3):
+            assert source.next_block(0.3) is None
+            writer.write(record(number))
+            writer.flush()
+            assert take(source, 1) == [number]
+    assert told == ["removed"]
+    source.close()
+
+
 @pytest.mark.parametrize(
     ("size", "words"), [(24, "which shrank at byte 24"), (5000, "another file has taken its name")]
 )
