@@ -187,6 +187,8 @@ def _check(options: Options) -> None:
         raise CaptureError(
             "-w - writes the packets to standard output; nothing else can be printed there", EXIT_USAGE
         )
+    if options.report == "-" and (options.headless or options.write == "-"):
+        raise CaptureError("--report - prints to standard output, as another option does; name a file", EXIT_USAGE)
     if options.write is not None and options.read is not None and _same_file(options.write, options.read):
         raise CaptureError(f"-w would overwrite {options.read}, which is being read; name another file", EXIT_USAGE)
     if options.rotation is not None and (options.write is None or not _becomes_regular(options.write)):
@@ -277,7 +279,7 @@ def _parser(width: int | None = 80) -> argparse.ArgumentParser:
         type=_whole("bytes of a packet", 0, MAX_SNAPLEN),
         default=MAX_SNAPLEN,
         metavar="N",
-        help="keep N bytes of a packet; 0: all",
+        help="keep N bytes of a packet that is captured; 0: all",
     )
     add("-p", "--no-promiscuous-mode", dest="promiscuous", action="store_false", help="only what is addressed here")
     add("--ring", type=_size, default=DEFAULT_RING, metavar="SIZE", help="the kernel's ring, as 128M (default 64M)")
@@ -308,7 +310,7 @@ def _parser(width: int | None = 80) -> argparse.ArgumentParser:
         metavar="WHEN:NUM",
         help="next file of -w: filesize:kB, duration:S, interval:S, packets:N; files:N keeps the newest; repeatable",
     )
-    add("--report", action=_Once, metavar="FILE", help="write the summary as JSON when all is done")
+    add("--report", action=_Once, metavar="FILE", help="write the summary as JSON at the end; - to standard output")
 
     group = parser.add_argument_group("dashboard")
     add = group.add_argument
@@ -349,7 +351,7 @@ def _seconds(text: str) -> float:
 
 def _speed(text: str) -> float:
     match = _SPEED.fullmatch(text)
-    value = math.inf if text == "max" else float(match[1]) if match else math.nan
+    value = math.inf if text.lower() == "max" else float(match[1]) if match else math.nan
     if not value > 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a speed as 1x, 10x, 0.5x or max")
     return value

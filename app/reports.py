@@ -6,7 +6,7 @@ import os
 import time
 from typing import Any, Final
 
-from netwatch.app.output import failed
+from netwatch.app.output import STDOUT, failed
 from netwatch.capture.summary import Summary, as_dict, as_json
 
 __all__ = ["MemoryPeak", "Report"]
@@ -32,21 +32,25 @@ class MemoryPeak:
 
 
 class Report:
-    """The file, opened before the capture begins, so that a wrong path is told at once."""
+    """The file, `-` for standard output, opened before the capture begins, so that a wrong path is told at once."""
 
     def __init__(self, path: str) -> None:
         """Raises CaptureError 74 if it cannot be written."""
-        self.path = path
+        self.path = "standard output" if path == "-" else path
         self.memory = MemoryPeak()
         try:
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+            self._fd = (
+                os.dup(STDOUT)
+                if path == "-"
+                else os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+            )
         except OSError as error:
-            raise failed(path, error) from None
+            raise failed(self.path, error) from None
 
     def write(
         self, summary: Summary, *, frames: int = 0, terminal_bytes: int = 0, longest_ui_stall_ms: float = 0.0
     ) -> None:
-        """Write and close; once, at the end. Raises CaptureError 74.
+        """Write and close; once, at the end. Raises CaptureError 74, BrokenPipeError.
 
         `frames`: repaints of the dashboard; `terminal_bytes`: what they sent; `longest_ui_stall_ms`: the longest
         time in which it did not answer.
@@ -62,6 +66,8 @@ class Report:
         try:
             with open(self._fd, "w", encoding="ascii") as file:
                 file.write(as_json(made))
+        except BrokenPipeError:
+            raise
         except OSError as error:
             raise failed(self.path, error) from None
 

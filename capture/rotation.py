@@ -14,7 +14,8 @@ __all__ = ["Rotation", "file_name", "read_rotation"]
 _SECOND: Final = 1_000_000_000
 _UNITS: Final = {"": 1000, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 """A bare number is one of kB, as in dumpcap; with a letter it is a size as elsewhere."""
-_LARGEST: Final = 1 << 62
+_MOST: Final = (1 << 62) - 1
+"""Of bytes, nanoseconds, packets and files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +42,30 @@ def read_rotation(criteria: Sequence[str]) -> Rotation | None:
         name, _, value = text.partition(":")
         if name not in _READERS:
             raise ValueError(f"-b {text}: give {', '.join(f'{each}:NUM' for each in _READERS)}")
-        pattern, scale, what = _READERS[name]
+        pattern, scale, what, unit = _READERS[name]
         match = re.fullmatch(pattern, value, re.IGNORECASE)
         if match is not None and match.re.groups > 1:
             scale = _UNITS[match[2].upper()]
         number = round(float(match[1]) * scale) if match else 0
-        if not 0 < number < _LARGEST:
+        if not number:
             raise ValueError(f"-b {text}: {value!r} is not {what} above 0")
+        if number > _MOST:
+            raise ValueError(f"-b {text}: that is more than {_MOST // unit[0]:,} {unit[1]}")
         found = replace(found, **{name: number})
     if found == Rotation(files=found.files):
         raise ValueError("-b files:NUM needs to be told when a file is full: filesize, duration, interval or packets")
     return found
 
 
-_WHOLE: Final = "[0-9]{1,15}"
+_WHOLE: Final = "[0-9]{1,30}"
 _READERS: Final = {
-    "filesize": (f"({_WHOLE})([KMG]?)", 1, "a number of kB, or a size as 64M,"),
-    "duration": (rf"({_WHOLE}(?:\.[0-9]{{1,9}})?)", _SECOND, "a number of seconds"),
-    "interval": (f"({_WHOLE})", _SECOND, "a number of seconds"),
-    "packets": (f"({_WHOLE})", 1, "a number of packets"),
-    "files": (f"({_WHOLE})", 1, "a number of files"),
+    "filesize": (f"({_WHOLE})([KMG]?)", 1, "a number of kB, or a size as 64M,", (1, "bytes")),
+    "duration": (rf"({_WHOLE}(?:\.[0-9]{{1,9}})?)", _SECOND, "a number of seconds", (_SECOND, "seconds")),
+    "interval": (f"({_WHOLE})", _SECOND, "a number of seconds", (_SECOND, "seconds")),
+    "packets": (f"({_WHOLE})", 1, "a number of packets", (1, "packets")),
+    "files": (f"({_WHOLE})", 1, "a number of files", (1, "files")),
 }
-"""What a criterion looks like, what a bare number is multiplied by, and what it is."""
+"""What a criterion looks like, what a bare number is multiplied by, what it is, and in what its limit is told."""
 
 
 def file_name(path: str, number: int, when: float) -> str:

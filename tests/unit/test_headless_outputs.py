@@ -136,6 +136,24 @@ def test_the_report_is_the_summary_and_what_it_took(run: Run, capture: Path, tmp
     assert json.loads(report.read_text())["packets"] == 4
 
 
+def test_a_report_to_standard_output(
+    run: Run, capture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = run("-r", capture, "-w", tmp_path / "out", "--report", "-")
+    assert (told.code, told.err, json.loads(told.out)["packets"]) == (0, "", 4)
+    for arguments in (["--json"], ["--fields", "ip.src"], ["-w", "-"]):
+        told = run("-r", capture, "--report", "-", *arguments)
+        assert (told.code, told.out) == (2, "")
+        assert "name a file" in told.err
+    assert not (tmp_path / "-").exists()
+
+
+def test_an_empty_name_is_no_file(run: Run) -> None:
+    told = run("-r", "", "--json")
+    assert (told.code, told.out, told.err) == (2, "", "netwatch: the name of the capture file is empty\n")
+
+
 def test_a_damaged_file_gives_its_good_packets(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "cut.pcap"
     path.write_bytes(pcap(PACKETS, cut=3))

@@ -39,6 +39,15 @@ def test_a_full_disk_is_told(arguments: str) -> None:
 
 
 @LINUX
+def test_packets_to_a_full_standard_output() -> None:
+    done = shell("$N -r $F -w - > /dev/full")
+    assert (done.returncode, done.stderr) == (
+        74,
+        "netwatch: cannot write standard output: No space left on device\n",
+    )
+
+
+@LINUX
 def test_a_report_that_fails_leaves_the_summary() -> None:
     done = shell("$N -r $F --json --report /dev/full")
     assert (done.returncode, done.stderr) == (74, "netwatch: cannot write /dev/full: No space left on device\n")

@@ -70,7 +70,8 @@ def test_a_snap_length_of_nothing_is_everything_as_in_tcpdump() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "speed"), [("1x", 1.0), ("0.5x", 0.5), (".5X", 0.5), ("100x", 100.0), ("max", math.inf)]
+    ("text", "speed"),
+    [("1x", 1.0), ("0.5x", 0.5), (".5X", 0.5), ("100x", 100.0), ("max", math.inf), ("MAX", math.inf)],
 )
 def test_a_replay_has_a_speed(text: str, speed: float) -> None:
     assert parse(["-r", "a", "--replay", text]).replay == speed
