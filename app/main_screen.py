@@ -137,12 +137,13 @@ class MainScreen(Travelling, inherit_bindings=False):
             await self._ask(SavePrompt(self.session, id="prompt"))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While a prompt is open, /, : and e are characters like any other."""
-        if action in ("filter", "go_to", "save") and self.query(Prompt):
+        """While one types, /, : and e are characters like any other."""
+        if action in ("filter", "go_to", "save") and any(prompt.has_focus_within for prompt in self.query(Prompt)):
             return False
         return super().check_action(action, parameters)
 
     async def _ask(self, prompt: Prompt) -> None:
+        await self.query(Prompt).remove()  # one that was answered may still be on its way out
         await self.mount(prompt)
         self.set_focus(prompt.field)
 

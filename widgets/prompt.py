@@ -51,7 +51,12 @@ class LastWordSuggester(Suggester):
 
 
 class _Field(Input):
-    """Keys that come in one piece with the one that ends the prompt are not for it: they wait until it is gone."""
+    """Takes keys one after the other, as they were typed: those that edit not later than those that are inserted.
+
+    Textual inserts a character at once, but has other keys wander up to the app, whose bindings act a moment later:
+    what comes in one piece would overtake them. Keys behind the one that ends the prompt are not for it; they wait
+    until it is gone.
+    """
 
     def __init__(self, value: str, **settings: Any) -> None:
         super().__init__(value, **settings)
@@ -71,15 +76,31 @@ class _Field(Input):
         self.stays()
 
     async def _on_key(self, event: events.Key) -> None:
-        if self._ended is None:
-            self._ended = monotonic() if event.key in ("enter", "escape") else None
+        if self._ended is not None:
+            event.stop()
+            event.prevent_default()
+            self._behind.append(event)
+            if monotonic() - self._ended > _ENDING:
+                self.stays()
+            return
+        if event.is_printable:
             await super()._on_key(event)
             return
-        event.stop()
-        event.prevent_default()
-        self._behind.append(event)
-        if monotonic() - self._ended > _ENDING:
-            self.stays()
+        self._restart_blink()
+        if await self._edits(event.key):
+            event.stop()
+            event.prevent_default()
+
+    async def _edits(self, key: str) -> bool:
+        """Do what the key does here; False if it is one of the screen's."""
+        for owner in self.ancestors_with_self:
+            for binding in owner._bindings.key_to_bindings.get(key, ()):
+                if await self.app.run_action(binding.action, owner):
+                    self._ended = monotonic() if key in ("enter", "escape") else None
+                    return True
+            if isinstance(owner, Prompt):
+                break
+        return False
 
 
 class Prompt(Horizontal):
@@ -213,10 +234,13 @@ class Prompt(Horizontal):
         if self.app.app_focus and self.is_attached:
             self.post_message(self.Left(self))
 
-    def action_complete(self) -> None:
-        """Take the suggestion over."""
-        self.field.cursor_position = len(self.field.value)
-        self.field.action_cursor_right()
+    async def action_complete(self) -> None:
+        """Take the suggestion over, also one that had no time to be shown."""
+        field = self.field
+        suggested = await field.suggester.get_suggestion(field.value) if field.suggester is not None else None
+        if suggested is not None:
+            field.value = suggested
+        field.cursor_position = len(field.value)
 
     def action_cancel(self) -> None:
         self.post_message(self.Cancelled(self))

@@ -18,9 +18,10 @@ PacketsOf = Callable[[int], list[bytes]]
 
 def type_at_once(app: Any, keys: str) -> None:
     """All keys are on their way before the first is looked at, as when they come in one piece."""
-    named = {"/": "slash", ":": "colon", "\r": "enter"}
+    named = {"/": "slash", ":": "colon", "\r": "enter", "\x7f": "backspace", "\x15": "ctrl+u", "\t": "tab"}
+    named |= {"\x01": "ctrl+a", "\x04": "ctrl+d", "\x17": "ctrl+w", "↑": "up", "←": "left"}
     for key in keys:
-        app.post_message(events.Key(named.get(key, key), None if key == "\r" else key))
+        app.post_message(events.Key(named.get(key, key), key if key.isprintable() and key not in "↑←" else None))
 
 
 async def test_what_is_typed_in_one_piece_reaches_the_filter(world: MakeWorld, packets_of: PacketsOf) -> None:
@@ -44,6 +45,29 @@ async def test_what_is_typed_behind_enter_is_not_for_the_prompt(world: MakeWorld
         type_at_once(one.app, "/nonsense here\rx")
         await pilot.pause(0.3)
         assert one.app.screen.query_one(Input).value == "udpnonsense herex", "not a filter: one types on"
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        ("udp\x7f\x7f\x7ftcp", "tcp"),
+        ("arp or\x15dns", "dns"),
+        ("cp\x01t\x04\x04cp", "tcp"),
+        ("ud←←x\x7f\x17p", "pud"),
+        ("dns and tc\t", "dns and tcp"),
+        ("icm\t\x7f", "icm"),
+        ("↑", "arp"),
+        ("x↑\x7fx", "arx"),
+    ],
+)
+async def test_keys_that_edit_keep_their_place_among_those_that_are_inserted(
+    world: MakeWorld, keys: str, value: str
+) -> None:
+    one = world()
+    async with one.app.run_test(size=(80, 24)) as pilot:
+        type_at_once(one.app, "/arp\r/\x15" + keys)
+        await pilot.pause(0.2)
+        assert one.app.screen.query_one(Input).value == value
 
 
 async def test_slash_and_colon_can_be_typed(world: MakeWorld) -> None:

@@ -142,3 +142,13 @@ def test_a_terminal_without_utf8_gets_ascii(capture: str) -> None:
     terminal.press("q")
     assert terminal.end() == 0
     assert b"+- Packets" in re.sub(rb"\x1b\[[0-9;]*m", b"", terminal.output)
+
+
+def test_what_is_typed_in_one_write_stays_in_order(capture: str, tmp_path: Path) -> None:
+    terminal = Terminal(["-r", capture])
+    terminal.read_until(b"ENDED")
+    terminal.press(f"e\x15{tmp_path}/a.pcapnh\x7fg\r")
+    terminal.read_until(b"saved 28 packets")
+    terminal.press("q")
+    assert terminal.end() == 0
+    assert (tmp_path / "a.pcapng").stat().st_size > 1000
