@@ -26,6 +26,7 @@ SENT_AT_REST = 6_000
 SENT_AT_ONCE = 60_000
 SOL_PACKET, PACKET_RX_RING = 263, 5
 MOST_BLOCKS = 4
+TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 
 
 @pytest.fixture
@@ -136,3 +137,43 @@ def test_a_ring_for_which_there_is_no_memory_is_halved_and_told(
         sent = pair.replay(many, "--pps=10000")
     assert got.notes == ["ring 4M instead of 16M: the kernel has no memory for more"]
     assert len(got) == got.counted == sent
+
+
+def tun(name: str) -> int:
+    """A new TUN device without packet information, in the caller's network namespace."""
+    fd = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI))
+    return fd
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/net/tun"), reason="needs /dev/net/tun")
+def test_what_the_interface_drops_is_counted_as_its_own(pair: Any) -> None:
+    # A TUN device takes IPv4 and IPv6 from whoever owns it, and counts anything else as dropped.
+    device = pair.right.call(lambda: tun("tun9"))
+    packet = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 28, 1, 0, 64, 17, 0, b"\x0a\0\0\1", b"\x0a\0\0\2") + bytes(8)
+    try:
+        pair.right.silence("tun9")
+        pair.right.run("ip", "link", "set", "tun9", "up")
+        command = ("ip", "netns", "exec", pair.right.name, sys.executable, "-m", "netwatch")
+        with subprocess.Popen(
+            [*command, "-i", "tun9", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            try:
+                assert process.stderr is not None
+                assert process.stderr.readline() == b"netwatch: capturing on tun9\n"
+                for _ in range(30):
+                    os.write(device, packet)
+                for _ in range(7):
+                    with pytest.raises(OSError, match="Invalid argument"):
+                        os.write(device, b"\0 neither of them")
+                time.sleep(0.2)
+                process.send_signal(signal.SIGINT)
+                out, _ = process.communicate(timeout=PATIENCE)
+            finally:
+                if process.poll() is None:
+                    process.kill()
+    finally:
+        os.close(device)
+    made = json.loads(out)
+    assert made["packets"] == 30
+    assert made["dropped"] == {"ring": 0, "freezes": 0, "interface": 7, "queue": 0, "writer": 0}
