@@ -20,6 +20,8 @@ __all__ = ["Branch", "Breakdown"]
 
 _NUMBER: Final = 5
 _PERCENT: Final = 4
+_WITH_BYTES: Final = 28
+"""Cells from which on bytes stand beside packets: below, the names need the room."""
 
 
 class Branch(NamedTuple):
@@ -87,12 +89,15 @@ class Breakdown(KeyTable[Branch]):
     def labels_above(self, inner: int) -> list[Label]:
         look = self.look
         _, numbers_at, bytes_at, bar_at, _ = _columns(inner)
-        return [
-            (1, " Protocols ", self.title_style),
-            (numbers_at, "pkts ".rjust(_NUMBER + 1), look["head"]),
-            (bytes_at, "bytes ", look["head"]),
-            (bar_at, "share ", look["head"]),
+        title = " Protocols "
+        start = max(numbers_at, 1 + len(title))
+        labels: list[Label] = [
+            (1, title, self.title_style),
+            (start, "pkts ".rjust(numbers_at + _NUMBER + 1 - start), look["head"]),
         ]
+        if bytes_at is not None:
+            labels.append((bytes_at, "bytes ", look["head"]))
+        return [*labels, (bar_at, "share ", look["head"])]
 
     def labels_below(self, inner: int) -> list[Label]:
         look, session = self.look, self.session
@@ -108,7 +113,7 @@ class Breakdown(KeyTable[Branch]):
 
     def pieces(self, row: Branch, inner: int) -> list[tuple[str, Style]]:
         look, glyphs = self.look, self.look.glyphs
-        name_width, _, _, _, bar_width = _columns(inner)
+        name_width, _, bytes_at, _, bar_width = _columns(inner)
         protocol = row.protocol
         known = PROTOCOLS[ID.get(protocol.name, 0)]
         style = look.families[known.family]
@@ -117,11 +122,12 @@ class Breakdown(KeyTable[Branch]):
         share = protocol.packets / total if total else 0.0
         filled, track = bar(share, bar_width, glyphs)
         indent = " " * min(row.depth, max(0, name_width - 8))
+        size = [] if bytes_at is None else [(fit_left(quantity(protocol.bytes), _NUMBER) + " ", look["dim"])]
         return [
             (f"{indent}{sign} ", look["group"]),
             (fit(known.label, name_width - len(indent) - 2, glyphs.more) + " ", style),
             (fit_left(quantity(protocol.packets), _NUMBER) + " ", look["text"]),
-            (fit_left(quantity(protocol.bytes), _NUMBER) + " ", look["dim"]),
+            *size,
             (filled, style),
             (track, look["track"]),
             (fit_left(_percent(share), _PERCENT + 1), look["dim"]),
@@ -152,13 +158,14 @@ class Breakdown(KeyTable[Branch]):
         return ordered
 
 
-def _columns(inner: int) -> tuple[int, int, int, int, int]:
-    """Width of the name, where packets, bytes and bar begin, width of the bar."""
-    name = max(4, min(max(13, inner // 4), 26, inner - 18))
+def _columns(inner: int) -> tuple[int, int, int | None, int, int]:
+    """Width of the name, where packets, bytes (None: left out) and bar begin, width of the bar."""
+    with_bytes = inner >= _WITH_BYTES
+    numbers = (_NUMBER + 1) * (1 + with_bytes)
+    name = max(4, min(max(13, inner // 4), 26, inner - numbers - _PERCENT - 2))
     packets = name + 1
-    size = packets + _NUMBER + 1
-    start = size + _NUMBER + 1
-    return name, packets, size, start, max(0, inner - start - _PERCENT - 1)
+    start = packets + numbers
+    return name, packets, start - _NUMBER - 1 if with_bytes else None, start, max(0, inner - start - _PERCENT - 1)
 
 
 def _common_root(rows: list[ProtocolRow]) -> str | None:

@@ -9,7 +9,7 @@ from netwatch.capture.columns import KIND_IPV6
 from netwatch.capture.protocols import PROTOCOLS
 from netwatch.widgets.key_table import KeyTable
 from netwatch.widgets.packet_row import address
-from netwatch.widgets.painting import bar, fit, fit_left, fit_middle
+from netwatch.widgets.painting import bar, fit, fit_end, fit_left
 from netwatch.widgets.pane import Label
 from netwatch.widgets.units import exact, quantity, rate
 
@@ -24,12 +24,16 @@ _MOST: Final = 1000
 """Conversations that can be scrolled to; nobody reads further down."""
 _NUMBER: Final = 5
 _PROTOCOL: Final = 7
-_END: Final = 47
+_END: Final = 21
+"""Cells of an IPv4 address with its port: who talks comes before how much."""
+_LONGEST: Final = 47
 """Cells of the longest end there is."""
+_BAR: Final = 10
 
 
 class _Columns(NamedTuple):
-    end: int
+    left: int
+    right: int
     protocol: int
     packets: bool
     split: bool
@@ -39,11 +43,17 @@ class _Columns(NamedTuple):
 
     @classmethod
     def of_width(cls, inner: int) -> _Columns:
-        protocol, packets, split, rated = (inner >= least for least in (60, 96, 46, 68))
-        numbers = 1 + split + rated + 2 * packets
-        room = inner - numbers * (_NUMBER + 1) - protocol * (_PROTOCOL + 1) - 2
-        end = min(room // 2, 23 if inner < 120 else _END)
-        return cls(end, protocol * _PROTOCOL, packets, split, rated, max(0, room - 2 * end - 1))
+        """Once both ends stand in full, a number at a time; then a bar, and room for IPv6."""
+        free = inner - 2 * (_END + 1) - (_NUMBER + 1)
+        widths = (_NUMBER + 1, _NUMBER + 1, _PROTOCOL + 1, 2 * (_NUMBER + 1), _BAR + 1)
+        shown: list[bool] = []
+        for width in widths:
+            shown.append(free >= width and all(shown))
+            free -= width if shown[-1] else 0
+        split, rated, protocol, packets, drawn = shown
+        ends = min(2 * _END + free, 2 * _LONGEST)
+        bar_width = _BAR + 2 * _END + free - ends if drawn else 0
+        return cls((ends + 1) // 2, ends // 2, protocol * _PROTOCOL, packets, split, rated, bar_width)
 
 
 class Conversations(KeyTable["ConversationRow"]):
@@ -61,7 +71,7 @@ class Conversations(KeyTable["ConversationRow"]):
         look, columns = self.look, _Columns.of_width(inner)
         incoming, outgoing = look.glyphs.incoming, look.glyphs.outgoing
         labels: list[Label] = [(1, " Conversations ", self.title_style)]
-        at = 2 * columns.end + 2
+        at = columns.left + columns.right + 2
         if columns.protocol:
             labels.append((at, "proto ", look["head"]))
             at += columns.protocol + 1
@@ -91,7 +101,9 @@ class Conversations(KeyTable["ConversationRow"]):
     def pieces(self, row: ConversationRow, inner: int) -> list[tuple[str, Style]]:
         look, columns = self.look, _Columns.of_width(inner)
         more, colour = look.glyphs.more, look.protocols[row.protocol]
-        pieces = [(fit_middle(_end(end), columns.end, more) + " ", colour) for end in (row.left, row.right)]
+        ends = ((row.left, columns.left), (row.right, columns.right))
+        # Hosts of one network differ at the end of their addresses, conversations of one host in the port.
+        pieces = [(fit_end(_end(end), width, more) + " ", colour) for end, width in ends]
         if columns.protocol:
             pieces.append((fit(PROTOCOLS[row.protocol].label, columns.protocol, more) + " ", look["dim"]))
         if columns.packets:

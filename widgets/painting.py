@@ -18,6 +18,7 @@ __all__ = [
     "bar",
     "braille",
     "fit",
+    "fit_end",
     "fit_left",
     "fit_middle",
     "harmless",
@@ -126,6 +127,14 @@ def fit_middle(text: str, width: int, more: str = "…") -> str:
     # The end tells hosts of one network apart: it gets the odd cell.
     head = (width - 1) // 2
     return text[:head] + more + text[size - (width - 1 - head) :]
+
+
+def fit_end(text: str, width: int, more: str = "…") -> str:
+    """Exactly `width` cells; a long text is cut at its beginning."""
+    size = len(text)
+    if size <= width:
+        return text + " " * (width - size)
+    return more + text[size - width + 1 :] if width > 1 else text[size - width :]
 
 
 def line(pieces: Iterable[Piece], width: int, ground: Style) -> Strip:

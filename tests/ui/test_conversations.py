@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -89,16 +90,22 @@ async def test_conversations_of_the_filter(world: MakeWorld, packets_of: Packets
         assert one.session.conversations.packets == 600
 
 
-@pytest.mark.parametrize("size", [(60, 16), (80, 24), (160, 50), (240, 60)])
+@pytest.mark.parametrize("size", [(60, 16), (80, 24), (100, 30), (120, 40), (160, 50), (240, 60)])
 async def test_both_ends_and_the_bytes_stand_at_every_width(
     world: MakeWorld, packets_of: PacketsOf, size: tuple[int, int]
 ) -> None:
     one = world(packets=packets_of(200))
     async with one.app.run_test(size=size) as pilot:
-        await pilot.press("v")
+        await pilot.press("v", "t", "S")
         await pilot.pause(0.1)
         table = one.app.screen.query_one("#conversations")
+        table.look_up(now=True)
         lines = [table.render_line(y).text for y in range(table.size.height)]
         assert "Conversations" in lines[0]
         assert all(len(line) == table.size.width for line in lines)
-        assert len(lines[1].split()) >= 4
+        left, right, *numbers = re.findall(r"[^│┃\s]+", lines[1])
+        assert numbers[0][-1].isdigit() or numbers[0].isalpha()
+        for end in (left, right):
+            # Cut from the front, if at all: the port stands, and what tells hosts of one network apart.
+            assert re.search(r"\.\d+:\d+$", end)
+            assert size[0] == 60 or re.fullmatch(r"[\d.]+:\d+", end)
