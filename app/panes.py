@@ -94,9 +94,10 @@ class Panes(Screen[None], inherit_bindings=False):
         """Bring everything up to date; only what changed is drawn."""
         for table in self.tables:
             table.look_up()
-        for widget in self.query(Lines):
-            if not isinstance(widget, KeyTable | Footer):
-                widget.paint()
+        with self.state.one_moment(self.session.source):
+            for widget in self.query(Lines):
+                if not isinstance(widget, KeyTable | Footer):
+                    widget.paint()
 
     def paint_now(self) -> None:
         """After a key: the tables do not wait for their second."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -49,9 +51,24 @@ class RunState:
     fault: OSError | None = None
     """What the output of `-w` said when it did not take packets."""
 
+    _moment: tuple[tuple[int, int] | None] | None = None
+
+    def progress(self, source: Source) -> tuple[int, int] | None:
+        """As Source.progress."""
+        return source.progress() if self._moment is None else self._moment[0]
+
+    @contextmanager
+    def one_moment(self, source: Source) -> Iterator[None]:
+        """Within it the progress stands still: all that is painted together says the same."""
+        self._moment = (source.progress(),)
+        try:
+            yield
+        finally:
+            self._moment = None
+
     def loading(self, source: Source) -> bool:
         """A regular file is being read, or was stopped on the way."""
-        return not self.ended and not source.live and source.progress() is not None
+        return not self.ended and not source.live and self.progress(source) is not None
 
 
 class Header(Lines):
@@ -132,7 +149,7 @@ class Header(Lines):
                 at = last - first
                 return [f"PAUSED at {elapsed(at, max(at, 60_000_000_000))}", "PAUSED"], "pause-chip"
             return [f"REPLAY {pace.words:>4}"], "busy-chip"
-        progress = source.progress()
+        progress = self.state.progress(source)
         if progress is not None and not source.live:
             read, size = progress
             if self.state.held:

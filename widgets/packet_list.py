@@ -200,7 +200,9 @@ class PacketList(Pane):
 
     def labels_below(self, inner: int) -> list[Label]:  # noqa: ARG002 - one layout for all widths
         store, damage, dim = self.session.store, self.session.source.damage, self.look["dim"]
-        notes = [(f" {exact(self.session.kept)} kept ", dim)]
+        # While paused the gauge counts on: both are kept, one before the pause.
+        until = " before the pause" if self.session.new_since_pause else ""
+        notes = [(f" {exact(self.session.kept)} kept{until} ", dim)]
         if store.evicted:
             notes.append((f" {exact(store.evicted)} evicted ", dim))
         if damage is not None and self.state.ended:

@@ -127,7 +127,7 @@ class Timeline(Lines):
         first, head = kept
         if pace.end is not None:
             return first, max(head, pace.end)
-        read, size = self.session.source.progress() or (1, 1)
+        read, size = self.state.progress(self.session.source) or (1, 1)
         return first, first + int((head - first) * max(size / max(read, 1), 1.0))
 
     @property
@@ -180,7 +180,7 @@ class Timeline(Lines):
     # A file that is being read
 
     def _loading(self, width: int) -> list[Piece]:
-        read, size = self.session.source.progress() or (0, 0)
+        read, size = self.state.progress(self.session.source) or (0, 0)
         packets = self.session.statistics.packets
         share = read / size if size else 1.0
         percent = f"{int(100 * share):3}%"
@@ -240,7 +240,7 @@ class Timeline(Lines):
     def _by_packets(self, width: int, here: int) -> list[Piece]:
         store, pace, played = self.session.store, self._pace, 1.0
         if pace is not None:
-            read, size = self.session.source.progress() or (1, 1)
+            read, size = self.state.progress(self.session.source) or (1, 1)
             played = read / max(size, 1)
         first, last = store.first, store.end - 1
         words = [

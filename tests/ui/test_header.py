@@ -168,6 +168,36 @@ async def test_a_file_that_is_followed_says_so_and_is_followed_at_its_end(
         assert one.app.screen.packets.visible_range()[1] == 59
 
 
+async def test_header_and_line_of_time_agree_how_far_a_file_is_read(world: MakeWorld, packets_of: PacketsOf) -> None:
+    one = world(live=False, buffer=None, packets=packets_of(50))
+    one.engine.ended = False
+    steps = iter(range(10_000))
+    one.source.progress = lambda: (next(steps), 10_000)  # at each look a little further
+    async with one.app.run_test(size=(100, 30)) as pilot:
+        for _ in range(20):
+            one.app.screen.paint()
+            lines = [one.app.screen.query_one(name).render_line(0).text for name in ("#header", "#timeline")]
+            shares = [re.findall(r"(\d+)%", line) for line in lines]
+            assert shares[0] == shares[1] != []
+            for _ in range(70):
+                next(steps)
+        await pilot.pause()
+
+
+async def test_while_paused_list_and_gauge_tell_two_counts_apart(world: MakeWorld, packets_of: PacketsOf) -> None:
+    one = world(packets=packets_of(300))
+    async with one.app.run_test(size=(120, 40)) as pilot:
+        packets = one.app.screen.packets
+        await pilot.pause()
+        packets.paint()
+        assert " 300 kept " in packets.render_line(packets.size.height - 1).text
+        await pilot.press("space")
+        one.feed(packets_of(100))
+        packets.paint()
+        assert " 300 kept before the pause " in packets.render_line(packets.size.height - 1).text
+        assert " 400 packets " in header_of(one)
+
+
 @pytest.mark.parametrize(
     ("size", "expected"),
     [
