@@ -33,8 +33,8 @@ _FILTERS: Final = (
 
 _PLACES: Final = (
     ("1234   1,234", "a packet number"),
-    ("14:03:07.5   2026-11-22 14:03", "a time of day, here"),
-    ("12.5   +12.5", "seconds since the start"),
+    ("14:03:07.5   2026-11-22 14:03", "a time of day, here; always with colons"),
+    ("4m10s   2h02m20s   12.5", "since the start, as the line of time shows it"),
     ("-3", "seconds before the newest packet"),
 )
 

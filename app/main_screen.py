@@ -128,7 +128,7 @@ class MainScreen(Travelling, inherit_bindings=False):
         await self._ask(FilterBar(self.session, self._filter_history, id="prompt"))
 
     async def action_go_to(self) -> None:
-        await self._ask(GotoBar(self.session, self._place_history, start=self.packets.time_base, id="prompt"))
+        await self._ask(GotoBar(self.session, self._place_history, self.find, id="prompt"))
 
     async def action_save(self) -> None:
         if self.saving.busy:

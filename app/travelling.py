@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual import on
 
 from netwatch.app.panes import Panes
-from netwatch.capture.locate import LocateError, at_time, locate, moved, time_of
+from netwatch.capture.locate import LocateError, Place, at_time, locate, moment_of, moved, number_of, time_of
 from netwatch.widgets.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -95,12 +95,30 @@ class Travelling(Panes, inherit_bindings=False):
     async def _word_clicked(self, event: Timeline.Chosen) -> None:
         await self.run_action(event.action)
 
+    def find(self, text: str) -> Place:
+        """Where `text`, typed after `:`, leads; in a replay also ahead of what was played. Raises LocateError."""
+        store, pace, ended = self.session.store, self._pace, self.state.ended
+        start, running = self.packets.time_base, self.display_as.time_format in ("start", "delta")
+        until = pace.end if pace is not None else None
+        if pace is not None and store.end > store.first:
+            number, end = number_of(text), store.end - 1
+            if number is None:
+                moment = moment_of(store, text, start=start, running=running, until=until)
+                if moment > time_of(store, end):
+                    return Place(end, "plays all of it" if moment > (until or moment) else "plays on to there", True)
+            elif number > store.packets:
+                return Place(end, "plays on to there", True)
+        return locate(store, text, start=start, running=running, until=until, complete=ended)
+
     def go_to(self, text: str) -> None:
-        """Where `text` leads, and what is to be said where that is not quite what was asked for."""
+        """There, and what is to be said where that is not quite what was asked for."""
         try:
-            place = locate(self.session.store, text, start=self.packets.time_base)
+            place = self.find(text)
         except LocateError as error:
             self.footer.say(str(error), role="alert")
+            return
+        if place.ahead:
+            self._play_on(text)
             return
         self.packets.go_to(place.index)
         hidden = place.index < self.session.shown_end and place.index not in self.session.view
@@ -108,6 +126,19 @@ class Travelling(Panes, inherit_bindings=False):
             self.footer.say("the filter hides it: this is the nearest that is shown")
         elif place.note:
             self.footer.say(f"{place.note}: this is the nearest")
+
+    def _play_on(self, text: str) -> None:
+        """Play at once what lies before the place that `text` names, ahead of what was played."""
+        store, pace, number = self.session.store, self._pace, number_of(text)
+        if pace is None:
+            return
+        if number is not None:
+            pace.run_until(number)
+        else:
+            running = self.display_as.time_format in ("start", "delta")
+            moment = moment_of(store, text, start=self.packets.time_base, running=running, until=pace.end)
+            pace.run_on(moment - time_of(store, store.end - 1))
+        self._travel(None)
 
     def action_last(self) -> None:
         """In the list the live tail, also out of a pause; in a table its last row."""
@@ -120,7 +151,11 @@ class Travelling(Panes, inherit_bindings=False):
 
     def action_pause(self) -> None:
         packets, session, pace = self.packets, self.session, self._pace
-        if session.paused or (pace is not None and pace.paused):
+        if not session.paused and (self.state.ended or self.state.held):
+            self.footer.say(
+                "nothing more comes: all of it is here" if self.state.ended else "reading is stopped: L reads on"
+            )
+        elif session.paused or (pace is not None and pace.paused):
             self._resume()
             if self.flows and not self.state.ended:
                 packets.go_last()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
@@ -12,16 +13,33 @@ import numpy as np
 
 from netwatch.capture.store import Store
 
-__all__ = ["SYNTAX", "LocateError", "Place", "at_time", "kept_times", "locate", "moved", "time_of"]
+__all__ = [
+    "SYNTAX",
+    "LocateError",
+    "Place",
+    "at_time",
+    "kept_times",
+    "locate",
+    "moment_of",
+    "moved",
+    "number_of",
+    "time_of",
+]
 
-SYNTAX: Final = "1234   14:03:07.5   +12.5 since start   -3 before the end"
+SYNTAX: Final = "1234   4m10s or 12.5 since start   -3 before the end   14:03:07"
 """What may be typed, for a prompt."""
 
 _SECOND: Final = 1_000_000_000
+_LATEST: Final = (1 << 63) - 1
 _SET_BACK: Final = _SECOND
 """Nanoseconds: times that go back further are a clock that was set, and no step goes beyond."""
 _NUMBER: Final = re.compile(r"#?([0-9][0-9,_]{0,19})")
-_OFFSET: Final = re.compile(r"([+-]?)([0-9]{1,10})(?:\.([0-9]{0,9}))?s?")
+_UNITS: Final = {"d": 86_400 * _SECOND, "h": 3_600 * _SECOND, "m": 60 * _SECOND, "s": _SECOND, "ms": 1_000_000}
+_OFFSET: Final = re.compile(
+    r"([+-]?)(?:([0-9]{1,4}) ?d ?)?(?:([0-9]{1,5}) ?h ?)?(?:([0-9]{1,7}) ?m(?:in)? ?)?"
+    r"(?:([0-9]{1,10})(?:\.([0-9]{0,9}))? ?(s|ms)?)?"
+)
+_RUNNING: Final = re.compile(r"(?:([0-9]{1,4}):)?([0-9]{1,4}):([0-9]{2})(?:\.([0-9]{1,9}))?")
 _CLOCK: Final = re.compile(
     r"(?:([0-9]{4})-([0-9]{2})-([0-9]{2})[T ])?([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
 )
@@ -38,27 +56,73 @@ class Place:
     index: int
     note: str = ""
     """Why it is not quite what was asked for; empty if it is."""
+    ahead: bool = False
+    """It is still to come; `index` is that of the newest row."""
 
 
-def locate(store: Store, text: str, zone: tzinfo | None = None, *, start: int | None = None) -> Place:
-    """The row that `text` names: `1234` a packet number; `+12.5` seconds since `start` (ns; None: the first packet
-    that is kept), `12.5` the same, `-3` before the last; `14:03:07.25`, with `2026-11-22 ` before it or the day of
-    the last packet, in `zone` (None: local).
+def locate(
+    store: Store,
+    text: str,
+    zone: tzinfo | None = None,
+    *,
+    start: int | None = None,
+    running: bool = False,
+    until: int | None = None,
+    complete: bool = False,
+) -> Place:
+    """The row that `text` names: `1234` a packet number; `2h02m20s`, `4m10`, `12.5`, with or without `+`, a time
+    since `start` (ns; None: the first packet that is kept), `-3` before the last; `14:03:07.25`, with `2026-11-22 `
+    before it or the day of the last packet, in `zone` (None: local).
 
-    A time gives the first row at or after it. Raises LocateError.
+    `running`: times are shown as such since the start, so that `4:10` is one where no packet has that time of day.
+    `until`: up to when more will come, where that is known; `complete`: nothing will. A time gives the first row at
+    or after it. Raises LocateError.
+    """
+    if store.end <= store.first:
+        raise LocateError("there are no packets" if complete else "no packets yet")
+    number = number_of(text)
+    if number is not None:
+        return Place(_by_number(store, number, complete))
+    return _by_time(store, moment_of(store, text, zone, start=start, running=running, until=until))
+
+
+def number_of(text: str) -> int | None:
+    """The packet number that `text` is, if it is one."""
+    match = _NUMBER.fullmatch(text.strip())
+    return int(match[1].replace(",", "").replace("_", "")) if match is not None else None
+
+
+def moment_of(
+    store: Store,
+    text: str,
+    zone: tzinfo | None = None,
+    *,
+    start: int | None = None,
+    running: bool = False,
+    until: int | None = None,
+) -> int:
+    """The time that `text` names, as in `locate`, in nanoseconds since 1970. Raises LocateError.
+
+    There must be packets.
     """
     text = text.strip()
-    if store.end <= store.first:
-        raise LocateError("no packets yet")
-    if match := _NUMBER.fullmatch(text):
-        return Place(_by_number(store, int(match[1].replace(",", "").replace("_", ""))))
     first, last = time_of(store, store.first), time_of(store, store.end - 1)
-    if match := _OFFSET.fullmatch(text):
-        distance = int(match[2]) * _SECOND + _fraction(match[3])
-        return _by_time(store, last - distance if match[1] == "-" else (first if start is None else start) + distance)
-    if match := _CLOCK.fullmatch(text):
-        return _by_time(store, _clock(match, last, zone))
-    raise LocateError("a number, 14:03:07, +12.5 or -3")
+    start = first if start is None else start
+    match = _OFFSET.fullmatch(text)
+    if match is not None and any(match.groups()[1:5]):
+        return _bounded(last - _distance(match) if match[1] == "-" else start + _distance(match))
+    match = _CLOCK.fullmatch(text)
+    since = _RUNNING.fullmatch(text) if running else None
+    if since is not None:
+        moment, end = start + _run(since), max(last, until or 0)
+        if first <= moment <= end:
+            with suppress(LocateError):
+                if match is not None and first <= (of_day := _clock(match, last, zone)) <= end:
+                    return of_day
+            return moment
+    if match is None:
+        raise LocateError("a number, 4m10s, 12.5, -3 or 14:03:07")
+    return _clock(match, last, zone)
 
 
 def time_of(store: Store, index: int) -> int:
@@ -119,16 +183,17 @@ def _before(store: Store, index: int, moment: int) -> int | None:
     return None
 
 
-def _by_number(store: Store, number: int) -> int:
+def _by_number(store: Store, number: int, complete: bool) -> int:
+    # What may be asked for comes first: a narrow screen cuts the end.
     kept = f"kept: {store.number(store.first) or 0:,}-{store.packets:,}"
     if not number:
         raise LocateError("packets are counted from 1")
     try:
         index = store.index(number)
     except IndexError:
-        raise LocateError(f"no packet {number:,} so far; {kept}") from None
+        raise LocateError(f"{kept}; no packet {number:,}{'' if complete else ' so far'}") from None
     if index not in store:
-        raise LocateError(f"packet {number:,} was evicted; {kept}")
+        raise LocateError(f"{kept}; packet {number:,} was evicted")
     return index
 
 
@@ -139,6 +204,25 @@ def _by_time(store: Store, moment: int) -> Place:
     if index == store.first and moment < time_of(store, index):
         return Place(index, "earlier than all that is kept")
     return Place(index)
+
+
+def _distance(match: re.Match[str]) -> int:
+    """Nanoseconds of an _OFFSET."""
+    _, days, hours, minutes, whole, fraction, unit = match.groups()
+    parts = zip((days, hours, minutes), ("d", "h", "m"), strict=True)
+    distance = sum(int(digits or 0) * _UNITS[name] for digits, name in parts)
+    return distance + (int(whole or 0) * _SECOND + _fraction(fraction)) * _UNITS[unit or "s"] // _SECOND
+
+
+def _run(match: re.Match[str]) -> int:
+    """Nanoseconds of a _RUNNING."""
+    hours, minutes, seconds, fraction = match.groups()
+    return int(hours or 0) * _UNITS["h"] + int(minutes) * _UNITS["m"] + int(seconds) * _SECOND + _fraction(fraction)
+
+
+def _bounded(moment: int) -> int:
+    """As far as times go."""
+    return max(-_LATEST, min(moment, _LATEST))
 
 
 def _fraction(digits: str | None) -> int:

@@ -44,6 +44,10 @@ class Pace:
         """When the packet is due that is waited for."""
         self._rush: int | None = None
         """Up to here nothing is waited for."""
+        self._given = 0
+        """Packets that were given out, without those that a filter took away behind the replay."""
+        self._wanted = 0
+        """Up to so many of them nothing is waited for."""
         self._left_out = 0
         """Nanoseconds of gaps that were shortened."""
 
@@ -81,7 +85,7 @@ class Pace:
         """Stop the clock."""
         with self._lock:
             self._settle()
-            self._paused, self._rush = True, None
+            self._paused, self._rush, self._wanted = True, None, 0
 
     def go_on(self) -> None:
         """Let it run on from where it stopped."""
@@ -95,6 +99,12 @@ class Pace:
         with self._lock:
             target = max(self._rush or 0, self._served) + distance
             self._rush = target if self._next is None else max(target, self._next)
+        self.changed.set()
+
+    def run_until(self, number: int) -> None:
+        """Play on at once up to the packet with this number; a pause stays one."""
+        with self._lock:
+            self._wanted = number
         self.changed.set()
 
     def waits(self) -> tuple[float, int] | None:
@@ -141,9 +151,19 @@ class Pace:
                 return 0.0
             return max((next_due - self._position()) / 1e9 / self._speed, 0.0)
 
-    def serve(self, last_due: int) -> None:
+    def owed(self) -> int:
+        """Packets that are to be given out at once, whenever they are due."""
+        return max(self._wanted - self._given, 0)
+
+    def rejected(self, packets: int) -> None:
+        """A filter took away so many of those that were given out."""
+        with self._lock:
+            self._given -= packets
+
+    def serve(self, last_due: int, packets: int = 1) -> None:
         """Packets were given out, the last of them due then."""
         with self._lock:
+            self._given += packets
             skipped = last_due > self._position()
             self._served, self._next = last_due, None
             if skipped:
@@ -154,7 +174,7 @@ class Pace:
         with self._lock:
             if self._anchor is not None:
                 self._anchor = self._clock(), self._served
-            self._paused, self._next, self._rush = True, None, None
+            self._paused, self._next, self._rush, self._wanted = True, None, None, 0
 
     # Inside, the lock held
 

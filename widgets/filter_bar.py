@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 from netwatch.capture import filter as display_filter
 from netwatch.capture.filter import FilterError
 from netwatch.capture.filter.fields import FIELDS
-from netwatch.capture.locate import SYNTAX, LocateError, locate
+from netwatch.capture.locate import SYNTAX, LocateError
 from netwatch.capture.protocols import PROTOCOLS
 from netwatch.widgets.prompt import Prompt, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netwatch.capture.locate import Place
     from netwatch.capture.session import Session
 
 __all__ = ["FilterBar", "GotoBar"]
@@ -49,14 +52,14 @@ class FilterBar(Prompt):
 
 
 class GotoBar(Prompt):
-    """Go to a packet. Submitted.text is a place that `locate` finds."""
+    """Go to a packet. Submitted.text is a place that `find` finds."""
 
     def __init__(
-        self, session: Session, history: list[str], *, start: int | None = None, id: str | None = None
+        self, session: Session, history: list[str], find: Callable[[str], Place], *, id: str | None = None
     ) -> None:
-        """`start`: zero of the time column, nanoseconds since 1970."""
+        """`find` raises LocateError."""
         self._session = session
-        self.start = start
+        self._find = find
         super().__init__("go to", self._verdict, hint=SYNTAX, history=history, id=id)
 
     def _verdict(self, text: str) -> Verdict:
@@ -64,9 +67,11 @@ class GotoBar(Prompt):
             return Verdict(True, "")
         store, view = self._session.store, self._session.view
         try:
-            place = locate(store, text, start=self.start)
+            place = self._find(text)
         except LocateError as error:
             return Verdict(False, str(error))
+        if place.ahead:
+            return Verdict(True, place.note)
         index, notes = place.index, [place.note] if place.note else []
         if index >= self._session.shown_end:
             notes.append("came after the pause")

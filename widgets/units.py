@@ -89,7 +89,10 @@ def step_of(span: int) -> int:
 
 
 def elapsed(time: int, of: int) -> str:
-    """Nanoseconds in the form that suits `of` of them: `12.3 ms`, `4.56 s`, `12:34`, `1:02:03`, `3 d 04:05`."""
+    """Nanoseconds in the form that suits `of` of them: `12.3 ms`, `4.56 s`, `12m34s`, `1h02m03s`, `3d04h05m`.
+
+    No colons, which are for times of day: what stands on the screen can be typed after `:`.
+    """
     sign, time = ("-" if time < 0 else ""), abs(time)
     if of < 1_000_000_000:
         return f"{sign}{time / 1e6:.1f} ms"
@@ -97,12 +100,12 @@ def elapsed(time: int, of: int) -> str:
         return f"{sign}{time / 1e9:.2f} s"
     minutes, seconds = divmod(time // 1_000_000_000, 60)
     if of < 3_600_000_000_000:
-        return f"{sign}{minutes}:{seconds:02}"
+        return f"{sign}{minutes}m{seconds:02}s"
     hours, minutes = divmod(minutes, 60)
     if of < 86_400_000_000_000:
-        return f"{sign}{hours}:{minutes:02}:{seconds:02}"
+        return f"{sign}{hours}h{minutes:02}m{seconds:02}s"
     days, hours = divmod(hours, 24)
-    return f"{sign}{days} d {hours:02}:{minutes:02}"
+    return f"{sign}{days}d{hours:02}h{minutes:02}m"
 
 
 def stretch(time: int) -> str:

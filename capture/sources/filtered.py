@@ -10,6 +10,7 @@ import numpy as np
 from netwatch.capture.block import Block, Damage, Interface, Loss, Source
 from netwatch.capture.columns import EVENT
 from netwatch.capture.kernel.bpf import Matcher
+from netwatch.capture.pace import Pace
 
 __all__ = ["Filtered"]
 
@@ -26,7 +27,7 @@ class Filtered:
         self.interfaces: list[Interface] = source.interfaces
         self.exhausted = source.exhausted
         self.damage: Damage | None = source.damage
-        self.pace = getattr(source, "pace", None)
+        self.pace: Pace | None = getattr(source, "pace", None)
         """Of a replay."""
         self._source = source
         self._expression = expression
@@ -47,6 +48,8 @@ class Filtered:
             bool(marks & EVENT) or self._matcher(linktype)(base + offset, wirelen, caplen)
             for offset, wirelen, caplen, linktype, marks in zip(*(c.tolist() for c in columns), strict=True)
         ]
+        if self.pace is not None:
+            self.pace.rejected(chosen.count(False))
         return block.take(np.array(chosen, np.bool_))
 
     # What only some sources have.

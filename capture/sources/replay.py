@@ -84,6 +84,7 @@ class Replay:
                 continue
             due = int(self._due[self._served])
             ready = int(np.searchsorted(self._due, self._pace.due(due), side="right")) - self._served
+            ready = max(ready, min(self._pace.owed(), len(self._due) - self._served))
             if ready > 0:
                 return self._serve(ready)
             wait = min(deadline - time.monotonic(), max(self._pace.wait(due), _LEAST_WAIT))
@@ -195,7 +196,7 @@ class Replay:
         self._served += count
         if self._served == len(whole):
             self._block = None
-        self._pace.serve(int(self._due[rows.stop - 1]))
+        self._pace.serve(int(self._due[rows.stop - 1]), count)
         part = whole.take(rows)
         part.ts = part.ts + self._shift
         if whole.owned or self._loop:

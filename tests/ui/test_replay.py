@@ -82,6 +82,29 @@ async def test_it_plays_stops_goes_back_and_forth_and_ends(slow: NetwatchApp) ->
     with_the_file.close()
 
 
+async def test_go_to_plays_on_to_what_lies_ahead(slow: NetwatchApp) -> None:
+    session = slow.session
+    async with slow.run_test(size=(80, 24)) as pilot:
+        await until(pilot, slow, 1)
+        await pilot.press("space", "colon", *"3,000", "enter")
+        await until(pilot, slow, 3000)
+        await pilot.pause(0.2)
+        assert session.store.packets == 3000
+        assert slow.screen.packets.cursor == 2999  # type: ignore[attr-defined]  # the main screen
+        assert pace_of(slow).paused
+        await pilot.press("colon", *"0:40", "enter")
+        await until(pilot, slow, 3100)
+        await pilot.pause(0.2)
+        times = session.store.rows(session.view.indices(0, session.store.end)).ts
+        assert 39.5e9 < times[-1] - times[0] < 41e9
+        await pilot.press("colon", *"99999", "enter")
+        await until(pilot, slow, PACKETS)
+        await pilot.pause(0.3)
+        await pilot.press("space")
+        assert slow.screen.footer.notice == "nothing more comes: all of it is here"  # type: ignore[attr-defined]
+        assert not session.paused
+
+
 async def test_quitting_does_not_wait_for_the_next_packet(slow: NetwatchApp) -> None:
     async with slow.run_test(size=(80, 24)) as pilot:
         await until(pilot, slow, 1)

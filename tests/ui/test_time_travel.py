@@ -45,12 +45,12 @@ async def test_the_prompt_says_where_it_leads_and_why_not(world: MakeWorld, pack
         one.app.screen.paint_now()
         assert first is not None
         assert first > 1
-        assert await asked(one, pilot, "1") == f"packet 1 was evicted; kept: {first:,}-9,900"
-        assert await asked(one, pilot, "10000") == f"no packet 10,000 so far; kept: {first:,}-9,900"
+        assert await asked(one, pilot, "1") == f"kept: {first:,}-9,900; packet 1 was evicted"
+        assert await asked(one, pilot, "10000") == f"kept: {first:,}-9,900; no packet 10,000 so far"
         assert await asked(one, pilot, "-0.5") == "packet 9,400"
         assert await asked(one, pilot, "-99") == f"earlier than all that is kept: packet {first:,}"
         assert await asked(one, pilot, "9500") == "packet 9,500"
-        assert await asked(one, pilot, "soon") == "a number, 14:03:07, +12.5 or -3"
+        assert await asked(one, pilot, "soon") == "a number, 4m10s, 12.5, -3 or 14:03:07"
         await asked(one, pilot, "9500")
         await pilot.press("enter")
         await pilot.pause()

@@ -193,7 +193,7 @@ async def test_space_stops_the_clock_of_a_replay_and_not_the_view(world: MakeWor
         await pilot.press("space")
         assert one.session.pace.paused
         assert not one.session.paused
-        assert "PAUSED at 0:00" in header_of(one)
+        assert "PAUSED at 0m00s" in header_of(one)
         await pilot.press("k", "k", "space")
         assert not one.session.pace.paused
         assert one.app.screen.packets.follow

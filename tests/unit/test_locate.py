@@ -12,6 +12,7 @@ from netwatch.capture.block import Batch
 from netwatch.capture.columns import EVENT
 from netwatch.capture.locate import LocateError, at_time, kept_times, locate, moved
 from netwatch.capture.store import Store
+from netwatch.widgets.units import elapsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +46,12 @@ def store(make_rows: Callable[..., Columns]) -> Store:
         ("1.5", 3),
         ("1.", 2),
         ("2s", 4),
+        ("1500 ms", 3),
+        ("0m02", 4),
+        ("+0h00m02s", 4),
+        ("0d00h", 0),
+        ("1 min", 10),
+        ("-0m01s", 8),
         ("+1.2", 3),  # between two packets: the next
         ("12:00:02", 4),
         ("12:00:02.25", 5),
@@ -59,6 +66,29 @@ def test_finds(store: Store, text: str, index: int) -> None:
 
 def test_offsets_count_from_where_the_time_column_does(store: Store) -> None:
     assert locate(store, "+1.5", UTC, start=NOON * 1_000_000_000 - 500_000_000).index == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [("0:02", 4), ("0:00:01.5", 3), ("12:00:02", 4), ("12:00", 0), ("11:00", 0), ("13:00", 10), ("0:04", 8)],
+)
+def test_a_colon_is_for_a_time_of_day_or_else_one_since_the_start_where_those_are_shown(
+    store: Store, text: str, index: int
+) -> None:
+    assert locate(store, text, UTC, running=True).index == index
+
+
+def test_what_the_screen_shows_can_be_typed(make_rows: Callable[..., Columns]) -> None:
+    rows = make_rows(50)
+    rows.ts[:] = NOON * 1_000_000_000 + np.arange(50) * 3_725_000_000_000
+    store = Store(None)
+    store.append(Batch(rows, None))
+    for span in (1, 3_000_000_000_000, 80_000_000_000_000, 200_000_000_000_000):
+        for index in (0, 2, 20, 49):
+            distance = index * 3_725_000_000_000
+            if span > 86_400_000_000_000:
+                distance -= distance % 60_000_000_000
+            assert locate(store, elapsed(distance, span)).index == index
 
 
 @pytest.mark.parametrize(
@@ -109,8 +139,10 @@ def test_says_what_it_wants(store: Store, text: str) -> None:
 
 
 def test_says_what_is_kept(store: Store) -> None:
-    with pytest.raises(LocateError, match="no packet 11 so far; kept: 1-10"):
+    with pytest.raises(LocateError, match=r"kept: 1-10; no packet 11 so far$"):
         locate(store, "11", UTC)
+    with pytest.raises(LocateError, match=r"kept: 1-10; no packet 11$"):
+        locate(store, "11", UTC, complete=True)
 
 
 def test_says_what_was_evicted(make_rows: Callable[..., Columns]) -> None:
@@ -118,7 +150,7 @@ def test_says_what_was_evicted(make_rows: Callable[..., Columns]) -> None:
     for _ in range(40):
         store.append(Batch(make_rows(1000), np.zeros(64_000, np.uint8)))
     assert store.first > 0
-    with pytest.raises(LocateError, match=rf"packet 1 was evicted; kept: {store.first + 1:,}-40,000"):
+    with pytest.raises(LocateError, match=rf"kept: {store.first + 1:,}-40,000; packet 1 was evicted"):
         locate(store, "1", UTC)
     middle = (store.first + store.end) // 2
     store.pin(np.array([store.first, middle]), middle)

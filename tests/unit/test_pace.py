@@ -146,6 +146,22 @@ def test_running_on_passes_a_gap_and_keeps_a_pause(clock: Clock) -> None:
     assert pace.paused
 
 
+def test_running_on_to_a_number_counts_what_a_filter_leaves(clock: Clock) -> None:
+    pace = started(clock)
+    pace.pause()
+    pace.run_until(11)
+    assert pace.owed() == 10
+    pace.serve(SECOND, 10)
+    pace.rejected(4)
+    assert pace.owed() == 4
+    pace.serve(2 * SECOND, 4)
+    assert pace.owed() == 0
+    assert pace.paused
+    pace.run_until(99)
+    pace.pause()
+    assert pace.owed() == 0
+
+
 def test_the_end_stops_the_clock(clock: Clock) -> None:
     pace = started(clock)
     pace.due(SECOND)
