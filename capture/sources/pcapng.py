@@ -307,8 +307,9 @@ class PcapngParser:
         known = iface < count
         if not known.any():
             return Found.nothing(int(at[0]), 0, self._broken(raw, at, 0, shift, known))
-        described = np.array(self._described, np.int64)[np.where(known, base + iface, 0)]
-        reading, index = described[:, 0], described[:, 1]
+        described = np.array(self._described, np.uint32)
+        number = np.where(known, base + iface, 0)
+        reading, index = described[:, 0].copy()[number], described[:, 1].astype(np.uint16)[number]
         if simple.any():
             length = np.minimum(head[:, 2], self._snaplen[reading])
             caplen, wirelen = np.where(simple, length, caplen), np.where(simple, head[:, 2], wirelen)
@@ -318,7 +319,7 @@ class PcapngParser:
         trailer = gather(raw, at + size - 4, 4).view(f"{self._order}u4")[:, 0]
         good = known & (trailer == size) & (start + padded + 4 <= size) & (caplen <= self._largest[reading])
         options = start + padded
-        marks = np.where(simple, UNTIMED, 0).astype(np.uint16)
+        marks = simple * np.uint16(UNTIMED)
         n = len(at) if good.all() else int(np.argmin(good))
         several = np.flatnonzero((options + 8 <= size)[:n] & ~simple[:n])
         if len(several):
@@ -329,7 +330,7 @@ class PcapngParser:
             wirelen=np.minimum(wirelen, LARGEST_LENGTH)[:n],
             ts=self._times(ticks[:n], reading[:n], simple[:n]),
             linktype=self._linktype[reading[:n]],
-            iface=index[:n].astype(np.uint16),
+            iface=index[:n],
             marks=marks[:n],
             end=int(at[n]) if n < len(at) else 0,
             need=0,
@@ -354,7 +355,7 @@ class PcapngParser:
         return Damage(here + shift, message)
 
     def _times(
-        self, ticks: NDArray[np.uint64], reading: NDArray[np.int64], simple: NDArray[np.bool_]
+        self, ticks: NDArray[np.uint64], reading: NDArray[np.uint32], simple: NDArray[np.bool_]
     ) -> NDArray[np.int64]:
         """Nanoseconds since 1970; 0 for a simple packet, which has no time."""
         clocks = list(self._clocks)
@@ -368,7 +369,8 @@ class PcapngParser:
             for clock, mine in zip(used.tolist(), np.split(rows, first[1:]), strict=False):
                 times[mine] = clocks[clock].nanoseconds(ticks[mine])
         times[simple] = 0
-        self._beyond += int(np.count_nonzero(times == LATEST)) + int(np.count_nonzero(times == -LATEST))
+        if len(times) and max(times.max(), -times.min()) == LATEST:
+            self._beyond += int(np.count_nonzero(np.abs(times) == LATEST))
         return times
 
     def _directions(

@@ -34,12 +34,11 @@ class Clock:
         Ticks are unsigned, as the draft says: a writer that corrects its clock below zero gets the year 2262.
         """
         if not self.offset and self.resolution <= 9:
-            # Nearly always: a multiplication.
             scale = 10 ** (9 - self.resolution)
-            times: NDArray[np.int64] = np.minimum(ticks, np.uint64(LATEST // scale)).view(np.int64) * scale
-            if scale > 1:
-                times[ticks > LATEST // scale] = LATEST
-            return times
+            if int(ticks.max(initial=0)) <= LATEST // scale:
+                # Nearly always: a multiplication.
+                made: NDArray[np.int64] = ticks.view(np.int64) * scale
+                return made
         if self.resolution & 0x7F > (34 if self.resolution >= 0x80 else 19) or abs(self.offset) > _NEAR:
             return np.fromiter((self._exact(tick) for tick in ticks.tolist()), np.int64, len(ticks))
         seconds, rest = self._split(ticks)
