@@ -125,9 +125,11 @@ async def test_out_never_stands_without_in(world: MakeWorld, packets_of: Packets
 async def test_a_pause_does_not_hide_how_a_file_ended(world: MakeWorld, packets_of: PacketsOf) -> None:
     one = world(live=False, buffer=None, packets=packets_of(50))
     one.source.damage = Damage(1234, "a length that cannot be")
+    one.engine.ended = False
     async with one.app.run_test(size=(60, 16)) as pilot:
-        await pilot.pause(0.2)
         await pilot.press("space", "t")
+        one.engine.ended = True
+        await pilot.pause(0.2)
         text = header_of(one)
         for words in ("DAMAGED", "PAUSED", "FILTER"):
             assert words in text
