@@ -185,7 +185,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._postponed = 0
         if self.session.tick(monotonic()) and self._catching_up is None:
             self._catching_up = self.set_timer(_AGAIN, self._catch_up_on)
-        if self._main is not None and self._main.is_running:
+        if self.is_running and self._main is not None and self._main.is_running:
             self._main.saving.look(self._main.footer)
         # A terminal that hangs, at the far end of a network, must not hold up those who paint, and with them the
         # capture: it sees the present once it takes more.
@@ -200,13 +200,14 @@ class NetwatchApp(App[None], inherit_bindings=False):
 
     def _paint(self) -> None:
         self.frames += 1
-        if self._main is not None and self.screen is self._main:
+        if self.is_running and self._main is not None and self.screen is self._main:
             self._main.paint()
 
     def _look_at_engine(self) -> None:
         """Rare events: it started, failed, ended."""
         engine, state, main = self.engine, self.state, self._main
-        if main is None or not main.is_running or state.ended:
+        # While it ends there are still timers, but no widgets any more.
+        if not self.is_running or main is None or not main.is_running or state.ended:
             return
         if self._deadline is None and engine.started.is_set():
             self._deadline = monotonic() + self._duration if self._duration is not None else float("inf")
