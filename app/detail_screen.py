@@ -116,13 +116,19 @@ class DetailScreen(Screen[int], inherit_bindings=False):
 
     def action_neighbour(self, step: int) -> None:
         """The next or previous packet that the list shows."""
-        view = self._session.view
+        view, kept = self._session.view, self._index in self._session.store
         position = view.position(self._index)
         if step > 0 and self._index not in view:
             step = 0  # evicted or filtered out meanwhile: position is that of the next one already
-        for index in view.indices(position + step, position + step + 1):
-            self._index = int(index)
-            self._show()
+        found = view.indices(max(position + step, 0), position + step + 1)
+        if not len(found):
+            words = f"no {'later' if step >= 0 else 'earlier'} packet is shown in the list"
+            self.query_one(Footer).say(words if kept or step >= 0 else "no earlier packet is kept any longer")
+            return
+        self._index = int(found[0])
+        self._show()
+        if not kept:
+            self.query_one(Footer).say("what was opened is no longer kept: this is the first that is")
 
     def action_mark(self) -> None:
         self._session.toggle_mark(self._index)
@@ -191,6 +197,8 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         session = self._session
         lost = session.loss.packets
         found = [(f"LOST {lost:,}", "alert-chip")] if lost else []
+        if self._index not in session.store:
+            found.append(("no longer kept", "pause-chip"))
         if self._missing:
             found.append((f"file {session.shrank}", "alert-chip"))
         if session.paused:

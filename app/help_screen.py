@@ -15,11 +15,14 @@ from textual.widgets import Static
 from netwatch.app.keys import DETAIL_KEYS, GROUPS, HELP_KEYS, KEYS, PROGRAM_KEYS, Key, bindings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from netwatch.widgets.palette import Look
 
 __all__ = ["HelpScreen"]
 
 _KEY_WIDTH: Final = 11
+_EXAMPLE_WIDTH: Final = 40
 _COLUMN: Final = 66
 """Columns that one column of keys takes; twice that and the keys stand in two."""
 
@@ -109,17 +112,20 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
         self.dismiss()
 
     def _text(self, width: int) -> Text:
+        beside = width >= 2 * _COLUMN
+        each = _COLUMN - 2 if beside else width
         blocks = [
-            self._keys(group, [key for key in (*KEYS, *PROGRAM_KEYS) if key.group == group]) for group in GROUPS
+            self._keys(group, [key for key in (*KEYS, *PROGRAM_KEYS) if key.group == group], each) for group in GROUPS
         ]
-        blocks.append(self._keys("An opened packet", list(DETAIL_KEYS)))
-        if width >= 2 * _COLUMN:
+        blocks.append(self._keys("An opened packet", list(DETAIL_KEYS), each))
+        if beside:
             text = _side_by_side(blocks, _COLUMN)
         else:
             text = Text("\n\n").join(Text("\n").join(block) for block in blocks)
         width = min(width, 2 * _COLUMN)
-        examples = (self._examples("Display filter, after /", _FILTERS), self._examples("Go to, after :", _PLACES))
-        for lines in (*examples, self._meanings(), self._prose(width)):
+        filters = self._block("Display filter, after /", _FILTERS, _EXAMPLE_WIDTH, width)
+        places = self._block("Go to, after :", _PLACES, _EXAMPLE_WIDTH, width)
+        for lines in (filters, places, self._meanings(width), self._prose(width)):
             text.append("\n\n")
             text.append_text(Text("\n").join(lines))
         return text
@@ -127,29 +133,34 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
     def _heading(self, words: str) -> Text:
         return Text(words, self._look["title-focus"])
 
-    def _keys(self, title: str, keys: list[Key]) -> list[Text]:
-        look = self._look
-        return [
-            self._heading(title),
-            *(
-                Text.assemble((f"{key.shown:<{_KEY_WIDTH}}", look["key"]), (key.tooltip, look["text"]))
-                for key in keys
-            ),
-        ]
+    def _keys(self, title: str, keys: list[Key], width: int) -> list[Text]:
+        return self._block(title, [(key.shown, key.tooltip) for key in keys], _KEY_WIDTH, width)
 
-    def _examples(self, title: str, examples: tuple[tuple[str, str], ...]) -> list[Text]:
-        look = self._look
+    def _block(self, title: str, rows: Sequence[tuple[str, str]], column: int, width: int) -> list[Text]:
+        """A heading, and words with their meanings, which begin at `column`."""
         lines = [self._heading(title)]
-        for example, meaning in examples:
-            lines.append(Text.assemble((f"{example:<40}", look["key"]), (meaning, look["text"])))
+        for words, meaning in rows:
+            lines += self._explained(Text(words, self._look["key"]), meaning, column, width)
         return lines
 
-    def _meanings(self) -> list[Text]:
+    def _explained(self, words: Text, meaning: str, column: int, width: int) -> list[Text]:
+        """Lines of at most `width` cells; where `column` leaves a meaning too little room, it stands below."""
+        below = column > width // 2
+        indent = 2 if below else column
+        lines = [
+            Text(" " * indent) + part
+            for part in Text(meaning, self._look["text"]).wrap(self.app.console, width - indent)
+        ]
+        if below:
+            return [words, *lines]
+        words.pad_right(column - words.cell_len)
+        return [words + lines[0][column:], *lines[1:]]
+
+    def _meanings(self, width: int) -> list[Text]:
         look = self._look
         lines = [self._heading("Signs")]
         for role, meaning in _MEANINGS:
-            glyph = getattr(look.glyphs, role)
-            lines.append(Text.assemble((f"{glyph:<{_KEY_WIDTH}}", look[role]), (meaning, look["text"])))
+            lines += self._explained(Text(getattr(look.glyphs, role), look[role]), meaning, _KEY_WIDTH, width)
         return lines
 
     def _prose(self, width: int) -> list[Text]:

@@ -98,6 +98,7 @@ class Panes(Screen[None], inherit_bindings=False):
             for widget in self.query(Lines):
                 if not isinstance(widget, KeyTable | Footer):
                     widget.paint()
+        self.footer.relabel("last", "live" if self.flows and not self.state.ended else "end")
 
     def paint_now(self) -> None:
         """After a key: the tables do not wait for their second."""

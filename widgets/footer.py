@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textual import events
 from textual.message import Message
@@ -60,6 +60,13 @@ class Footer(Lines):
             self._timer.stop()
         self._timer = self.set_timer(seconds, self.hush) if seconds is not None else None
         self.paint()
+
+    def relabel(self, action: str, label: str) -> None:
+        """What the key for `action` is called from now on."""
+        hints = [replace(hint, label=label) if hint.action == action else hint for hint in self._hints]
+        if hints != self._hints:
+            self._hints = hints
+            self.paint()
 
     def hush(self) -> None:
         """Back to the keys."""

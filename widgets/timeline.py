@@ -62,6 +62,9 @@ _SPEED_WORDS: Final = (
     _Word(4, "slower", key="-", action="speed(False)"),
     _Word(4, "faster", key="+", action="speed(True)"),
 )
+_SHORT_SPEED: Final = (_Word(4, "speed", key="- +"),)
+_NARROW: Final = 72
+"""Columns below which the keys for the speed share a word: one of them alone would mislead."""
 
 
 class Timeline(Lines):
@@ -261,7 +264,9 @@ class Timeline(Lines):
             words = [_Word(3, step, key="[ ]")]
         else:
             words = [_Word(0, f"skips a gap of {stretch(gap)}, or {seconds:.0f} s", "bright", "]", "step(True)")]
-        return words if pace is None else [*words, *_SPEED_WORDS]
+        if pace is None:
+            return words
+        return [*words, *(_SPEED_WORDS if self.size.width >= _NARROW else _SHORT_SPEED)]
 
     def _share(self, time: int, span: tuple[int, int]) -> float:
         first, last = span
@@ -336,7 +341,7 @@ class Timeline(Lines):
     def _say(self, pieces: list[Piece], word: _Word, column: int) -> int:
         """Add a word; the column after it."""
         if word.key:
-            pieces.append((f"{word.key} ", self.look["key" if word.action or word.key == "[ ]" else "dim"]))
+            pieces.append((f"{word.key} ", self.look["key" if word.action or word.key in ("[ ]", "- +") else "dim"]))
         pieces.append((word.text, self.look[word.role]))
         end = column + self._width(word)
         if word.action:

@@ -66,7 +66,10 @@ async def test_keys_that_edit_keep_their_place_among_those_that_are_inserted(
     one = world()
     async with one.app.run_test(size=(80, 24)) as pilot:
         type_at_once(one.app, "/arp\r/\x15" + keys)
-        await pilot.pause(0.2)
+        for _ in range(40):
+            await pilot.pause(0.05)
+            if [field.value for field in one.app.screen.query(Input)] == [value]:
+                break
         assert one.app.screen.query_one(Input).value == value
 
 
@@ -132,3 +135,14 @@ async def test_fields_and_bytes_have_room_on_the_smallest_screen(world: MakeWorl
         await pilot.pause(0.2)
         for name in ("#detail-tree", "#detail-hex"):
             assert one.app.screen.query_one(name).size.height >= 3
+
+
+async def test_on_the_smallest_screen_the_help_cuts_no_line(world: MakeWorld) -> None:
+    one = world()
+    async with one.app.run_test(size=(60, 16)) as pilot:
+        await pilot.press("question_mark")
+        text = one.app.screen.query_one("#help-text")
+        assert text.size.width <= 52
+        lines = str(text.render()).splitlines()
+        assert max(map(len, lines)) <= 52
+        assert "marks, of the conversation" in " ".join(" ".join(lines).split())

@@ -23,6 +23,11 @@ def rows_of(one: Any) -> list[str]:
     return [row.strip("│┃") for row in text_of(one.app.screen.packets).splitlines()[2:-1]]
 
 
+def footer_of(one: Any) -> str | None:
+    notice: str | None = one.app.screen.query_one("#footer").notice
+    return notice
+
+
 def flood(one: Any, packets: list[bytes], times: int) -> None:
     for _ in range(times):
         one.feed(packets)
@@ -116,7 +121,17 @@ async def test_an_opened_packet_outlives_its_eviction(world: MakeWorld, packets_
         assert 1 not in one.session.store
         head = str(one.app.screen.query_one("#detail-head").render())
         assert "Packet 2 " in head
-        await pilot.press("m", "y", "n", "escape")
+        await pilot.press("m", "y", "N")
+        assert footer_of(one) == "no earlier packet is kept any longer"
+        head = str(one.app.screen.query_one("#detail-head").render())
+        assert "Packet 2 " in head
+        assert "no longer kept" in head
+        await pilot.press("n")
+        assert footer_of(one) == "what was opened is no longer kept: this is the first that is"
+        assert "no longer kept" not in str(one.app.screen.query_one("#detail-head").render())
+        await pilot.press("N")
+        assert footer_of(one) == "no earlier packet is shown in the list"
+        await pilot.press("escape")
         await pilot.pause()
         assert one.app.crash is None
         assert one.app.screen.packets.cursor in one.session.store
