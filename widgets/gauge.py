@@ -21,8 +21,8 @@ _NUMBER: Final = 5
 def gauge(look: Look, store: Store, *, with_bar: bool) -> Part:
     """`212/256 MiB · 410 k packets · 4 m 10 s`: memory used and allowed, packets kept, the time that they cover.
 
-    Where the width is small, the packets leave first, then the seconds, then the time, the memory never. What was
-    evicted is told where there is most room. Without a budget, as for a file, there is none to be told.
+    Where the width is small it is `212/256M 410k 4m10`, then the packets leave, then the time, the memory never.
+    What was evicted is told where there is most room. Without a budget, as for a file, there is none to be told.
     """
     dim, ground = look["dim"], look.ground
     used, budget = mebibytes(store.used), store.budget
@@ -36,7 +36,8 @@ def gauge(look: Look, store: Store, *, with_bar: bool) -> Part:
         full,
         fit_left(f"{memory} MiB · {packets} packets · {close}", len(memory) + 29),
         fit_left(f"{memory}M · {packets} · {close}", len(memory) + 18),
-        fit_left(f"{memory}M {close}", len(memory) + 8),
+        fit_left(f"{memory}M {packets} {_brief(time)}", len(memory) + 13),
+        fit_left(f"{memory}M {_brief(time)}", len(memory) + 7),
         f"{memory}M",
     ]
     forms: list[list[Piece]] = []
@@ -46,5 +47,11 @@ def gauge(look: Look, store: Store, *, with_bar: bool) -> Part:
         gone = fit_left(quantity(store.evicted), _NUMBER)
         forms += [[*drawn, (f"{full} · {gone} evicted", dim)], [*drawn, (full, dim)]]
     forms += [[(text, dim)] for text in words]
-    # The sparkline has room before more than memory and time is told.
-    return Part(10, forms, right=True, grows=14, spare=len(forms) - 2)
+    # What is kept comes before the sparkline, in its shortest form.
+    return Part(10, forms, right=True, grows=12, spare=len(forms) - 3)
+
+
+def _brief(time: str) -> str:
+    """`12.3 s` as `12.3s`; of two units only the first is named: `4 m 10 s` as `4m10`."""
+    words = time.split(" ")
+    return "".join(words[:3] if len(words) > 2 else words)

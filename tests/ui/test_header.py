@@ -105,9 +105,17 @@ async def test_all_numbers_stand_at_80_columns(world: MakeWorld, packets_of: Pac
             text = header_of(one)
             for words in (name[:7], " LIVE ", " p/s", "▼", "▲", "/s ", " pkts", "lost 0", "/256M"):
                 assert words in text
+            assert re.search(r"\d+/256M +300 299ms", text) or len(name) > 8
             places.add(tuple(text.index(words) for words in (" p/s", "▼", "▲", " pkts", "lost 0")))
-        assert text.count("█") >= 6
     assert len(places) == 1
+
+
+async def test_the_sparkline_stands_from_100_columns_on(world: MakeWorld, packets_of: PacketsOf) -> None:
+    one = world(packets=packets_of(300))
+    one.session._own = frozenset({(0, 0, 0)})
+    one.session.rates = rates_of(9.87e9, 1.23e6, 123_456.0)
+    async with one.app.run_test(size=(100, 24)):
+        assert header_of(one).count("█") >= 6
 
 
 async def test_out_never_stands_without_in(world: MakeWorld, packets_of: PacketsOf) -> None:
@@ -204,7 +212,7 @@ async def test_while_paused_list_and_gauge_tell_two_counts_apart(world: MakeWorl
     ("size", "expected"),
     [
         ((60, 40), r"\d+/64M "),
-        ((80, 24), r"\d+/64M 3\.8s"),
+        ((80, 24), r"\d+/64M 3850 3\.8s"),
         ((100, 24), r"\d+/64M · 3850 · 3\.8s"),
         ((120, 24), r"\d+/64 MiB · 3850 packets · 3\.8 s"),
         ((160, 50), r"buffer \S+ +\d+/64 MiB · 3850 packets · 3\.8 s · +0 evicted"),
