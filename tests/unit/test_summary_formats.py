@@ -40,12 +40,12 @@ def pcapng(packets: list[bytes]) -> bytes:
     return b"".join(blocks)
 
 
-def test_pcap_and_pcapng_have_one_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pcap_and_pcapng_have_one_summary(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     packets = [packet(n) for n in range(COUNT)]
     said = []
     for name, data in (("a.pcap", pcap(packets)), ("a.pcapng", pcapng(packets))):
         (tmp_path / name).write_bytes(data)
         assert main(["-r", str(tmp_path / name), "--summary", "--json"]) == 0
-        said.append(capsys.readouterr().out)
+        said.append(capfd.readouterr().out)
     assert f'"packets": {COUNT}' in said[0]
     assert said[0] == said[1]
