@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwatch.capture.block import Batch
-from netwatch.capture.columns import EVENT, ROW_BYTES, Columns
+from netwatch.capture.columns import EVENT, ROW_BYTES, UNTIMED, Columns
 from netwatch.capture.span import Advance
 
 __all__ = ["Chunk", "Reader", "Store"]
@@ -315,10 +315,12 @@ class Store:
 
     def _put(self, chunk: Chunk, rows: Columns) -> None:
         chunk.columns.put(chunk.n, rows)
-        lead, span = self._advance.add(rows.ts)
-        if not chunk.n:
-            chunk.lead = lead
-        chunk.span += span
+        timed = rows.ts[rows.marks & UNTIMED == 0]
+        if len(timed):
+            lead, span = self._advance.add(timed)
+            if not chunk.n:
+                chunk.lead = lead
+            chunk.span += span
         chunk.events += int(np.count_nonzero(rows.marks & EVENT))
         chunk.n += len(rows)
         self.end += len(rows)

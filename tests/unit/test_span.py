@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwatch.capture.block import Batch
+from netwatch.capture.columns import UNTIMED
 from netwatch.capture.span import JUMP, Advance
 from netwatch.capture.store import Store
 
@@ -56,6 +57,15 @@ def test_of_a_sorted_capture_it_is_from_the_first_to_the_last(steps: list[list[i
     times = np.cumsum([step for piece in steps for step in piece])
     pieces = np.split(times, np.cumsum([len(piece) for piece in steps])[:-1])
     assert covered(*(piece.tolist() for piece in pieces)) == times[-1] - times[0]
+
+
+def test_packets_without_a_time_cover_none(make_batch: MakeBatch) -> None:
+    store = Store(None)
+    batch = make_batch(4)
+    batch.rows.ts[:] = [7 * SECOND, 0, 9 * SECOND, 0]
+    batch.rows.marks[:] = [0, UNTIMED, 0, UNTIMED]
+    store.append(batch)
+    assert store.span == 2 * SECOND
 
 
 def test_a_store_covers_what_it_keeps_and_no_hole(make_batch: MakeBatch) -> None:
