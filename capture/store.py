@@ -315,7 +315,8 @@ class Store:
 
     def _put(self, chunk: Chunk, rows: Columns) -> None:
         chunk.columns.put(chunk.n, rows)
-        timed = rows.ts[rows.marks & UNTIMED == 0]
+        untimed = rows.marks & UNTIMED
+        timed = rows.ts[untimed == 0] if untimed.any() else rows.ts
         if len(timed):
             lead, span = self._advance.add(timed)
             if not chunk.n:
