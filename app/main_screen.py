@@ -165,7 +165,7 @@ class MainScreen(Travelling, inherit_bindings=False):
             self._apply_filter(event.text)
         elif isinstance(event.prompt, SavePrompt):
             try:
-                self.saving.begin(event.prompt.what, event.text)
+                self.saving.begin(event.prompt.what, event.text, replace=event.prompt.replaces)
             except OSError as error:
                 event.prompt.refuse(error.strerror or str(error))
                 return

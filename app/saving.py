@@ -31,14 +31,16 @@ class Saving:
         """A file is being saved."""
         return self._save is not None
 
-    def begin(self, what: str, path: str) -> None:
-        """Save what is kept now, in the background. Raises OSError."""
+    def begin(self, what: str, path: str, *, replace: bool = False) -> None:
+        """Save what is kept now, in the background; `replace`: instead of a file of that name. Raises OSError."""
         session = self._session
         path = os.path.expanduser(path)
         rows = np.array(sorted(session.marked), np.int64) if what == MARKED else None
         passes = session.view.predicate if what == SHOWN else None
         interfaces = session.source.interfaces
-        self._save = Save(path, session.store, interfaces, end=session.shown_end, passes=passes, rows=rows)
+        self._save = Save(
+            path, session.store, interfaces, end=session.shown_end, passes=passes, rows=rows, replace=replace
+        )
         self._save.start()
 
     def look(self, footer: Footer) -> None:
@@ -66,15 +68,16 @@ class Saving:
 def _result(save: Save) -> str:
     """How it ended."""
     path = escape(save.path)
+    left = f"{path} is {'as it was' if save.replaces else 'removed'}"
     if save.fault is not None:
         return f"not saved: {path}: {save.fault.strerror or save.fault}"
     if save.cancelled:
-        return f"cancelled, {path} is removed"
+        return f"cancelled, {left}"
     if save.packets:
         saved = f"{save.packets:,} packet{'' if save.packets == 1 else 's'}, {byte_size(save.bytes)}"
         words = [f"saved {saved}, to {path}"]
     else:
-        words = [f"nothing to save, {path} is removed"]
+        words = [f"nothing to save, {left}"]
     if save.evicted:
         words.append(f"{save.evicted:,} were evicted before")
     if save.unreadable:

@@ -76,6 +76,7 @@ class _Progress:
 class Save:
     """Saves the packets with index < `end` that pass, or of `rows` those that are kept, to a new file at `path`.
 
+    A file that is replaced stays as it was until the new one is whole: that grows beside it, under another name.
     All methods are for the thread that owns the store.
     """
 
@@ -88,9 +89,13 @@ class Save:
         end: int,
         passes: Mask | None = None,
         rows: NDArray[np.int64] | None = None,
+        replace: bool = False,
     ) -> None:
-        """Opens the file; nothing is written before `start`. `rows`: indices, ascending. Raises OSError."""
+        """Opens the file; nothing is written before `start`. `rows`: indices, ascending; `replace`: there may be a
+        file at `path`. Raises OSError."""
         self.path = path
+        self.replaces = replace
+        self._written = f"{path}.{os.getpid()}.part" if replace else path
         self._store = store
         self._reader: Reader | None = store.reader
         self._picked = _Picked(passes, rows)
@@ -102,7 +107,7 @@ class Save:
             self._state.evicted = len(rows) - sum(int(last - first) for first, last in found)
         self._evictions = store.evictions
         self._taking = threading.Lock()
-        self._writer = PcapngWriter(path, interfaces, new=True)
+        self._writer = PcapngWriter(self._written, interfaces, new=True)
         self._thread = threading.Thread(target=self._run, name="save", daemon=True)
 
     def start(self) -> None:
@@ -179,6 +184,8 @@ class Save:
                     break
                 self._save(piece)
             self._writer.close()
+            if self.replaces and self.packets and not self._state.cancelled.is_set():
+                os.replace(self._written, self.path)
         except OSError as error:
             self._state.fault = error
         except Exception as error:
@@ -190,7 +197,7 @@ class Save:
         elif self.packets:
             return
         with contextlib.suppress(OSError):
-            os.unlink(self.path)
+            os.unlink(self._written)
 
     def _save(self, piece: _Piece) -> None:
         rows = self._picked.local(piece)

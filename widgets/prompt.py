@@ -201,6 +201,10 @@ class Prompt(Horizontal):
         """Where the text is typed: give it the focus once the prompt is mounted."""
         return self.query_one(Input)
 
+    def submitted(self, text: str) -> bool:  # noqa: ARG002 - for those that ask once more
+        """Enter, on a valid text; False: the prompt stays."""
+        return True
+
     def judge_again(self) -> None:
         """The count moves while packets arrive."""
         for field in self.query(Input):
@@ -218,9 +222,9 @@ class Prompt(Horizontal):
     @on(Input.Submitted)
     def _submit(self, event: Input.Submitted) -> None:
         event.stop()
-        verdict = self._judge(event.value)
-        self._show_verdict(verdict)
-        if not verdict.valid:
+        done = self._judge(event.value).valid and self.submitted(event.value)
+        self._show_verdict(self._judge(event.value))
+        if not done:
             self._goes_on()
             return
         text = event.value.strip()

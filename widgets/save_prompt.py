@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -20,12 +21,13 @@ __all__ = ["ALL", "MARKED", "SHOWN", "SavePrompt"]
 ALL: Final = "all"
 SHOWN: Final = "shown"
 MARKED: Final = "marked"
+_DESCRIPTORS: Final = "/proc/self/fd"
 _REFUSED: Final = 5.0
 """Seconds."""
 
 
 class SavePrompt(Prompt):
-    """Submitted.text is the name of a file that does not exist yet, `what` what to save: ALL, SHOWN or MARKED."""
+    """Submitted.text is the name of a file, `what` what to save: ALL, SHOWN or MARKED."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab,down", "other(1)", "What", show=False, id="save.what"),
@@ -41,6 +43,10 @@ class SavePrompt(Prompt):
             # Where all of them were evicted the prompt says so, but begins with what there is.
             self._choices.insert(0 if self._marks_kept else len(self._choices), MARKED)
         self.what = self._choices[0]
+        self.replaces = False
+        """The file exists, and the person said once more that it shall be replaced."""
+        self._asked: str | None = None
+        """The name for which that was asked."""
         self._refused: tuple[str, str, float] | None = None
         """The name, why, and until when that is said."""
         super().__init__(
@@ -54,6 +60,15 @@ class SavePrompt(Prompt):
         self.query_one("#prompt-title", Label).update(Content(f"save {self.what}"))
         self.judge_again()
 
+    def submitted(self, text: str) -> bool:
+        """Enter. A file that exists takes a second one on the same name."""
+        path = _expanded(text)
+        if os.path.lexists(path) and _untouchable(path) is None and self._asked != text:
+            self._asked = text
+            return False
+        self.replaces = os.path.lexists(path)
+        return True
+
     def refuse(self, why: str) -> None:
         """It cannot be written there, as was found out. It may be tried again a little later."""
         self._refused = (self.field.value, why, time.monotonic() + _REFUSED)
@@ -65,13 +80,16 @@ class SavePrompt(Prompt):
         return sum(index in self._session.store for index in self._session.marked)
 
     def _verdict(self, text: str) -> Verdict:
-        path = os.path.expanduser(text.strip())
+        path = _expanded(text)
         if not path or not os.path.basename(path):
             return Verdict(False, "name a file")
-        if os.path.lexists(path):
-            return Verdict(False, "it exists: name another")
+        why = _untouchable(path)
+        if why is not None:
+            return Verdict(False, f"{why}: name another")
         if self._refused is not None and text == self._refused[0] and time.monotonic() < self._refused[2]:
             return Verdict(False, self._refused[1])
+        if os.path.lexists(path):
+            return Verdict(True, "exists: enter again overwrites it" if text == self._asked else "exists")
         counts = {ALL: self._session.kept, SHOWN: self._session.matches, MARKED: self._marks_kept}
         others = [what for what in self._choices if what != self.what]
         hint = f"  tab: {', '.join(others)}" if others else ""
@@ -83,3 +101,28 @@ class SavePrompt(Prompt):
         if self.what != MARKED and not (source.live or source.exhausted):
             more = " so far"
         return Verdict(counts[self.what] > 0 or bool(more), f"{count}{more}{hint}")
+
+
+def _expanded(text: str) -> str:
+    return os.path.expanduser(text.strip())
+
+
+def _untouchable(path: str) -> str | None:
+    """Why what is at `path` may not be replaced; None if it may, or if there is nothing.
+
+    No link: it leads where somebody else may have wanted a file of this user's. Nor what is read or written just now.
+    """
+    try:
+        there = os.lstat(path)
+    except OSError:
+        return None
+    if not stat.S_ISREG(there.st_mode):
+        return "it is no regular file"
+    for descriptor in os.listdir(_DESCRIPTORS):
+        try:
+            opened = os.stat(int(descriptor))
+        except OSError:
+            continue  # the one of the listing itself
+        if os.path.samestat(opened, there):
+            return "netwatch has it open"
+    return None

@@ -79,50 +79,48 @@ async def test_all_what_is_shown_and_the_marked(world: MakeWorld, packets_of: Pa
         assert times_in(tmp_path / "marked.pcapng") == [times[3], times[5]]
 
 
-async def test_a_file_that_exists_is_left_alone_and_the_prompt_stays(
+async def test_what_cannot_be_written_is_left_alone_and_the_prompt_stays(
     world: MakeWorld, packets_of: PacketsOf, tmp_path: Path
 ) -> None:
     (tmp_path / "here").write_bytes(b"precious")
+    (tmp_path / "link").symlink_to("here")
+    (tmp_path / "open").write_bytes(b"precious")
     one = world(packets=packets_of(10))
     async with one.app.run_test(size=(80, 24)) as pilot:
         await pilot.press("e")
         prompt = one.app.screen.query_one(Prompt)
-        for name in ("here", "no/such/folder"):
-            one.app.screen.query_one(Input).value = name
-            await pilot.pause()
-            await pilot.press("enter")
-            assert one.app.screen.query_one(Prompt) is prompt
-            assert prompt.has_class("-invalid")
+        with (tmp_path / "open").open():
+            for name in ("link", "open", ".", "no/such/folder"):
+                one.app.screen.query_one(Input).value = name
+                await pilot.pause()
+                await pilot.press("enter", "enter")
+                assert one.app.screen.query_one(Prompt) is prompt
+                assert prompt.has_class("-invalid")
         await pilot.press("escape")
         assert not one.app.screen.query(Prompt)
     assert (tmp_path / "here").read_bytes() == b"precious"
+    assert (tmp_path / "open").read_bytes() == b"precious"
 
 
-async def test_marked_packets_that_were_evicted_are_not_offered_first(
+async def test_a_file_that_exists_is_replaced_after_a_second_enter(
     world: MakeWorld, packets_of: PacketsOf, tmp_path: Path
 ) -> None:
-    one = world(buffer=1 << 20, packets=packets_of(50))
-    for index in (3, 5):
-        one.session.toggle_mark(index)
-    for _ in range(40):
-        one.feed(packets_of(400))
-    assert one.session.store.first > 5
-    one.session.toggle_mark(one.session.store.end - 1)
-    async with one.app.run_test(size=(120, 24)) as pilot:
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"precious")
+    one = world(packets=packets_of(10))
+    async with one.app.run_test(size=(80, 24)) as pilot:
         await pilot.press("e")
-        prompt: Any = one.app.screen.query_one(Prompt)
-        assert (prompt.what, prompt.has_class("-valid")) == ("marked", True)
-        assert "1 of 3 marked packets are still kept" in verdict_of(one)
-        one.session.toggle_mark(one.session.store.end - 1)
-        await pilot.press("escape", "e")
-        prompt = one.app.screen.query_one(Prompt)
-        assert (prompt.what, prompt.has_class("-valid")) == ("all", True)
-        await pilot.press("tab")
-        assert (prompt.what, prompt.has_class("-invalid")) == ("marked", True)
-        assert "0 of 2 marked packets are still kept" in verdict_of(one)
+        for name in ("a", "b"):
+            one.app.screen.query_one(Input).value = name
+            await pilot.pause()
+            await pilot.press("enter")
+            words = str(one.app.screen.query_one("#prompt-verdict").render())
+            assert words == "exists: enter again overwrites it"
         await pilot.press("enter")
-        assert one.app.screen.query(Prompt)
-    assert list(tmp_path.iterdir()) == []
+        await said(pilot, "saved 10 packets")
+    assert (tmp_path / "a").read_bytes() == b"precious"
+    assert len(times_in(tmp_path / "b")) == 10
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
 async def test_while_paused_what_came_since_is_left_out(

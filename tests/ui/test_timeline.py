@@ -181,7 +181,7 @@ async def test_a_replay_says_how_fast_it_is_and_where(world: MakeWorld, packets_
         assert " at 400.0 ms " in text
         assert " 800.0 ms " in text
         assert "[ ] " in text
-        assert ("+ faster" in text) == (width >= 80)
+        assert ("+ faster" in text) == ("- slower" in text) == (width >= 80)
         played, left = text.count("━"), text.count("─")
         assert played / (played + left) == pytest.approx(0.5, abs=0.1)
         assert "REPLAY  10x" in header_of(one)

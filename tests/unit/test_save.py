@@ -207,3 +207,17 @@ def test_a_file_that_shrank_is_told(tmp_path: Path) -> None:
     save = finished(Save(str(tmp_path / "a"), store, [Interface("", 1, 262144)], end=store.end))
     assert (save.packets, save.unreadable) == (300, 700)
     assert rows_of(from_file(tmp_path / "a")) == before[:300]
+
+
+def test_a_file_is_replaced_only_by_a_whole_one(filled: Store, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"precious")
+    nothing = np.zeros(0, np.int64)
+    save = finished(Save(str(tmp_path / "a"), filled, ETHERNET, end=filled.end, rows=nothing, replace=True))
+    assert save.packets == 0
+    save = Save(str(tmp_path / "a"), filled, ETHERNET, end=filled.end, replace=True)
+    save._state.cancelled.set()
+    finished(save)
+    assert (tmp_path / "a").read_bytes() == b"precious"
+    finished(Save(str(tmp_path / "a"), filled, ETHERNET, end=filled.end, replace=True))
+    assert read(tmp_path / "a") == rows_of(filled)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
