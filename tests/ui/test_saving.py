@@ -123,6 +123,33 @@ async def test_a_file_that_exists_is_replaced_after_a_second_enter(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
+async def test_marked_packets_that_were_evicted_are_not_offered_first(
+    world: MakeWorld, packets_of: PacketsOf, tmp_path: Path
+) -> None:
+    one = world(buffer=1 << 20, packets=packets_of(50))
+    for index in (3, 5):
+        one.session.toggle_mark(index)
+    for _ in range(40):
+        one.feed(packets_of(400))
+    assert one.session.store.first > 5
+    one.session.toggle_mark(one.session.store.end - 1)
+    async with one.app.run_test(size=(120, 24)) as pilot:
+        await pilot.press("e")
+        prompt: Any = one.app.screen.query_one(Prompt)
+        assert (prompt.what, prompt.has_class("-valid")) == ("marked", True)
+        assert "1 of 3 marked packets are still kept" in verdict_of(one)
+        one.session.toggle_mark(one.session.store.end - 1)
+        await pilot.press("escape", "e")
+        prompt = one.app.screen.query_one(Prompt)
+        assert (prompt.what, prompt.has_class("-valid")) == ("all", True)
+        await pilot.press("tab")
+        assert (prompt.what, prompt.has_class("-invalid")) == ("marked", True)
+        assert "0 of 2 marked packets are still kept" in verdict_of(one)
+        await pilot.press("enter")
+        assert one.app.screen.query(Prompt)
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_while_paused_what_came_since_is_left_out(
     world: MakeWorld, packets_of: PacketsOf, tmp_path: Path
 ) -> None:
