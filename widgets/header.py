@@ -132,7 +132,7 @@ class Header(Lines):
             parts.append(Part(2, forms, grows=6))
         if session.filtered:
             words = [f" FILTER {fit_left(quantity(session.matches), _NUMBER)} match ", " FILTER "]
-            parts.append(Part(3, [[(word, look["filter-chip"])] for word in words]))
+            parts.append(Part(3, [[(word, look["filter-chip"])] for word in words], grows=12))
         return parts
 
     def _state(self) -> tuple[list[str], str]:
