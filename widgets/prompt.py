@@ -178,6 +178,7 @@ class Prompt(Horizontal):
         self._history = history if history is not None else []
         self._place = len(self._history)
         self._words = words
+        self._cancelled = False
 
     def compose(self) -> ComposeResult:
         yield Label(Content(self._title), id="prompt-title")
@@ -215,7 +216,8 @@ class Prompt(Horizontal):
         event.stop()
         verdict = self._judge(event.value)
         self._show_verdict(verdict)
-        if verdict.valid and event.value != self._text:
+        # What was typed right before escape is heard of after it: nobody wants it any more.
+        if verdict.valid and event.value != self._text and not self._cancelled:
             self._text = event.value
             self.post_message(self.Changed(self, event.value))
 
@@ -247,6 +249,7 @@ class Prompt(Horizontal):
         field.cursor_position = len(field.value)
 
     def action_cancel(self) -> None:
+        self._cancelled = True
         self.post_message(self.Cancelled(self))
 
     def action_history(self, step: int) -> None:
