@@ -28,7 +28,6 @@ MAX_DEPTH: Final = 64
 """Levels of parentheses. The parser calls itself once a level; nobody types more."""
 
 _ADDRESS_FIELDS: Final = {Type.IPV4: FIELDS["ip.addr"], Type.IPV6: FIELDS["ipv6.addr"]}
-_SIDES: Final = ("src", "dst")
 
 
 def parse(text: str) -> syntax.Node:
