@@ -121,6 +121,8 @@ class NetwatchApp(App[None], inherit_bindings=False):
         if self._weigh is not None:
             self.set_interval(_WEIGH, self._weigh)
         self._handle_signals()
+        # After ctrl+z and fg, or kill -STOP and -CONT, the terminal holds nothing of the screen.
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
         if self._settled is not None:
             self.call_after_refresh(self._settled)
         if self.session.source.live:

@@ -94,6 +94,13 @@ def driver(written: Written) -> type[LinuxDriver]:
             self.write("\x1b[H\x1b[2J")
             super().stop_application_mode()
 
+        def _sigcont_application(self, *_: object) -> None:
+            # Stopped from outside (kill -STOP) nothing was put away: a second thread that reads keys would never end.
+            if not self._must_signal_resume:
+                self.suspend_application_mode()
+                self._must_signal_resume = True
+            super()._sigcont_application()
+
         def _run_input_thread(self) -> None:
             try:
                 self.run_input_thread()

@@ -46,6 +46,10 @@ class Terminal:
     def press(self, keys: str) -> None:
         os.write(self._fd, keys.encode())
 
+    def modes(self) -> list[object]:
+        """What termios says of the terminal."""
+        return termios.tcgetattr(self._fd)
+
     def end(self) -> int:
         """Read to the end -> exit code."""
         deadline = time.monotonic() + _PATIENCE
@@ -55,6 +59,7 @@ class Terminal:
                     self.output += os.read(self._fd, 65536)
             except OSError:
                 break
+        self.modes_at_end = self.modes()
         _, status = os.waitpid(self.pid, 0)
         os.close(self._fd)
         return os.waitstatus_to_exitcode(status)
@@ -96,6 +101,23 @@ def test_a_signal_gives_the_terminal_back(capture: str, number: signal.Signals) 
     os.kill(terminal.pid, number)
     assert terminal.end() == 0
     assert b"\x1b[?1049l" in terminal.output[-300:]
+
+
+def test_stopped_from_outside_it_goes_on_and_ends_as_always(capture: str) -> None:
+    terminal = Terminal(["-r", capture])
+    before = terminal.modes()
+    terminal.read_until(b"ENDED")
+    tasks = Path(f"/proc/{terminal.pid}/task")
+    threads = len(list(tasks.iterdir()))
+    terminal.output = b""
+    os.kill(terminal.pid, signal.SIGSTOP)
+    os.kill(terminal.pid, signal.SIGCONT)
+    terminal.read_until(b"\x1b[?1049h")
+    terminal.read_until(b"ENDED")
+    assert len(list(tasks.iterdir())) == threads
+    terminal.press("q")
+    assert terminal.end() == 0
+    assert terminal.modes_at_end == before
 
 
 def test_without_colour_nothing_is_coloured(capture: str) -> None:
