@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-__all__ = ["ID", "PROTOCOLS", "SWITCHES", "Protocol", "Switch"]
+__all__ = ["ID", "PROTOCOLS", "SWITCHES", "Protocol", "Switch", "declare", "named"]
 
 
 class Protocol(NamedTuple):
@@ -192,6 +192,21 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
 
 ID: Final[dict[str, int]] = {protocol.name: index for index, protocol in enumerate(PROTOCOLS)}
 """Filter name → id."""
+
+DISSECTED: Final[dict[str, Protocol]] = {}
+"""Protocols that the batch decoder does not tell apart: their dissectors declare them."""
+
+
+def declare(name: str, label: str, family: str = "other") -> None:
+    """A protocol of a dissector's own: its label in the Protocol column, its colour. The first of a name stays."""
+    if name not in ID:
+        DISSECTED.setdefault(name, Protocol(name, label, family))
+
+
+def named(name: str) -> Protocol:
+    """The protocol with that filter name; unknown ones are data."""
+    known = ID.get(name)
+    return PROTOCOLS[known] if known is not None else DISSECTED.get(name, PROTOCOLS[0])
 
 
 class Switch(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Final, Literal
 from rich.style import Style
 from textual.theme import BUILTIN_THEMES, Theme
 
-from netwatch.capture.protocols import ID, PROTOCOLS
+from netwatch.capture.protocols import PROTOCOLS, named
 
 __all__ = ["ASCII", "UNICODE", "Depth", "Glyphs", "Look", "theme"]
 
@@ -213,7 +213,7 @@ class Look:
 
     def protocol(self, name: str) -> Style:
         """Style of a protocol by its filter name; what is not in the table looks like data."""
-        return self.protocols[ID.get(name, 0)]
+        return self.families[named(name).family]
 
     def __getitem__(self, role: str) -> Style:
         return self.roles[role]

@@ -10,6 +10,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
+from netwatch.capture.dissect.context import Context
 from netwatch.capture.dissect.kit import FIELDS, Field, Item, fields_text
 from netwatch.capture.dissect.packet import MAX_INFO, Packet, Summary, Tree, Verdict
 from netwatch.capture.dissect.registry import step
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "Context",
     "Field",
     "Item",
     "Summary",
@@ -35,9 +37,21 @@ for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
 
 
-def dissect(data: bytes, linktype: int, wirelen: int | None = None) -> Tree:
-    """`data`, a packet of LINKTYPE_ `linktype` that had `wirelen` bytes on the wire, as a tree. Never raises."""
-    packet = _run(data, linktype, wirelen, build=True)
+def dissect(
+    data: bytes,
+    linktype: int,
+    wirelen: int | None = None,
+    *,
+    context: Context | None = None,
+    number: int = 0,
+    ts: int = 0,
+) -> Tree:
+    """`data`, a packet of LINKTYPE_ `linktype` that had `wirelen` bytes on the wire, as a tree. Never raises.
+
+    `context`: what the packets before left behind, which this one adds to: to be given each packet once, in order.
+    `number`: the packet's, 1-based; `ts`: nanoseconds since 1970.
+    """
+    packet = _run(Packet(bytes(data), len(data) if wirelen is None else wirelen, True, context, number, ts), linktype)
     return Tree(
         tuple(packet.layers),
         escape(packet.protocol),
@@ -45,17 +59,27 @@ def dissect(data: bytes, linktype: int, wirelen: int | None = None) -> Tree:
         packet.source,
         packet.destination,
         packet.verdict,
+        tuple(packet.buffers),
     )
 
 
-def summarise(data: bytes, linktype: int, wirelen: int | None = None) -> Summary:
-    """The columns of a row, without the tree. Never raises."""
-    packet = _run(data, linktype, wirelen, build=False)
+def summarise(
+    data: bytes,
+    linktype: int,
+    wirelen: int | None = None,
+    *,
+    context: Context | None = None,
+    number: int = 0,
+    ts: int = 0,
+) -> Summary:
+    """The columns of a row, without the tree. As `dissect`."""
+    packet = _run(
+        Packet(bytes(data), len(data) if wirelen is None else wirelen, False, context, number, ts), linktype
+    )
     return Summary(escape(packet.protocol), escape(packet.info[:MAX_INFO]), packet.source, packet.destination)
 
 
-def _run(data: bytes, linktype: int, wirelen: int | None, *, build: bool) -> Packet:
-    packet = Packet(bytes(data), len(data) if wirelen is None else wirelen, build)
+def _run(packet: Packet, linktype: int) -> Packet:
     packet.run(step("linktype", linktype, 0, packet.wirelen))
     packet.finish()
     return packet
@@ -67,10 +91,7 @@ def field_names() -> frozenset[str]:
 
 
 def find(tree: Tree, name: str) -> Item | None:
-    """The first item of that name, from the outermost layer to the innermost, depth first.
-
-    Messages that only begin in this packet are left out: their names stand where they are complete.
-    """
+    """The first item of that name, from the outermost layer to the innermost, depth first."""
     return _find(tree.layers, name)
 
 
@@ -78,7 +99,7 @@ def _find(items: Iterable[Item], name: str) -> Item | None:
     for item in items:
         if item.field.name == name:
             return item
-        found = None if item.partial else _find(item.children, name)
+        found = _find(item.children, name)
         if found is not None:
             return found
     return None

@@ -142,19 +142,15 @@ def dns_over_tcp(packet: Packet, at: int, limit: int) -> Step | None:
     """Messages behind a length of two bytes each (RFC 1035, 4.2.2)."""
     flavour = Flavour("dns")
     done = False
-    while at + 2 <= packet.end(limit):
+    while at < limit:
+        packet.whole("DNS length", at, 2, limit)
         length = int.from_bytes(packet.data[at : at + 2], "big")
         if length < DNS.size:
-            if done:
-                break
-            return NOT_MINE
-        if at + 2 + length > limit:
-            break
+            return Step((), at, limit) if done else NOT_MINE
+        packet.whole("DNS", at, 2 + length, limit)
         done = True
         _dissect(packet, at + 2, at + 2 + length, flavour, prefixed=2)
         at += 2 + length
-    if at < limit:
-        packet.segment(at, limit)
     return None
 
 

@@ -137,7 +137,7 @@ def _message(packet: Packet, header: Header, at: int, limit: int) -> int:
     if not complete and limit > packet.caplen:
         raise Short("HTTP", where, 1, limit)
     if not complete:
-        packet.goes_on(layer)
+        packet.more("HTTP", at, limit)
         return end
     return _body(packet, layer, fields, where, limit, response, status)
 
@@ -195,7 +195,10 @@ def _body(
     layer.size = at + len(here) - layer.start
     if not finished and limit <= packet.caplen and layer.field is HTTP.field:
         # A body to the end of the connection has no packet that is known to complete it: the names stand here.
-        packet.goes_on(layer if length or chunked else None)
+        if stop > limit:
+            packet.whole("HTTP", layer.start, stop - layer.start, limit)
+        elif chunked:
+            packet.more("HTTP", layer.start, limit)
     elif here:
         _media(packet, fields.get(b"content-type", b""))
     return layer.end if packet.build else at + len(here)

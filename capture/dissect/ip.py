@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from netwatch.capture.dissect.checksum import BAD, GOOD, STATUS, UNVERIFIED, ones_sum, show_checksum
+from netwatch.capture.dissect.fragments import completed, fragment_fields, show
 from netwatch.capture.dissect.kit import (
     U8,
     U16,
@@ -84,6 +85,7 @@ OPTION_NAMES = {
     148: "Router Alert",
 }
 FRAGMENT = octets("", "IPv4 fragment")
+FRAGMENTS = fragment_fields("ip", "IPv4")
 
 
 @on("ethertype", 0x0800)
@@ -143,7 +145,12 @@ def ipv4(packet: Packet, at: int, limit: int) -> Step | None:
         packet.info = f"Fragmented IP protocol (proto={name} {protocol}, off={offset}, ID={ident:04x})"
         # A first fragment that is quoted or cut will never be put together: it shows what it has.
         if offset or not (packet.values.get("quoted") or end > packet.caplen):
-            return Step((_fragment,), start, end)
+            key = (source, destination, protocol, ident)
+            payload = completed(packet, layer, FRAGMENTS, key, offset, bool(more), start, end)
+            _fragment(packet, start, end)
+            if payload is not None:
+                show(packet, "Reassembled IPv4", payload, step("ip.proto", protocol, 0, len(payload)))
+            return None
     packet.values["ip.fragment"] = bool(offset or more)
     if protocol not in TABLES["ip.proto"] and not packet.info:
         packet.info = f"{IP_PROTOCOLS.get(protocol, 'Unknown')} ({protocol})"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from netwatch.capture.dissect.fragments import completed, fragment_fields, show
 from netwatch.capture.dissect.kit import (
     U8,
     U16,
@@ -85,6 +88,7 @@ FRAGMENT = Header(
     ),
 )
 FRAGMENT_DATA = octets("", "IPv6 fragment")
+FRAGMENTS = fragment_fields("ipv6", "IPv6")
 OPTION = number("ipv6.opt.type", "Option", digits=2)
 OPTION_LENGTH = number("ipv6.opt.length", "Length")
 OPTION_ALERT = number("ipv6.opt.router_alert", "Router Alert")
@@ -242,10 +246,18 @@ def fragment(packet: Packet, at: int, limit: int) -> Step | None:
     packet.values["ip.fragment"] = True
     if not offset and (packet.values.get("quoted") or limit > packet.caplen):
         return next_header(packet, following, start, limit)
+    key = (packet.values.get("ip.pseudo"), ident)
+    payload = completed(packet, layer, FRAGMENTS, key, offset, bool(more), start, limit)
     rest = packet.rest(start, limit)
     if rest:
         packet.layer(FRAGMENT_DATA, start, len(rest), f"{len(rest)} bytes").value = rest
+    if payload is not None:
+        show(packet, "Reassembled IPv6", payload, Step((partial(_behind, following),), 0, len(payload)))
     return None
+
+
+def _behind(following: int, packet: Packet, at: int, limit: int) -> Step | None:
+    return next_header(packet, following, at, limit)
 
 
 @on("ip.proto", 51)

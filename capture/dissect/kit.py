@@ -164,23 +164,31 @@ def _known(field: Field) -> Field:
 class Item:
     """One line of the tree: a field, its value, and the bytes of the frame that hold it."""
 
-    __slots__ = ("children", "field", "partial", "said", "size", "start", "value")
+    __slots__ = ("buffer", "children", "field", "said", "size", "start", "value")
 
     def __init__(
-        self, field: Field, value: Any, start: int, size: int, said: str = "", children: list[Item] | None = None
+        self,
+        field: Field,
+        value: Any,
+        start: int,
+        size: int,
+        said: str = "",
+        children: list[Item] | None = None,
+        *,
+        buffer: int = 0,
     ) -> None:
         self.field = field
         self.value = value
         """int, bool, bytes (addresses too), str as on the wire (not escaped), or None for a heading."""
         self.start = start
-        """Offset in the frame of the first byte that holds it."""
+        """Offset in its buffer of the first byte that holds it."""
         self.size = size
         """Bytes; for a bit field those that its bits lie in (`field.mask` says which bits of the whole word)."""
         self.said = said
         """What the dissector says of it, in place of what follows from the value."""
         self.children: list[Item] = [] if children is None else children
-        self.partial = False
-        """Its message goes on in other packets: `--fields` takes its names from the packet that completes it."""
+        self.buffer = buffer
+        """Which of the tree's buffers holds its bytes; 0: the packet."""
 
     @property
     def text(self) -> str:

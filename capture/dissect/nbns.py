@@ -236,9 +236,7 @@ def nbss(packet: Packet, at: int, limit: int) -> Step | None:
     if head[0] == 0 and packet.data[at + 4 : at + 8] not in SMB_MAGICS:
         return NOT_MINE
     end = at + 4 + length
-    if end > limit and limit <= packet.caplen:
-        packet.segment(at, limit)
-        return None
+    packet.whole("NetBIOS session", at, 4 + length, limit)
     packet.column("nbss")
     layer, (kind,) = packet.open(NBSS, at, limit)
     packet.add(layer, NBSS_LENGTH, length, at + 1, 3)

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from netwatch.capture.dissect.kit import Field, Header, Item, group, octets
 from netwatch.capture.dissect.registry import NOT_MINE, Step
-from netwatch.capture.protocols import ID, PROTOCOLS
+from netwatch.capture.protocols import PROTOCOLS, named
 from netwatch.capture.text import escape
 
-__all__ = ["MAX_ITEMS", "MAX_LAYERS", "Malformed", "Packet", "Short", "Stopped", "Summary", "Tree", "Verdict"]
+if TYPE_CHECKING:
+    from netwatch.capture.dissect.context import Context, Conversation
+    from netwatch.capture.dissect.registry import Dissector
+
+__all__ = [
+    "MAX_ITEMS",
+    "MAX_LAYERS",
+    "MAX_MESSAGE",
+    "TO_THE_END",
+    "Buffer",
+    "Malformed",
+    "More",
+    "Packet",
+    "Short",
+    "Stopped",
+    "Summary",
+    "Tree",
+    "Verdict",
+]
 
 MAX_LAYERS: Final = 64
 """Headers in one packet, quoted ones included; a sender chooses how they nest. Real packets have a dozen."""
@@ -20,6 +38,12 @@ MAX_ITEMS: Final = 2000
 
 MAX_INFO: Final = 4096
 """Characters of the Info column; no terminal is wider."""
+
+MAX_MESSAGE: Final = 1 << 20
+"""Bytes of a message that is put together from segments; of a longer one its first segment shows what it has."""
+
+TO_THE_END: Final = -1
+"""A message that lasts as long as its connection."""
 
 CUT_MARK: Final = "[Packet size limited during capture]"
 SEGMENT_MARK: Final = " [TCP segment of a reassembled PDU]"
@@ -95,6 +119,24 @@ class Failed(Stopped):
         return Verdict("failed", self.what, self.offset)
 
 
+class More(Exception):  # noqa: N818 - not an error: the rest comes later
+    """The message that begins at `at` goes on in segments to come."""
+
+    def __init__(self, at: int, size: int = 0) -> None:
+        super().__init__(at, size)
+        self.at = at
+        self.size = size
+        """Bytes of it in all, as far as is known; 0: not known, at least one more segment; TO_THE_END."""
+
+
+class Buffer(NamedTuple):
+    """Bytes that a tree explains."""
+
+    name: str
+    """`Packet`, `Reassembled TCP`, `Decrypted QUIC`."""
+    data: bytes
+
+
 class Verdict(NamedTuple):
     """How the dissection of a packet ended."""
 
@@ -123,6 +165,8 @@ class Tree:
     """What the list shows: the innermost IP address, else the link's."""
     destination: str
     verdict: Verdict
+    buffers: tuple[Buffer, ...] = ()
+    """The packet, then what was put together or decrypted for it: `Item.buffer` is an index of it."""
 
 
 class Summary(NamedTuple):
@@ -149,8 +193,11 @@ class Packet:
     """What dissectors read from and write to."""
 
     __slots__ = (
+        "buffer",
+        "buffers",
         "build",
         "caplen",
+        "context",
         "data",
         "depth",
         "destination",
@@ -158,14 +205,30 @@ class Packet:
         "items",
         "layers",
         "marks",
+        "number",
         "payload_end",
         "protocol",
         "source",
+        "streaming",
+        "ts",
         "values",
         "wirelen",
     )
 
-    def __init__(self, data: bytes, wirelen: int, build: bool) -> None:
+    def __init__(
+        self, data: bytes, wirelen: int, build: bool, context: Context | None = None, number: int = 0, ts: int = 0
+    ) -> None:
+        self.context = context
+        """What packets before this one left behind; None where the packet is looked at alone, or quoted."""
+        self.number = number
+        """Of the packet in its capture; 0: not known."""
+        self.ts = ts
+        """Nanoseconds since 1970; 0: not known."""
+        self.buffers = [Buffer("Packet", data)]
+        self.buffer = 0
+        """Index of the buffer that `data` is now."""
+        self.streaming = False
+        """What is being dissected is a byte stream, which goes on in other packets."""
         self.data = data
         self.caplen = len(data)
         self.wirelen = max(wirelen, len(data))
@@ -177,7 +240,7 @@ class Packet:
         self.source = ""
         self.destination = ""
         self.values: dict[str, Any] = {}
-        """What one header tells those inside it: `ip.pseudo` for checksums, `ip.ttl`, `ports`."""
+        """What one header tells those inside it: `ip.pseudo` for checksums, `ip.ttl`, `ports`, `transport`."""
         self.payload_end: int | None = None
         """Where the network layer's bytes end; what follows is Ethernet's padding or trailer."""
         self.depth = 0
@@ -213,7 +276,7 @@ class Packet:
 
     def column(self, name: str, info: str = "") -> None:
         """The Protocol column by filter name (label: protocols.py), and the Info column."""
-        self.protocol = PROTOCOLS[ID[name]].label
+        self.protocol = named(name).label
         self.info = info
 
     def open(self, header: Header, at: int, limit: int, said: str = "") -> tuple[Item, tuple[Any, ...]]:
@@ -226,17 +289,18 @@ class Packet:
         self.count(len(header.rows))
         if self.build:
             layer.children = header.items(values, at)
+            stamp(layer.children, self.buffer)
         return layer, values
 
     def layer(self, field: Field, at: int, size: int, said: str = "") -> Item:
         """A new layer without fixed fields."""
-        item = Item(field, None, at, size, said)
+        item = Item(field, None, at, size, said, buffer=self.buffer)
         self.layers.append(item)
         return item
 
     def add(self, parent: Item, field: Field, value: Any, at: int, size: int, said: str = "") -> Item:
         """A line below `parent`; nothing is kept of it where only the columns are wanted."""
-        item = Item(field, value, at, size, said)
+        item = Item(field, value, at, size, said, buffer=self.buffer)
         self.count(1)
         if self.build:
             parent.children.append(item)
@@ -250,7 +314,9 @@ class Packet:
         values = header.read(self.data, at)
         self.count(len(header.rows))
         if self.build:
-            parent.children += header.items(values, at)
+            items = header.items(values, at)
+            stamp(items, self.buffer)
+            parent.children += items
         return values
 
     def count(self, many: int) -> None:
@@ -264,18 +330,114 @@ class Packet:
         if not self.values.get("quoted"):
             self.marks.append(Verdict(kind, escape(what), at))
 
-    def goes_on(self, layer: Item | None = None) -> None:
-        """The message of `layer`, which this packet begins, goes on in other packets."""
-        self.info += SEGMENT_MARK
-        if layer is not None:
-            layer.partial = True
-
     def segment(self, at: int, limit: int) -> None:
-        """The payload from `at` on is part of a message that goes on in other packets: it stays TCP."""
+        """The payload from `at` on is part of a message that goes on in other packets, or came before."""
         size = self.end(limit) - at
-        self.goes_on()
         if size > 0:
-            self.layers.append(Item(SEGMENT, self.data[at : at + size], at, size, f"{size} bytes"))
+            self.layers.append(
+                Item(SEGMENT, self.data[at : at + size], at, size, f"{size} bytes", buffer=self.buffer)
+            )
+
+    # What other packets hold
+
+    def whole(self, layer: str, at: int, size: int, limit: int) -> None:
+        """Raises More where the `size` bytes of a message at `at` are still to come, Short where they were cut.
+
+        To be asked before anything of the message is shown. Of a message beyond MAX_MESSAGE there is never more: it
+        is shown as far as it is here.
+        """
+        if at + size <= limit and at + size <= self.caplen:
+            return
+        if limit > self.caplen:
+            raise Short(layer, at, size, max(limit, at + size))
+        if not self.streaming:
+            raise Short(layer, at, size, limit)
+        if size <= MAX_MESSAGE:
+            raise More(at, size)
+
+    def more(self, layer: str, at: int, limit: int, size: int = 0) -> None:
+        """Raises More: the message at `at` has no end yet. `size`: 0, not known, or TO_THE_END. Short if it was cut.
+
+        Returns where there can be no more, in a datagram, and where it would be too much: it is shown as it is here.
+        """
+        if limit > self.caplen:
+            raise Short(layer, at, limit - at, limit)
+        if self.streaming and limit - at <= MAX_MESSAGE:
+            raise More(at, size)
+
+    @property
+    def conversation(self) -> Conversation | None:
+        """What the two endpoints said before, over the innermost transport; None for a packet alone."""
+        if self.context is None or "transport" not in self.values:
+            return None
+        return self.context.conversation(self)
+
+    def memory(self, name: str) -> dict[Any, Any]:
+        """What the protocol `name` remembers of this conversation. It bounds what it puts there.
+
+        For a packet alone it is empty and forgotten at once.
+        """
+        conversation = self.conversation
+        return {} if conversation is None else conversation.memory.setdefault(name, {})
+
+    @property
+    def from_client(self) -> bool:
+        """Whether who opened the conversation sent this; unknown, the one with the higher port is taken for it."""
+        conversation = self.conversation
+        source, destination = self.values.get("ports", (0, 0))
+        if conversation is None or conversation.client is None:
+            return bool(source >= destination)
+        return conversation.side(self) == conversation.client
+
+    def settle_on(self, dissector: Dissector | None) -> None:
+        """From the next segment or datagram of this conversation on, its bytes are `dissector`'s: an upgrade."""
+        conversation = self.conversation
+        if conversation is not None:
+            conversation.dissector = dissector
+
+    def expect(self, transport: str, address: bytes, port: int, dissector: Dissector) -> None:
+        """What goes to or comes from this port of an address (4 or 16 bytes) will be `dissector`'s: FTP data, RTP."""
+        if self.context is not None:
+            self.context.expect(transport, address, port, dissector)
+
+    def aside(self, name: str, data: bytes, following: Step, *, stream: bool = False) -> More | None:
+        """Dissects bytes that are not the packet's own: put together, or decrypted. Their layers stand behind those
+        so far, their items say which buffer they lie in. `stream`: the bytes may end within a message -> how it goes
+        on."""
+        kept = self.data, self.caplen, self.buffer, self.layers, self.payload_end, self.streaming
+        self.buffers.append(Buffer(name, data))
+        self.data, self.caplen, self.buffer, self.layers = data, len(data), len(self.buffers) - 1, []
+        try:
+            if stream:
+                return self.attempt(following)
+            self.run(following)
+            return None
+        finally:
+            inner = self.layers
+            settle([layer for layer in inner if layer.buffer == self.buffer], len(data))
+            self.data, self.caplen, self.buffer, self.layers, self.payload_end, self.streaming = kept
+            self.layers += inner
+
+    def attempt(self, following: Step) -> More | None:
+        """As `run`, of a byte stream -> how its last message goes on in other segments: what was shown of that is
+        taken back."""
+        layers, protocol, info = len(self.layers), self.protocol, self.info
+        self.streaming = True
+        try:
+            self.run(following)
+        except More as more:
+            complete = [
+                layer
+                for layer in self.layers[layers:]
+                if layer.buffer != self.buffer or layer.start < more.at >= layer.end
+            ]
+            if not complete:
+                self.protocol, self.info = protocol, info
+            self.layers[layers:] = complete
+            return more
+        finally:
+            self.streaming = False
+        return None
 
     # What follows
 
@@ -297,6 +459,8 @@ class Packet:
             except Stopped as stopped:
                 self._stop(stopped, at, limit, layers)
                 return
+            except More:
+                raise
             except Exception as error:
                 # A mistake in one of many dissectors must not end a capture; the tests take none for granted.
                 self._stop(Failed(error, at), at, limit, layers)
@@ -314,16 +478,20 @@ class Packet:
         elif verdict.kind == "malformed":
             self.info += MALFORMED_MARK
         # A layer that had begun keeps what it has; the rest of its bytes stand behind it.
-        settle(self.layers[layers:], self.caplen)
-        start = max(at, max((item.end for item in self.layers[layers:]), default=at))
-        self.layers.append(Item(ENDINGS[verdict.kind], None, start, max(0, self.end(limit) - start), verdict.text))
+        own = [item for item in self.layers[layers:] if item.buffer == self.buffer]
+        settle(own, self.caplen)
+        start = max(at, max((item.end for item in own), default=at))
+        size = max(0, self.end(limit) - start)
+        self.layers.append(Item(ENDINGS[verdict.kind], None, start, size, verdict.text, buffer=self.buffer))
 
     def quote(self, parent: Item, following: Step) -> None:
         """Dissects a packet within `parent` that says nothing about this one's columns: what an ICMP error quotes."""
         kept = self.protocol, self.info, self.source, self.destination, self.payload_end, self.values
-        self.values = {"quoted": True}
+        context = self.context
+        self.values, self.context = {"quoted": True}, None
         self.within(parent, following)
         self.protocol, self.info, self.source, self.destination, self.payload_end, self.values = kept
+        self.context = context
 
     def within(self, parent: Item, following: Step) -> None:
         """Dissects what follows as part of `parent`: its layers become children."""
@@ -333,12 +501,12 @@ class Packet:
         finally:
             inner, self.layers = self.layers, outer
         parent.children += inner
-        if inner:
-            parent.size = max(parent.size, max(item.end for item in inner) - parent.start)
+        own = [item.end for item in inner if item.buffer == parent.buffer]
+        parent.size = max(parent.size, max(own, default=parent.end) - parent.start)
 
     def finish(self) -> None:
         """Shows what Ethernet carries behind the network layer's last byte."""
-        settle(self.layers, self.caplen)
+        settle([layer for layer in self.layers if not layer.buffer], self.caplen)
         end = self.payload_end
         if end is None or end >= self.caplen:
             return
@@ -358,10 +526,18 @@ class Packet:
         return OK
 
 
+def stamp(items: list[Item], buffer: int) -> None:
+    """These items lie in that buffer."""
+    if buffer:
+        for item in items:
+            item.buffer = buffer
+            stamp(item.children, buffer)
+
+
 def settle(items: list[Item], end: int) -> None:
     """Makes each item cover its children and end within the frame: what stopped half-way may do neither."""
     for item in items:
-        children = item.children
+        children = [child for child in item.children if child.buffer == item.buffer]
         if children:
             settle(children, end)
             last = max([child.end for child in children])

@@ -73,11 +73,7 @@ def ssh(packet: Packet, at: int, limit: int) -> Step | None:
         )
         if not 5 <= length <= MAX_PACKET or padding >= length or code not in MESSAGES:
             break
-        if at + 4 + length > limit:
-            if not words:
-                packet.segment(at, limit)
-                return None
-            break
+        packet.whole("SSH packet", at, 4 + length, limit)
         if layer is None:
             packet.column("ssh")
             packet.protocol = "SSHv2"

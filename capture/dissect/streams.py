@@ -37,10 +37,7 @@ def bgp(packet: Packet, at: int, limit: int) -> Step | None:
     while at < limit:
         head = packet.rest(at, min(at + BGP.size, limit))
         length = int.from_bytes(head[16:18], "big")
-        if limit <= packet.caplen and (len(head) < BGP.size or at + length > limit):
-            if not words:
-                packet.segment(at, limit)
-            return None
+        packet.whole("BGP", at, max(BGP.size, length), limit)
         packet.column("bgp", packet.info)
         layer, (_, length, kind) = packet.open(BGP, at, limit)
         layer.said = f"{BGP_TYPES.get(kind, f'Unknown ({kind})')} Message"
@@ -144,9 +141,7 @@ def mqtt(packet: Packet, at: int, limit: int) -> Step | None:
     start, end = at + 1 + size, at + 1 + size + length
     if first[0] >> 4 not in MQTT_TYPES:
         return NOT_MINE
-    if end > limit and limit <= packet.caplen:
-        packet.segment(at, limit)
-        return None
+    packet.whole("MQTT", at, end - at, limit)
     packet.column("mqtt")
     layer, (head,) = packet.open(MQTT, at, limit)
     kind = head >> 4
@@ -210,11 +205,11 @@ def http2(packet: Packet, at: int, limit: int) -> Step | None:
     packet.add(layer, MAGIC_LINE, MAGIC, at, len(MAGIC))
     where = at + len(MAGIC)
     words = ["Magic"]
-    while where + FRAME.size <= packet.end(limit):
+    while where < limit:
+        packet.whole("HTTP/2 frame", where, FRAME.size, limit)
         length = int.from_bytes(packet.data[where : where + 3], "big")
+        packet.whole("HTTP/2 frame", where, FRAME.size + length, limit)
         end = where + FRAME.size + length
-        if end > limit:
-            break
         item = packet.add(layer, FRAME.field, None, where, FRAME.size)
         _, kind, _, stream = packet.add_header(item, FRAME, where, limit)
         item.said = f"{FRAMES.get(kind, f'Unknown ({kind})')}[{stream & 0x7FFFFFFF}]"
@@ -227,10 +222,6 @@ def http2(packet: Packet, at: int, limit: int) -> Step | None:
         where = end
         layer.size = where - at
     layer.said = packet.info
-    if where < limit:
-        info = packet.info
-        packet.segment(where, limit)
-        packet.info = info
     return None
 
 

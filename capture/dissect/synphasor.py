@@ -51,9 +51,7 @@ def synphasor(packet: Packet, at: int, limit: int) -> Step | None:
     if len(head) < 4 or head[0] != 0xAA or head[1] & 0x80:
         return NOT_MINE
     size = int.from_bytes(head[2:4], "big")
-    if at + size > limit and limit <= packet.caplen:
-        packet.segment(at, limit)
-        return None
+    packet.whole("Synchrophasor", at, size, limit)
     packet.column("synphasor")
     layer, (word, *_) = packet.open(SYNPHASOR, at, limit)
     kind = word >> 4 & 7

@@ -1,15 +1,22 @@
 """TCP (RFC 9293) and its options (RFC 7323, 2018, 5925, 7413, 8684).
 
-Sequence and acknowledgement numbers are the header's own: what they are relative to stands in other packets.
+Sequence and acknowledgement numbers are relative to the first of their side, as far as packets before this one are
+known; for a packet alone they are the header's own.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 from netwatch.capture.dissect.checksum import STATUS, show_checksum, verified
 from netwatch.capture.dissect.kit import U16, U32, Bit, Bits, Header, Hex16, Item, Packed16, number, octets
 from netwatch.capture.dissect.options import options
 from netwatch.capture.dissect.packet import Packet, Short
 from netwatch.capture.dissect.registry import Step, on, step_by_ports
+from netwatch.capture.dissect.segments import after, payload
+
+if TYPE_CHECKING:
+    from netwatch.capture.dissect.context import Conversation
 
 FLAGS = (
     (0x100, "ae", "Accurate ECN", "AE"),
@@ -31,8 +38,8 @@ TCP = Header(
     (
         U16("srcport", "Source Port"),
         U16("dstport", "Destination Port"),
-        U32("seq", "Sequence Number"),
-        U32("ack", "Acknowledgment Number"),
+        U32("seq_raw", "Sequence Number (raw)"),
+        U32("ack_raw", "Acknowledgment Number (raw)"),
         Packed16(
             Bits(0xF000, "hdr_len", "Header Length", times=4),
             Bits(
@@ -53,6 +60,12 @@ TCP = Header(
     ),
 )
 LENGTH = number("tcp.len", "TCP Segment Len")
+STREAM = number("tcp.stream", "Stream index")
+SEQUENCE = number("tcp.seq", "Sequence Number")
+NEXT_SEQUENCE = number("tcp.nxtseq", "Next Sequence Number")
+ACKNOWLEDGED = number("tcp.ack", "Acknowledgment Number")
+WINDOW = number("tcp.window_size", "Calculated window size")
+SCALE = number("tcp.window_size_scalefactor", "Window size scaling factor")
 CHECKSUM_STATUS = number("tcp.checksum.status", "Checksum Status", STATUS)
 OPTIONS = octets("tcp.options", "Options")
 KIND = number("tcp.option_kind", "Kind")
@@ -99,11 +112,16 @@ def tcp(packet: Packet, at: int, limit: int) -> Step | None:
     except Short:
         _quoted_ports(packet, at, limit)
         raise
-    source, destination, sequence, acknowledged, word, window, checksum, urgent = values
+    source, destination, raw_sequence, raw_acknowledged, word, window, checksum, urgent = values
     layer.said = f"Src Port: {source}, Dst Port: {destination}"
     packet.values["ports"] = (source, destination)
     header = (word >> 12) * 4
     flags = word & 0x1FF
+    pair = packet.values.get("ip.pseudo", b"")
+    half = len(pair) // 2
+    packet.values["transport"] = ("tcp", pair[:half], source, pair[half:], destination)
+    seen = _seen(packet, flags, raw_sequence, raw_acknowledged, window)
+    sequence, acknowledged, window = seen.sequence, seen.acknowledged, seen.window
     if header < TCP.size:
         bogus = f"bogus TCP header length ({header}, must be at least {TCP.size})"
         packet.info = f"{source} → {destination} [{FLAG_TEXT[flags]}] Seq={sequence} Win={window}, {bogus}"
@@ -127,6 +145,7 @@ def tcp(packet: Packet, at: int, limit: int) -> Step | None:
     packet.info = " ".join(info)
     if packet.build:
         packet.add(layer, LENGTH, length, at + 12, 1)
+        _show_seen(packet, layer, seen, at, length + (flags & 0x01) + (flags >> 1 & 0x01))
         show_checksum(packet, layer, CHECKSUM_STATUS, verified(packet, 6, at, limit, checksum), at + 16)
     if header > TCP.size:
         layer.size = min(start, packet.caplen) - at
@@ -134,12 +153,71 @@ def tcp(packet: Packet, at: int, limit: int) -> Step | None:
         parent = packet.add(layer, OPTIONS, raw, at + TCP.size, len(raw), f"{header - TCP.size} bytes")
         try:
             _options(packet, parent, at + TCP.size, start, info)
+            if flags & 0x02 and seen.conversation is not None:
+                seen.conversation.sides[seen.conversation.side(packet)].shift = packet.values.get("tcp.shift")
         finally:
             packet.info = " ".join(info)
-    if length <= 0 or start >= packet.caplen:
-        return None
     packet.values["tcp.flags"] = flags
-    return step_by_ports("tcp", source, destination, start, limit)
+    if length <= 0 or start >= packet.caplen:
+        _ends(packet, seen, flags, raw_sequence)
+        return None
+    following = step_by_ports("tcp", source, destination, start, limit)
+    first = (raw_sequence + (flags >> 1 & 0x01)) & 0xFFFFFFFF
+    payload(packet, layer, start, limit, first, bool(flags & 0x01), following.candidates)
+    return None
+
+
+class Seen(NamedTuple):
+    """The numbers of a segment beside what the connection was before it."""
+
+    conversation: Conversation | None
+    sequence: int
+    acknowledged: int
+    window: int
+
+
+def _seen(packet: Packet, flags: int, sequence: int, acknowledged: int, window: int) -> Seen:
+    """Numbers relative to the first of each side, the window in bytes (RFC 7323, 2.2)."""
+    conversation, context = packet.conversation, packet.context
+    if conversation is None or context is None:
+        return Seen(None, sequence, acknowledged, window)
+    side = conversation.sides[conversation.side(packet)]
+    opening = flags & 0x02
+    if opening and side.first not in (None, sequence) and (not flags & 0x10 or side.syn):
+        conversation = context.reopen(packet)
+        side = conversation.sides[conversation.side(packet)]
+    which = conversation.side(packet)
+    other = conversation.sides[1 - which]
+    if side.first is None or (opening and not side.syn):
+        side.first = sequence if opening else (sequence - 1) & 0xFFFFFFFF
+    if opening:
+        side.syn, side.next = True, (sequence + 1) & 0xFFFFFFFF if side.next is None else side.next
+        conversation.client = 1 - which if flags & 0x10 else which
+    if flags & 0x10 and other.first is None:
+        other.first = (acknowledged - 1) & 0xFFFFFFFF
+    if not opening and side.shift is not None and other.shift is not None:
+        window <<= min(side.shift, 14)
+    back = acknowledged if other.first is None else (acknowledged - other.first) & 0xFFFFFFFF
+    return Seen(conversation, (sequence - side.first) & 0xFFFFFFFF, back, window)
+
+
+def _show_seen(packet: Packet, layer: Item, seen: Seen, at: int, length: int) -> None:
+    """Lines that are not in the header, beside those that they explain."""
+    if seen.conversation is not None:
+        packet.add(layer, STREAM, seen.conversation.stream, at, 4)
+    packet.add(layer, SEQUENCE, seen.sequence, at + 4, 4)
+    packet.add(layer, NEXT_SEQUENCE, (seen.sequence + length) & 0xFFFFFFFF, at + 4, 4)
+    packet.add(layer, ACKNOWLEDGED, seen.acknowledged, at + 8, 4)
+    packet.add(layer, WINDOW, seen.window, at + 14, 2)
+
+
+def _ends(packet: Packet, seen: Seen, flags: int, sequence: int) -> None:
+    """A segment without payload: SYN and FIN take a number each (RFC 9293, 3.4)."""
+    if seen.conversation is None or not flags & 0x01:
+        return
+    side = seen.conversation.sides[seen.conversation.side(packet)]
+    if side.next is not None and after(sequence, side.next) == 0:
+        side.next = (sequence + 1) & 0xFFFFFFFF
 
 
 def _quoted_ports(packet: Packet, at: int, limit: int) -> None:
@@ -177,6 +255,7 @@ def _mss(packet: Packet, item: Item, at: int, size: int) -> list[str]:
 def _scale(packet: Packet, item: Item, at: int, size: int) -> list[str]:
     shift = packet.data[at]
     packet.add(item, SHIFT, shift, at, size)
+    packet.values["tcp.shift"] = shift
     return [f"WS={1 << min(shift, 14)}"]
 
 

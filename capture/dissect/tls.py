@@ -60,7 +60,7 @@ PORTS = (261, 443, 448, 465, 563, 614, 636, 853, 989, 990, 992, 993, 994, 995, 4
 def tls(packet: Packet, at: int, limit: int) -> Step | None:
     """Records, as many as are complete; a record that goes on in the next segment leaves the packet TCP."""
     head = packet.data[at : at + 5]
-    if not _plausible(head, STREAM_VERSIONS):
+    if not _may_be(head):
         return NOT_MINE
     layer = packet.layer(TLS.field, at, 0)
     info: list[str] = []
@@ -68,14 +68,12 @@ def tls(packet: Packet, at: int, limit: int) -> Step | None:
     start = at
     encrypted = False
     while at < limit:
+        packet.whole("TLS record", at, RECORD.size, limit)
         head = packet.data[at : at + 5]
-        if len(head) == 5 and not _plausible(head, STREAM_VERSIONS):
+        if not _plausible(head, STREAM_VERSIONS):
             break
         length = int.from_bytes(head[3:5], "big")
-        if len(head) == 5 and at + 5 + length > limit:
-            break
-        if len(head) < 5 and limit <= packet.caplen:
-            break
+        packet.whole("TLS record", at, RECORD.size + length, limit)
         if not shown:
             packet.column("tls")
         item = packet.add(layer, RECORD.field, None, at, RECORD.size + length)
@@ -94,40 +92,20 @@ def tls(packet: Packet, at: int, limit: int) -> Step | None:
             packet.protocol = shown = SHOWN_VERSIONS[settled]
         at += 5 + length
     layer.said = ", ".join(info)
-    if at < limit:
-        _continued(packet, layer, at, limit, bool(info))
-    return None
+    return Step((), at, limit) if at < limit else None
+
+
+def _may_be(head: bytes) -> bool:
+    """Whether a payload that begins so, with fewer than five bytes too, can be a record."""
+    if len(head) < RECORD.size:
+        return len(head) > 1 and head[0] in CONTENT_TYPES and head[1] == 3
+    return _plausible(head, STREAM_VERSIONS)
 
 
 def _plausible(head: bytes, versions: Container[int]) -> bool:
     if len(head) < 5 or head[0] not in CONTENT_TYPES:
         return False
     return int.from_bytes(head[1:3], "big") in versions and 0 < int.from_bytes(head[3:5], "big") <= MAX_RECORD
-
-
-def _continued(packet: Packet, layer: Item, at: int, limit: int, said: bool) -> None:
-    """The head of a record that is not complete, with the name of its message if that is in clear."""
-    head = packet.rest(at, limit)
-    if said or len(head) < 6:
-        info = packet.info
-        if not said:
-            packet.layers.remove(layer)
-        packet.segment(at, limit)
-        packet.info = info if said else packet.info
-        return
-    packet.column("tls")
-    item = packet.add(layer, RECORD.field, None, at, len(head))
-    layer.size = len(head)
-    kind, version, _ = packet.add_header(item, RECORD, at, limit)
-    packet.protocol = SHOWN_VERSIONS[version]
-    packet.info = CONTENT_TYPES[kind] if kind != 22 else HANDSHAKES.get(head[5], "Encrypted Handshake Message")
-    item.said = layer.said = f"{packet.info}, goes on in the next segment"
-    if kind == 22 and head[5] in HANDSHAKES and len(head) > 9:
-        message = packet.add(item, STREAM.message, None, at + 5, len(head) - 5, HANDSHAKES[head[5]])
-        packet.add(message, STREAM.type, head[5], at + 5, 1)
-        packet.add(message, STREAM.length, int.from_bytes(head[6:9], "big"), at + 6, 3)
-        show_message(packet, message, head[5], at + 9, at + len(head), names=STREAM, whole=False)
-    packet.goes_on(layer)
 
 
 def _fragment(packet: Packet, item: Item, kind: int, at: int, end: int, encrypted: bool) -> tuple[int, list[str]]:

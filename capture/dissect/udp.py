@@ -56,7 +56,17 @@ def udp(packet: Packet, at: int, limit: int) -> Step | None:
     if packet.build:
         status = UNVERIFIED if checksum == 0 else verified(packet, 17, at, end, checksum)
         show_checksum(packet, layer, CHECKSUM_STATUS, status, at + 6)
-    return step_by_ports("udp", source, destination, at + UDP.size, end)
+    return _following(packet, "udp", source, destination, at + UDP.size, end)
+
+
+def _following(packet: Packet, transport: str, source: int, destination: int, at: int, end: int) -> Step:
+    """Who knew the conversation before or was announced, then who goes by port or payload."""
+    pair = packet.values.get("ip.pseudo", b"")
+    half = len(pair) // 2
+    packet.values["transport"] = (transport, pair[:half], source, pair[half:], destination)
+    following = step_by_ports("udp", source, destination, at, end)
+    known = packet.context.dissector(packet) if packet.context is not None else None
+    return following if known is None else following._replace(candidates=(known, *following.candidates))
 
 
 @on("ip.proto", 136)
@@ -73,4 +83,4 @@ def udp_lite(packet: Packet, at: int, limit: int) -> Step | None:
         pseudo = pseudo_header(packet.values["ip.pseudo"], 136, limit - at)
         good = ones_sum(pseudo + packet.data[at : at + covered]) == 0xFFFF
         show_checksum(packet, layer, LITE_STATUS, int(good), at + 6)
-    return step_by_ports("udp", source, destination, at + UDP_LITE.size, limit)
+    return _following(packet, "udplite", source, destination, at + UDP_LITE.size, limit)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from netwatch.capture.block import CaptureError
-from netwatch.capture.dissect import Item, Tree, dissect, fields_text, find, summarise
+from netwatch.capture.dissect import Context, Item, Tree, dissect, fields_text, find, summarise
 from netwatch.capture.sources.files import open_file
 
 pytestmark = pytest.mark.corpus
@@ -107,22 +107,22 @@ class Result:
         self.names: dict[str, Counter[str]] = {name: Counter() for name in NAMES}
         self.broken: list[str] = []
         self.examples: dict[tuple[str, str], str] = {}
+        self._trees, self._summaries = Context(), Context()
 
     def add(self, row: Row) -> None:
         """Dissects one packet and compares it."""
         self.total += 1
-        tree = dissect(row.data, row.linktype, row.wirelen)
+        if row.number == 1:
+            # What dissects rows and what dissects trees go through the capture on their own.
+            self._trees, self._summaries = Context(), Context()
+        tree = dissect(row.data, row.linktype, row.wirelen, context=self._trees, number=row.number)
         where = f"{row.path} #{row.number}"
-        if summarise(row.data, row.linktype, row.wirelen) != (
-            tree.protocol,
-            tree.info,
-            tree.source,
-            tree.destination,
-        ):
+        summary = summarise(row.data, row.linktype, row.wirelen, context=self._summaries, number=row.number)
+        if summary != (tree.protocol, tree.info, tree.source, tree.destination):
             self.broken.append(f"{where}: the summary says something else")
         if tree.verdict.kind == "failed":
             self.broken.append(f"{where}: {tree.verdict.text}")
-        self.broken += [f"{where}: {problem}" for problem in problems(tree, len(row.data))]
+        self.broken += [f"{where}: {problem}" for problem in problems(tree)]
         protocol = row.said["_ws.col.Protocol"]
         if protocol != tree.protocol:
             self.protocol[protocol, tree.protocol] += 1
@@ -142,16 +142,19 @@ class Result:
         return 1 - differing.total() / self.total
 
 
-def problems(tree: Tree, size: int) -> Iterator[str]:
+def problems(tree: Tree) -> Iterator[str]:
     """Ranges that do not hold, text that is not escaped."""
-    below: list[tuple[Item, int, int]] = [(layer, 0, size) for layer in tree.layers]
+    sizes = [len(buffer.data) for buffer in tree.buffers]
+    below: list[tuple[Item, int, int]] = [(layer, 0, sizes[layer.buffer]) for layer in tree.layers]
     while below:
         item, first, last = below.pop()
         if not first <= item.start <= item.end <= last:
             yield f"{item!r} lies outside of {first}-{last}"
         if set(item.text + fields_text(item)) & set("\x1b\x07\n\r\t\x9b\u202e"):
             yield f"{item!r} is not escaped"
-        below += [(child, item.start, item.end) for child in item.children]
+        for child in item.children:
+            within = (item.start, item.end) if child.buffer == item.buffer else (0, sizes[child.buffer])
+            below.append((child, *within))
 
 
 @pytest.fixture(scope="module")

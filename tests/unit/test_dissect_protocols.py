@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from netwatch.capture.dissect import Item, Tree, dissect, fields_text, find, summarise
+from netwatch.capture.dissect import Context, Item, Tree, dissect, fields_text, find, summarise
 from netwatch.capture.dissect.checksum import ones_sum, pseudo_header
 
 ETHERNET, RAW, NULL, COOKED, COOKED2, PPP = 1, 101, 0, 113, 276, 9
@@ -43,10 +43,16 @@ def udp(payload: bytes, source: int = 40000, destination: int = 53) -> bytes:
 
 
 def tcp(
-    payload: bytes, source: int = 40000, destination: int = 80, *, flags: int = 0x18, options: bytes = b""
+    payload: bytes,
+    source: int = 40000,
+    destination: int = 80,
+    *,
+    flags: int = 0x18,
+    options: bytes = b"",
+    sequence: int = 1000,
 ) -> bytes:
     word = (5 + len(options) // 4) << 12 | flags
-    return struct.pack("!HHIIHHHH", source, destination, 1000, 2000, word, 512, 0, 0) + options + payload
+    return struct.pack("!HHIIHHHH", source, destination, sequence, 2000, word, 512, 0, 0) + options + payload
 
 
 def labels(*names: bytes) -> bytes:
@@ -202,23 +208,41 @@ def test_values_print_as_tshark_prints_them() -> None:
 
 def test_a_hello_in_two_segments_is_shown_and_named_where_it_is_complete() -> None:
     hello = client_hello()
-    tree = dissect(eth(ip(tcp(hello[:-4], 40000, 443), 6)), ETHERNET)
-    assert tree.protocol == "TLSv1"
-    assert tree.info.startswith("Client Hello")
-    assert tree.verdict.kind == "ok"
-    assert value(tree, "tls.handshake.extensions_server_name") is None
-    shown = [part.text for layer in tree.layers for part in flat(layer)]
-    assert "example.org" in shown
+    context = Context()
+    first = dissect(eth(ip(tcp(hello[:-4], 40000, 443), 6)), ETHERNET, context=context, number=1)
+    assert (first.protocol, first.verdict.kind) == ("TCP", "ok")
+    assert first.info.endswith("[TCP segment of a reassembled PDU]")
+    assert value(first, "tls.handshake.extensions_server_name") is None
+    rest = eth(ip(tcp(hello[-4:], 40000, 443, sequence=1000 + len(hello) - 4), 6))
+    whole = dissect(rest, ETHERNET, context=context, number=2)
+    assert (whole.protocol, whole.info) == ("TLSv1", "Client Hello")
+    assert value(whole, "tls.handshake.extensions_server_name") == "example.org"
+    assert value(whole, "tcp.segment.count") == "2"
+    assert [buffer.name for buffer in whole.buffers] == ["Packet", "Reassembled TCP"]
+    assert whole.buffers[1].data == hello
+    assert {layer.field.name: layer.buffer for layer in whole.layers}["tls"] == 1
 
 
-def flat(parent: Item) -> list[Item]:
-    return [parent, *(below for child in parent.children for below in flat(child))]
+def test_the_fragment_that_completes_a_datagram_shows_it() -> None:
+    context = Context()
+    datagram = udp(dns(labels(b"example", b"org") + b"\0\x01\0\x01"))
+    pieces = [(datagram[16:], 2), (datagram[:16], 0x2000)]
+    trees = [
+        dissect(eth(ip(piece, fragment=fragment)), ETHERNET, context=context, number=number)
+        for number, (piece, fragment) in enumerate(pieces, 1)
+    ]
+    assert [tree.protocol for tree in trees] == ["IPv4", "DNS"]
+    assert value(trees[1], "dns.qry.name") == "example.org"
+    assert value(trees[1], "ip.fragment.count") == "2"
+    assert item(trees[1], "ip.fragments").text == "reassembled from 2 packets, 37 bytes: #1, #2"
+    assert trees[1].buffers[1].data == datagram
+    assert all(tree.verdict.kind == "ok" for tree in trees)
 
 
 def test_a_request_whose_body_goes_on_is_named_where_it_is_complete() -> None:
     head = b"POST /form HTTP/1.1\r\nHost: example.org\r\nContent-Length: 10\r\n\r\n"
     part = dissect(eth(ip(tcp(head + b"12345"), 6)), ETHERNET)
-    assert part.protocol == "HTTP"
+    assert part.protocol == "TCP"
     assert value(part, "http.host") is None
     whole = dissect(eth(ip(tcp(head + b"1234567890"), 6)), ETHERNET)
     assert (value(whole, "http.host"), value(whole, "http.request.uri")) == ("example.org", "/form")

@@ -1,0 +1,185 @@
+"""TCP segments put together where a message spans packets (RFC 9293, 3.4): the packet that completes it shows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from netwatch.capture.dissect.context import Message
+from netwatch.capture.dissect.kit import group, number
+from netwatch.capture.dissect.packet import MAX_MESSAGE, SEGMENT_MARK, TO_THE_END, Packet, data
+from netwatch.capture.dissect.registry import Step
+
+if TYPE_CHECKING:
+    from netwatch.capture.dissect.context import Context, Conversation, Side
+    from netwatch.capture.dissect.kit import Item
+    from netwatch.capture.dissect.packet import More
+    from netwatch.capture.dissect.registry import Dissector
+
+__all__ = ["SHOWN_NUMBERS", "after", "name_packets", "payload"]
+
+SEGMENTS: Final = group("tcp.segments", "Reassembled TCP segments")
+SEGMENT_NUMBER: Final = number("tcp.segment", "Packet")
+SEGMENT_COUNT: Final = number("tcp.segment.count", "Segment count")
+LENGTH: Final = number("tcp.reassembled.length", "Reassembled TCP length")
+
+SHOWN_NUMBERS: Final = 64
+"""Packets that a reassembled message names."""
+MAX_UNKNOWN: Final = 1 << 16
+"""Bytes of a message that does not say how long it is: each segment has it looked at once more."""
+
+
+def after(sequence: int, than: int) -> int:
+    """How far one sequence number is behind another; negative: before it (RFC 9293, 3.4: modulo 2^32)."""
+    return ((sequence - than + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+
+
+def payload(
+    packet: Packet, layer: Item, at: int, limit: int, sequence: int, fin: bool, candidates: tuple[Dissector, ...]
+) -> None:
+    """Shows the payload of a segment, with what earlier ones hold of the message that it completes."""
+    conversation, context = packet.conversation, packet.context
+    if conversation is None or context is None:
+        _fresh(packet, Step(candidates, at, limit))
+        return
+    if conversation.dissector is not None:
+        candidates = (conversation.dissector, *(each for each in candidates if each is not conversation.dissector))
+    side = conversation.sides[conversation.side(packet)]
+    stream = _Segment(packet, context, conversation, side, layer, candidates)
+    stream.take(at, limit, sequence, fin)
+
+
+def _fresh(packet: Packet, following: Step) -> More | None:
+    """What begins in this segment. A message that goes on leaves the rest of it to be shown as a segment's."""
+    layers = len(packet.layers)
+    more = packet.attempt(following)
+    if more is not None:
+        if len(packet.layers) == layers:
+            packet.info += SEGMENT_MARK
+        packet.segment(more.at, following.limit)
+    return more
+
+
+class _Segment:
+    """One segment's payload on its way into the messages of its side."""
+
+    def __init__(
+        self,
+        packet: Packet,
+        context: Context,
+        conversation: Conversation,
+        side: Side,
+        layer: Item,
+        candidates: tuple[Dissector, ...],
+    ) -> None:
+        self.packet = packet
+        self.context = context
+        self.conversation = conversation
+        self.side = side
+        self.layer = layer
+        self.candidates = candidates
+
+    def take(self, at: int, limit: int, sequence: int, fin: bool) -> None:
+        side, packet = self.side, self.packet
+        ahead = 0 if side.next is None else after(sequence, side.next)
+        size = limit - at
+        message = side.message
+        if ahead < 0:
+            if message is not None and message.early and after(sequence, message.sequence) >= 0:
+                pass  # it may fill a gap of the message
+            elif ahead + size <= 0:
+                packet.segment(at, limit)  # all of it came before
+                return
+            else:
+                at, sequence, ahead = at - ahead, (sequence - ahead) & 0xFFFFFFFF, 0
+        if ahead + size > 0:
+            side.next = (sequence + limit - at + fin) & 0xFFFFFFFF
+        if message is not None and limit <= packet.caplen:
+            offset = after(sequence, message.sequence)
+            within = message.size <= 0 or offset < message.size
+            if offset >= 0 and (ahead <= 0 or (message.size > 0 and within)):
+                self._goes_on(message, offset, at, limit, fin)
+                return
+        if message is not None:
+            self.context.hold(side, None)  # the rest of it never came
+        self._begins(at, limit, sequence, fin)
+
+    def _begins(self, at: int, limit: int, sequence: int, fin: bool) -> None:
+        """Messages that begin in this segment, the last of which may go on in the next."""
+        more = _fresh(self.packet, Step(self.candidates, at, limit))
+        if more is None:
+            return
+        start = (sequence + more.at - at) & 0xFFFFFFFF
+        message = Message(start, more.size, self.packet.rest(more.at, limit), self.packet.number)
+        self.context.hold(self.side, message)
+        if fin:
+            self.context.hold(self.side, None)
+
+    def _goes_on(self, message: Message, offset: int, at: int, limit: int, fin: bool) -> None:
+        """A segment that adds to a message; those behind its end begin in this packet."""
+        packet = self.packet
+        message.add(offset, packet.rest(at, limit), packet.number)
+        layers = len(packet.layers)
+        while True:
+            have = len(message.data)
+            whole = have >= message.size if message.size > 0 else message.size == 0 or fin
+            if not whole:
+                break
+            if message.size == 0 and have > MAX_UNKNOWN:
+                self.context.hold(self.side, None)
+                packet.segment(at, limit)
+                return
+            size = message.size if message.size > 0 else have
+            more = self._show(message, size, fin and message.size == TO_THE_END)
+            if more is None:
+                self.context.hold(self.side, None)
+                start = at + size - offset
+                if at < start < limit:
+                    self._begins(start, limit, (message.sequence + size) & 0xFFFFFFFF, fin)
+                elif start < at:
+                    data(packet, at, limit)
+                return
+            if more.at:
+                # Messages before it are complete and shown.
+                del message.data[: more.at]
+                message.sequence = (message.sequence + more.at) & 0xFFFFFFFF
+                message.numbers = message.numbers[-1:]
+            if more.size == message.size and not more.at:
+                break  # as much as it asked for is not enough: one more segment
+            message.size = more.size if more.size <= MAX_MESSAGE else 0
+            if message.size == 0:
+                break
+        if len(packet.layers) == layers:
+            packet.info += SEGMENT_MARK
+        packet.segment(at, limit)
+        self.context.hold(self.side, None if fin else message)
+
+    def _show(self, message: Message, size: int, ended: bool) -> More | None:
+        """The message, dissected from its own bytes; taken back where it needs still more."""
+        packet = self.packet
+        layers = len(packet.layers)
+        packet.values["stream.ended"] = ended
+        more = packet.aside(
+            "Reassembled TCP", bytes(message.data[:size]), Step(self.candidates, 0, size), stream=True
+        )
+        packet.values["stream.ended"] = False
+        if len(packet.layers) == layers:
+            packet.buffers.pop()
+        elif packet.build:
+            _show_parts(packet, self.layer, message.numbers, size)
+        return more
+
+
+def _show_parts(packet: Packet, layer: Item, numbers: list[int], size: int) -> None:
+    """Which packets hold the bytes of what this one completes."""
+    start = layer.start
+    parent = packet.add(layer, SEGMENTS, None, start, 0, name_packets(numbers, size))
+    for each in numbers[:SHOWN_NUMBERS]:
+        packet.add(parent, SEGMENT_NUMBER, each, start, 0)
+    packet.add(parent, SEGMENT_COUNT, len(numbers), start, 0)
+    packet.add(parent, LENGTH, size, start, 0)
+
+
+def name_packets(numbers: list[int], size: int) -> str:
+    """`reassembled from 3 packets, 2,345 bytes: #4, #5, #7`"""
+    named = ", ".join(f"#{number}" for number in numbers[:SHOWN_NUMBERS]) + (", …" if numbers[SHOWN_NUMBERS:] else "")
+    return f"reassembled from {len(numbers)} packets, {size:,} bytes: {named}"
