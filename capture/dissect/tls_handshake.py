@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from netwatch.capture.dissect.kit import Bytes, Field, Header, Hex16, Item, group, number, octets, text
 from netwatch.capture.dissect.packet import Packet, Short
 from netwatch.capture.dissect.tls_names import CIPHERS, EXTENSIONS, GROUPS, HANDSHAKES, VERSIONS
 
-__all__ = ["DTLS", "TLS", "show_message"]
+__all__ = ["DTLS", "TLS", "Shown", "show_handshakes", "show_message"]
 
 
 class Names:
@@ -47,6 +48,40 @@ RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e07
 """The random of a Server Hello that is a Hello Retry Request: SHA-256 of those words (RFC 8446, 4.1.3)."""
 
 NAME = "TLS handshake"
+
+
+class Shown(NamedTuple):
+    """What `show_handshakes` found."""
+
+    words: list[str]
+    """For the Info column: `Client Hello`."""
+    version: int
+    """That a Server Hello settled on; 0: none."""
+    end: int
+    """Offset after the last message that is complete; before the end of the bytes: a message goes on."""
+
+
+def show_handshakes(packet: Packet, parent: Item, at: int, end: int, *, names: Names, transport: str = "t") -> Shown:
+    """The lines of all complete handshake messages from `at` on, below `parent`: a record's, or CRYPTO frames'.
+
+    Stops, without a mark, at a message that goes beyond `end` or whose type is none. `transport`: what JA4 calls
+    what carries it, `t` for TCP, `d` for DTLS, `q` for QUIC.
+    """
+    words: list[str] = []
+    settled = 0
+    stop = packet.end(end)
+    while at + 4 <= stop:
+        kind, length = packet.data[at], int.from_bytes(packet.data[at + 1 : at + 4], "big")
+        if kind not in HANDSHAKES or at + 4 + length > end:
+            break
+        message = packet.add(parent, names.message, None, at, min(4 + length, stop - at), HANDSHAKES[kind])
+        packet.add(message, names.type, kind, at, 1)
+        packet.add(message, names.length, length, at + 1, 3)
+        words.append(HANDSHAKES[kind])
+        packet.check(NAME, at + 4, length, end)
+        settled = show_message(packet, message, kind, at + 4, at + 4 + length, names=names) or settled
+        at += 4 + length
+    return Shown(words, settled, at)
 
 
 def show_message(
