@@ -95,7 +95,8 @@ class _Fields:
 
     def take(self, block: Block, decoded: Decoded | None) -> None:
         assert decoded is not None  # asked for by whoever makes this sink
-        print_out(self._writer.lines(block, decoded).encode("utf-8", "backslashreplace"))
+        for lines in self._writer.pieces(block, decoded):
+            print_out(lines.encode("utf-8", "backslashreplace"))
 
     def finish(self, source: Source | None, outcome: _Outcome) -> None:
         """Every line is printed already."""

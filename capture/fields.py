@@ -1,14 +1,16 @@
 """`--fields`: one line a packet, the first occurrence of each field from the outermost layer to the innermost.
 
 Fields from link to transport are read for a whole block at once, at the header positions that the decoder noted; all
-others come from the dissected packet. A value appears only if its bytes were captured and lie inside its layer
+others come from the dissected packets, in one pass that remembers those before: a name from a message that spans
+packets stands in the one that completes it. A value appears only if its bytes were captured and lie inside its layer
 (CONTRACT.md, `--fields`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,12 +19,14 @@ from numpy.typing import NDArray
 from netwatch.capture.columns import EVENT, UNTIMED
 from netwatch.capture.errors import EXIT_USAGE, CaptureError
 from netwatch.capture.layouts import ARP, ETHERNET, ICMP, IPV4, IPV6, TAG, TCP, UDP, WORD32, gather
+from netwatch.capture.passing import passing
 from netwatch.capture.text import ipv4, ipv6, mac
 
 if TYPE_CHECKING:
     from netwatch.capture.block import Block
     from netwatch.capture.decode import Decoded, Headers
-    from netwatch.capture.dissect import Tree
+    from netwatch.capture.dissect import Item
+    from netwatch.capture.passing import Passed
 
 __all__ = ["FieldError", "FieldWriter"]
 
@@ -59,7 +63,6 @@ class _View:
         self.rows = (block.marks & EVENT == 0).nonzero()[0]
         """Records that are packets."""
         self.first_number = first_number
-        self._trees: list[Tree] | None = None
 
     def header(self, name: str, start: int, size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Packets whose first header `name` has the bytes start ... start + size, and where these are."""
@@ -75,19 +78,6 @@ class _View:
         index, at = self.header(name, start, size)
         values = gather(self.headers.raw, at, np.dtype([(field, dtype)]))[field]
         return index, values
-
-    def trees(self) -> list[Tree]:
-        """Every packet, dissected."""
-        if self._trees is None:
-            from netwatch.capture.dissect import dissect
-
-            block = self.block
-            self._trees = []
-            for row in self.rows.tolist():
-                at = int(block.offsets[row])
-                data = block.raw[at : at + int(block.caplen[row])].tobytes()
-                self._trees.append(dissect(data, int(block.linktype[row]), int(block.wirelen[row])))
-        return self._trees
 
 
 Column = Callable[[_View], Texts]
@@ -293,39 +283,65 @@ COLUMNS: Final[dict[str, Column]] = {
 """The fields that are read for a whole block at once."""
 
 
-def _from_tree(name: str) -> Column:
-    from netwatch.capture.dissect import fields_text, find
-
-    def column(view: _View) -> Texts:
-        items = (find(tree, name) for tree in view.trees())
-        return ["" if item is None else fields_text(item) for item in items]
-
-    return column
-
-
-def _protocol(view: _View) -> Texts:
-    return [tree.protocol for tree in view.trees()]
-
-
-def _info(view: _View) -> Texts:
-    return [tree.info for tree in view.trees()]
-
-
-ROW_COLUMNS: Final[dict[str, Column]] = {"_ws.col.Protocol": _protocol, "_ws.col.Info": _info}
+ROW_COLUMNS: Final = ("_ws.col.Protocol", "_ws.col.Info")
 """What the packet list shows."""
 
+PIECE: Final = 500
+"""Packets whose lines are given out at once where each is dissected: that takes a tenth of a second."""
 
-def _column(name: str) -> Column:
-    """Raises FieldError for a name that nothing knows."""
-    known = COLUMNS.get(name) or ROW_COLUMNS.get(name)
-    if known is not None:
-        return known
-    from netwatch.capture.dissect import field_names
 
-    others = field_names()
-    if name in others:
-        return _from_tree(name)
-    raise FieldError(name, [*COLUMNS, *ROW_COLUMNS, *sorted(others)])
+class _Dissected:
+    """The columns that dissectors make: it is shown every packet once, in order."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        """Raises FieldError for a name that nothing knows."""
+        from netwatch.capture.dissect import Context, field_names
+
+        known = field_names()
+        self._context = Context()
+        self._names = tuple(names)
+        self._wanted = frozenset(self._names).difference(ROW_COLUMNS)
+        for name in self._names:
+            if name in self._wanted and name not in known:
+                raise FieldError(name, [*COLUMNS, *ROW_COLUMNS, *sorted(known)])
+
+    def columns(self, packets: Iterable[Passed]) -> dict[str, Texts]:
+        """The texts of these packets, by name."""
+        made = [self._texts(packet) for packet in packets]
+        return {name: [texts.get(name, "") for texts in made] for name in self._names}
+
+    def _texts(self, packet: Passed) -> dict[str, str]:
+        from netwatch.capture.dissect import dissect, summarise
+
+        number, ts, data, linktype, wirelen = packet
+        # Without a tree where none of its fields is asked for: half the work.
+        look = dissect if self._wanted else summarise
+        seen = look(data, linktype, wirelen, context=self._context, number=number, ts=ts or 0)
+        texts = dict(zip(ROW_COLUMNS, (seen.protocol, seen.info), strict=True))
+        if self._wanted:
+            _first_texts(seen.layers, self._wanted, texts)  # type: ignore[union-attr]
+        return texts
+
+
+def _first_texts(items: Iterable[Item], wanted: frozenset[str], texts: dict[str, str]) -> None:
+    """Adds the first occurrence of each name that is wanted, depth first."""
+    for item in items:
+        name = item.field.name
+        if name in wanted and name not in texts:
+            texts[name] = _text(item)
+        if item.children:
+            _first_texts(item.children, wanted, texts)
+
+
+def _text(item: Item) -> str:
+    """As tshark: of a layer its line in the tree, of a heading that it is there."""
+    from netwatch.capture.dissect import fields_text
+
+    if item.value is not None:
+        return fields_text(item)
+    if "." in item.field.name:
+        return "1"
+    return f"{item.field.label}, {item.text}" if item.text else item.field.label
 
 
 class FieldWriter:
@@ -334,7 +350,8 @@ class FieldWriter:
     def __init__(self, names: Sequence[str]) -> None:
         """Raises FieldError for an unknown name."""
         self._names = list(names)
-        self._columns = [_column(name) for name in names]
+        others = dict.fromkeys(name for name in names if name not in COLUMNS)
+        self._dissected = _Dissected(others) if others else None
         self._number = 1
 
     def header(self) -> str:
@@ -343,7 +360,21 @@ class FieldWriter:
 
     def lines(self, block: Block, decoded: Decoded) -> str:
         """One line a packet; events are none. `decoded` must come from Decoder(fields=True)."""
+        return "".join(self.pieces(block, decoded))
+
+    def pieces(self, block: Block, decoded: Decoded) -> Iterator[str]:
+        """The same, some lines at a time where each packet must be dissected."""
         view = _View(block, decoded, self._number)
         self._number += len(view.rows)
-        columns = [column(view) for column in self._columns]
-        return "".join(["\t".join(texts) + "\n" for texts in zip(*columns, strict=True)])
+        columns = {name: COLUMNS[name](view) for name in self._names if name in COLUMNS}
+        if self._dissected is None:
+            yield self._joined(columns)
+            return
+        packets = passing(block, view.first_number)
+        for first in range(0, len(view.rows), PIECE):
+            piece = {name: texts[first : first + PIECE] for name, texts in columns.items()}
+            yield self._joined(piece | self._dissected.columns(islice(packets, PIECE)))
+
+    def _joined(self, columns: dict[str, Texts]) -> str:
+        lines = zip(*(columns[name] for name in self._names), strict=True)
+        return "".join(["\t".join(texts) + "\n" for texts in lines])
