@@ -1,4 +1,5 @@
-"""`--summary`, `--json`, `--fields` and `-w` without a dashboard: one thread, one loop over the source's blocks."""
+"""`--summary`, `--json`, `-w` and what prints packets, without a dashboard: one thread, one loop over the source's
+blocks."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from netwatch.app.interrupt import Stop
 from netwatch.app.opening import open_source
 from netwatch.app.options import Options
 from netwatch.app.output import failed, print_out, tell, when_nobody_reads
+from netwatch.app.printing import Printer, printer_of
 from netwatch.app.reports import Report
 from netwatch.capture.block import Block, Damage, Loss, Source
 from netwatch.capture.columns import EVENT
@@ -81,25 +83,27 @@ class _Counted:
                 self._report.write(summary)
 
 
-class _Fields:
-    """`--fields`: the header at once, then the lines of each block, unbuffered."""
+class _Printed:
+    """`--fields`, `--json-packets`, `--detail`: unbuffered."""
 
-    def __init__(self, names: tuple[str, ...]) -> None:
-        """Raises CaptureError 2 for an unknown name."""
-        from netwatch.capture.fields import FieldWriter
-
-        self._writer = FieldWriter(names)
+    def __init__(self, printer: Printer, options: Options, stop: Stop) -> None:
+        self._printer = printer
+        self._stop = stop
+        self._live = options.live
 
     def begin(self) -> None:
-        print_out(self._writer.header().encode("ascii"))
+        print_out(self._printer.begin())
 
     def take(self, block: Block, decoded: Decoded | None) -> None:
-        assert decoded is not None  # asked for by whoever makes this sink
-        for lines in self._writer.pieces(block, decoded):
-            print_out(lines.encode("utf-8", "backslashreplace"))
+        for data in self._printer.take(block, decoded):
+            print_out(data)
+            # A block of a file may take seconds; what was captured is printed to its end.
+            if self._stop.asked and not self._live:
+                return
 
     def finish(self, source: Source | None, outcome: _Outcome) -> None:
-        """Every line is printed already."""
+        if source is not None and not self._stop.asked and outcome.code in (0, EXIT_DAMAGED):
+            self._printer.end()
 
 
 class _Written:
@@ -176,8 +180,9 @@ def run(options: Options, stop: Stop) -> int:
     """
     keep_freed_memory()
     sinks: list[_Sink] = []
-    if options.fields:
-        sinks.append(_Fields(options.fields))
+    printer = printer_of(options)
+    if printer is not None:
+        sinks.append(_Printed(printer, options, stop))
     report = Report(options.report) if options.report is not None else None
     if options.summary or report is not None:
         # First: what cannot be printed is counted nevertheless.
@@ -196,7 +201,7 @@ def run(options: Options, stop: Stop) -> int:
     try:
         if options.write is not None:
             try:
-                sinks.append(_Written(options, source, stop, alone=not (options.summary or options.fields)))
+                sinks.append(_Written(options, source, stop, alone=not options.headless))
             except BrokenPipeError as error:
                 if stop.asked:
                     # Nobody came to read it.
@@ -204,7 +209,7 @@ def run(options: Options, stop: Stop) -> int:
                 if options.headless:
                     raise failed(options.write, error) from None
                 raise
-        printing = options.fields or options.write == "-"
+        printing = printer is not None or options.write == "-"
         with when_nobody_reads(stop.nobody_reads) if printing else contextlib.nullcontext():
             return _consume(options, stop, source, sinks, outcome)
     finally:
@@ -212,13 +217,14 @@ def run(options: Options, stop: Stop) -> int:
 
 
 def _consume(options: Options, stop: Stop, source: Source, sinks: list[_Sink], outcome: _Outcome) -> int:
-    decoder = Decoder(fields=bool(options.fields)) if any(not isinstance(s, _Written) for s in sinks) else None
+    counted = options.summary or options.report is not None
+    decoder = Decoder(fields=bool(options.fields)) if options.fields or counted else None
     stop.wake_with(source.wake)
     _start(options, stop, source)
     try:
         for sink in sinks:
             sink.begin()
-        for block in blocks(source, stop, options.count):
+        for block in blocks(source, stop, _count(options)):
             decoded = decoder.decode(block) if decoder is not None else None
             for sink in sinks:
                 sink.take(block, decoded)
@@ -249,6 +255,13 @@ def _consume(options: Options, stop: Stop, source: Source, sinks: list[_Sink], o
     if told.packets and not (options.summary or stop.unread):
         tell(lost(told))
     return _finish(sinks, source, outcome)
+
+
+def _count(options: Options) -> int | None:
+    """Packets after which the run is over: no others are read where only some are printed."""
+    if options.detail and options.count is None and options.report is None and options.write is None:
+        return max(last for _, last in options.detail)
+    return options.count
 
 
 def _start(options: Options, stop: Stop, source: Source) -> None:

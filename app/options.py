@@ -29,6 +29,7 @@ DEFAULT_RING: Final = 64 << 20
 _SIZE: Final = re.compile(r"([0-9]{1,15})([KMG]?)", re.IGNORECASE)
 _UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _SPEED: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})x", re.IGNORECASE)
+_RANGE: Final = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
 _LARGEST_SIZE: Final = 1 << 40
 _MAX_FPS: Final = 60
 _LATER: Final = ("doctor", "lab")
@@ -45,6 +46,7 @@ examples:
   ssh host tcpdump -U -w - | netwatch -r -
   netwatch -r trace.pcap --replay 10x  the same packets at ten times their own pace
   netwatch -r trace.pcap --summary --json
+  netwatch -r trace.pcap --detail 12  everything in packet 12
   netwatch demo                       recorded traffic, played as if live; needs no root
 
 exit codes: 0 done, 2 usage, 3 damaged capture or none, 74 output failed, 77 no permission
@@ -81,6 +83,13 @@ class Options:
     summary: bool = False
     json: bool = False
     fields: tuple[str, ...] = ()
+    json_packets: bool = False
+    detail: tuple[tuple[int, int], ...] = ()
+    """Numbers of packets, from and to."""
+    hexdump: bool = False
+    """Their bytes too."""
+    plugins: bool = False
+    """A person's own dissectors may be loaded."""
     buffer: int = DEFAULT_BUFFER
     """Bytes of packets that the dashboard keeps."""
     ring: int = DEFAULT_RING
@@ -92,7 +101,12 @@ class Options:
     @property
     def headless(self) -> bool:
         """Something is to be printed, not shown."""
-        return self.summary or bool(self.fields)
+        return self.summary or self.prints_packets
+
+    @property
+    def prints_packets(self) -> bool:
+        """Each packet, or some, are to be printed."""
+        return bool(self.fields or self.json_packets or self.detail)
 
     @property
     def live(self) -> bool:
@@ -138,6 +152,10 @@ def parse(arguments: Sequence[str]) -> Options:
         summary=found.summary or found.json,
         json=found.json,
         fields=found.fields,
+        json_packets=found.json_packets,
+        detail=found.detail,
+        hexdump=found.hexdump,
+        plugins=found.plugins,
         buffer=found.buffer,
         ring=found.ring,
         report=found.report,
@@ -180,9 +198,22 @@ def _check(options: Options) -> None:
         raise CaptureError(f"--follow {what}", EXIT_USAGE)
     if options.follow and options.replay is not None:
         raise CaptureError("--follow waits for what is new and --replay plays what is old; give one", EXIT_USAGE)
-    if options.fields and options.summary:
-        both = "--json" if options.json else "--summary"
-        raise CaptureError(f"--fields and {both} both print to standard output; give one", EXIT_USAGE)
+    outputs = [
+        name
+        for name, given in (
+            ("--fields", bool(options.fields)),
+            ("--json-packets", options.json_packets),
+            ("--detail", bool(options.detail)),
+            ("--json" if options.json else "--summary", options.summary),
+        )
+        if given
+    ]
+    if len(outputs) > 1:
+        raise CaptureError(f"{' and '.join(outputs[:2])} both print to standard output; give one", EXIT_USAGE)
+    if options.detail and options.read is None:
+        raise CaptureError("--detail shows packets of a capture file: name it with -r", EXIT_USAGE)
+    if options.hexdump and not options.detail:
+        raise CaptureError("-x adds the bytes to --detail: give that too", EXIT_USAGE)
     if options.write == "-" and options.headless:
         raise CaptureError(
             "-w - writes the packets to standard output; nothing else can be printed there", EXIT_USAGE
@@ -193,10 +224,10 @@ def _check(options: Options) -> None:
         raise CaptureError(f"-w would overwrite {options.read}, which is being read; name another file", EXIT_USAGE)
     if options.rotation is not None and (options.write is None or not _becomes_regular(options.write)):
         raise CaptureError("-b writes several files: give -w the name of a regular file", EXIT_USAGE)
-    outputs = [path for path in (options.write, options.report) if path is not None]
+    files = [path for path in (options.write, options.report) if path is not None]
     if options.report is not None and options.read is not None and _same_file(options.report, options.read):
         raise CaptureError(f"--report would overwrite {options.read}, which is being read; name another", EXIT_USAGE)
-    if len(outputs) == 2 and os.path.abspath(outputs[0]) == os.path.abspath(outputs[1]):
+    if len(files) == 2 and os.path.abspath(files[0]) == os.path.abspath(files[1]):
         raise CaptureError("-w and --report name the same file; they need one each", EXIT_USAGE)
 
 
@@ -297,6 +328,9 @@ def _parser(width: int | None = 80) -> argparse.ArgumentParser:
         metavar="A,B,…",
         help="one line a packet: ip.src,tcp.dstport,…",
     )
+    add("--json-packets", action="store_true", help="one JSON object a line and packet: columns, fields, their bytes")
+    add("--detail", action=_Once, type=_numbers, default=(), metavar="N,M-K", help="these packets of -r, all fields")
+    add("-x", "--hex", dest="hexdump", action="store_true", help="and their bytes")
 
     group = parser.add_argument_group("more output")
     add = group.add_argument
@@ -317,6 +351,10 @@ def _parser(width: int | None = 80) -> argparse.ArgumentParser:
     add("-n", dest="names", action="store_false", help="no names, only addresses")
     add("--buffer", type=_size, default=DEFAULT_BUFFER, metavar="SIZE", help="packets kept, as 1G (default 256M)")
     add("--fps", type=_whole("repaints a second", 1, _MAX_FPS), metavar="N", help="repaints a second at most")
+
+    group = parser.add_argument_group("dissection")
+    add = group.add_argument
+    add("--plugins", action="store_true", help="load your own dissectors from ~/.config/netwatch/plugins/*.py")
 
     group = parser.add_argument_group("about")
     add = group.add_argument
@@ -370,3 +408,11 @@ def _names(text: str) -> tuple[str, ...]:
     if not all(names):
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of names as ip.src,tcp.dstport")
     return names
+
+
+def _numbers(text: str) -> tuple[tuple[int, int], ...]:
+    found = [_RANGE.fullmatch(part.strip()) for part in text.split(",")]
+    ranges = [(int(match[1]), int(match[2] or match[1])) for match in found if match]
+    if len(ranges) < len(found) or not all(0 < first <= last for first, last in ranges):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of packet numbers as 12 or 3,7-9")
+    return tuple(ranges)

@@ -15,10 +15,11 @@ from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
 from netwatch.capture.dissect import Item
+from netwatch.capture.tree_text import describe
 from netwatch.widgets.painting import spelled
 from netwatch.widgets.palette import Look
 
-__all__ = ["DetailTree", "describe"]
+__all__ = ["DetailTree"]
 
 
 class DetailTree(Tree[Item]):
@@ -158,21 +159,3 @@ class DetailTree(Tree[Item]):
 
 def _owns(item: Item, offset: int) -> bool:
     return item.start <= offset < item.start + item.size
-
-
-def describe(item: Item) -> str:
-    """The line of an item: its bits where it is a part of a word, its label, what its value means."""
-    text = f"{item.field.label}: {item.text}" if item.field.label and item.text else item.field.label or item.text
-    return f"{_pattern(item)} = {text}" if item.field.mask and isinstance(item.value, int) else text
-
-
-def _pattern(item: Item) -> str:
-    """`.... ..1.`: the bits of a field within the bytes that hold it."""
-    mask = item.field.mask
-    skipped = ((mask & -mask).bit_length() - 1) // 8 * 8  # whole bytes of the word to the right of the field
-    value = item.value << item.field.shift >> skipped
-    mask >>= skipped
-    digits = [
-        ("1" if value >> bit & 1 else "0") if mask >> bit & 1 else "." for bit in reversed(range(8 * item.size))
-    ]
-    return " ".join("".join(digits[at : at + 4]) for at in range(0, len(digits), 4))

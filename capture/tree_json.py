@@ -1,0 +1,105 @@
+"""`--json-packets`: each packet's tree as one JSON object a line (docs/FIELDS.md describes it)."""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from netwatch.capture.dissect import Context, Item, Tree, dissect, fields_text
+from netwatch.capture.passing import Passed, passing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from netwatch.capture.block import Block
+
+__all__ = ["PIECE", "JsonWriter", "as_object"]
+
+PIECE: Final = 200
+"""Packets whose lines are given out at once."""
+EXACT: Final = 1 << 53
+"""Beyond, readers of JSON that know only floating point would change an integer."""
+
+
+class JsonWriter:
+    """Makes the lines of `--json-packets`: it is shown every packet once, in order."""
+
+    def __init__(self) -> None:
+        self._context = Context()
+        self._number = 1
+
+    def pieces(self, block: Block) -> Iterator[str]:
+        """One line a packet, some at a time; events are none."""
+        packets = passing(block, self._number)
+        while lines := [self._line(packet) for packet in islice(packets, PIECE)]:
+            self._number += len(lines)
+            yield "".join(lines)
+
+    def _line(self, packet: Passed) -> str:
+        number, ts, data, linktype, wirelen = packet
+        tree = dissect(data, linktype, wirelen, context=self._context, number=number, ts=ts or 0)
+        return json.dumps(as_object(packet, tree), ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def as_object(packet: Passed, tree: Tree) -> dict[str, Any]:
+    """A packet as its line has it."""
+    values: dict[str, list[Any]] = {}
+    _collect(tree.layers, values)
+    verdict = tree.verdict
+    return {
+        "number": packet.number,
+        "time": _time(packet.ts),
+        "length": packet.wirelen,
+        "captured": len(packet.data),
+        "source": tree.source,
+        "destination": tree.destination,
+        "protocol": tree.protocol,
+        "info": tree.info,
+        "verdict": {"kind": verdict.kind}
+        if verdict.kind == "ok"
+        else {"kind": verdict.kind, "text": verdict.text, "offset": verdict.offset},
+        "values": values,
+        "layers": [_item(layer) for layer in tree.layers],
+        "buffers": [{"name": buffer.name, "size": len(buffer.data)} for buffer in tree.buffers],
+    }
+
+
+def _item(item: Item) -> dict[str, Any]:
+    made: dict[str, Any] = {"name": item.field.name, "label": item.field.label}
+    if item.value is not None:
+        made["value"] = _value(item)
+    if text := item.text:
+        made["text"] = text
+    made["start"] = item.start
+    made["size"] = item.size
+    if item.buffer:
+        made["buffer"] = item.buffer
+    if item.children:
+        made["fields"] = [_item(child) for child in item.children]
+    return made
+
+
+def _collect(items: Iterable[Item], values: dict[str, list[Any]]) -> None:
+    """Adds the values of each name, depth first as `--fields` finds them; headings have none."""
+    for item in items:
+        if item.field.name and item.value is not None:
+            values.setdefault(item.field.name, []).append(_value(item))
+        _collect(item.children, values)
+
+
+def _value(item: Item) -> int | float | str:
+    """A number where it is one, flags as 0 and 1; all else as `--fields` prints it."""
+    value = item.value
+    if (isinstance(value, int) and abs(value) <= EXACT) or (isinstance(value, float) and math.isfinite(value)):
+        return int(value) if isinstance(value, bool) else value
+    return fields_text(item)
+
+
+def _time(ts: int | None) -> str | None:
+    """Seconds with nine digits, as `frame.time_epoch`."""
+    if ts is None:
+        return None
+    seconds, rest = divmod(ts, 1_000_000_000)
+    return f"{seconds}.{rest:09}"
