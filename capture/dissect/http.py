@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final
+from binascii import Error, a2b_base64
+from collections import deque
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
 
-from netwatch.capture.dissect.kit import Header, Item, number, text
-from netwatch.capture.dissect.packet import Packet, Short
-from netwatch.capture.dissect.registry import NOT_MINE, Step, on, signature
+from netwatch.capture.dissect.http_body import entity, show_chunks, walk
+from netwatch.capture.dissect.http_names import LONGEST_METHOD, METHODS, NAMED, PORTS, REASONS, said_of
+from netwatch.capture.dissect.kit import Header, Item, flag, number, text
+from netwatch.capture.dissect.packet import SEGMENT_MARK, TO_THE_END, Packet, Short
+from netwatch.capture.dissect.registry import NOT_MINE, Step, on, signature, step
 
 HTTP = Header("http", "Hypertext Transfer Protocol", ())
 SSDP = Header("ssdp", "Simple Service Discovery Protocol", ())
+REQUEST, RESPONSE = flag("http.request", "Request"), flag("http.response", "Response")
 REQUEST_LINE, RESPONSE_LINE = (
     text("http.request.line", "Request header"),
     text("http.response.line", "Response header"),
@@ -20,59 +25,71 @@ METHOD, URI, REQUEST_VERSION = (
     text("http.request.uri", "Request URI"),
     text("http.request.version", "Request Version"),
 )
-RESPONSE_VERSION, CODE, PHRASE = (
+PATH, QUERY, PARAMETER = (
+    text("http.request.uri.path", "Request URI Path"),
+    text("http.request.uri.query", "Request URI Query"),
+    text("http.request.uri.query.parameter", "Request URI Query Parameter"),
+)
+RESPONSE_VERSION, CODE, CODE_MEANS, PHRASE = (
     text("http.response.version", "Response Version"),
     number("http.response.code", "Status Code"),
+    text("http.response.code.desc", "Status Code Description"),
     text("http.response.phrase", "Response Phrase"),
 )
-BODY = text("http.file_data", "File Data")
-START = text("", "Start line")
-NAMED: Final = {
-    name: text(f"http.{field}", label)
-    for name, field, label in (
-        (b"host", "host", "Host"),
-        (b"user-agent", "user_agent", "User-Agent"),
-        (b"accept", "accept", "Accept"),
-        (b"accept-encoding", "accept_encoding", "Accept-Encoding"),
-        (b"accept-language", "accept_language", "Accept-Language"),
-        (b"authorization", "authorization", "Authorization"),
-        (b"cache-control", "cache_control", "Cache-Control"),
-        (b"connection", "connection", "Connection"),
-        (b"content-encoding", "content_encoding", "Content-Encoding"),
-        (b"content-length", "content_length_header", "Content-Length"),
-        (b"content-type", "content_type", "Content-Type"),
-        (b"cookie", "cookie", "Cookie"),
-        (b"date", "date", "Date"),
-        (b"last-modified", "last_modified", "Last-Modified"),
-        (b"location", "location", "Location"),
-        (b"proxy-authenticate", "proxy_authenticate", "Proxy-Authenticate"),
-        (b"proxy-authorization", "proxy_authorization", "Proxy-Authorization"),
-        (b"referer", "referer", "Referer"),
-        (b"sec-websocket-key", "sec_websocket_key", "Sec-WebSocket-Key"),
-        (b"server", "server", "Server"),
-        (b"set-cookie", "set_cookie", "Set-Cookie"),
-        (b"transfer-encoding", "transfer_encoding", "Transfer-Encoding"),
-        (b"upgrade", "upgrade", "Upgrade"),
-        (b"www-authenticate", "www_authenticate", "WWW-Authenticate"),
-        (b"x-forwarded-for", "x_forwarded_for", "X-Forwarded-For"),
-    )
-}
-"""Header fields that have a name of their own."""
-
-METHODS: Final = frozenset(
-    b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK NOTIFY "
-    b"M-SEARCH SUBSCRIBE UNSUBSCRIBE SEARCH BCOPY BDELETE BMOVE BPROPFIND BPROPPATCH POLL REPORT CHECKOUT MERGE "
-    b"RPC_CONNECT RPC_IN_DATA RPC_OUT_DATA CCM_POST PURGE LINK UNLINK BIND MKCALENDAR".split()
+FULL_URI, RESPONSE_FOR = (
+    text("http.request.full_uri", "Full request URI"),
+    text("http.response_for.uri", "Request URI"),
 )
-PORTS = (80, 2869, 3128, 3132, 5985, 8008, 8080, 8088, 11371)
-LONGEST_METHOD: Final = max(map(len, METHODS))
-KNOWN_MEDIA: Final = {
-    b"image/png": "(PNG)",
-    b"image/jpeg": "(JPEG JFIF image)",
-    b"image/gif": "(GIF89a)",
-    b"application/x-www-form-urlencoded": "(application/x-www-form-urlencoded)",
-}
-XML = re.compile(rb"(?:text|application)/(?:xml|[\w.-]+\+xml)$")
+REQUEST_IN, TIME = number("http.request_in", "Request in frame"), number("http.time", "Time since request, ns")
+REQUEST_NUMBER, RESPONSE_NUMBER = (
+    number("http.request_number", "Request number"),
+    number("http.response_number", "Response number"),
+)
+CONTENT_LENGTH = number("http.content_length", "Content length")
+COOKIE_PAIR = text("http.cookie_pair", "Cookie pair")
+CREDENTIALS = text("http.authbasic", "Credentials")
+START = text("", "Start line")
+PART = text("", "Part of a body")
+
+MAX_ASKED: Final = 64
+"""Requests of a connection that wait for their response; a client chooses how many it sends at once."""
+SHOWN_PARTS: Final = 100
+"""Parameters of a query, pairs of a cookie."""
+
+
+class Asked(NamedTuple):
+    """A request whose response is to come."""
+
+    method: bytes
+    uri: bytes
+    upgrade: bytes
+    number: int
+    ts: int
+
+
+class Line(NamedTuple):
+    """A header field."""
+
+    name: bytes
+    """In lower case."""
+    value: bytes
+    at: int
+    value_at: int
+    after: int
+
+
+class Head(NamedTuple):
+    """Start line and header fields."""
+
+    line: bytes
+    after_line: int
+    lines: list[Line]
+    end: int
+    """After the empty line, or as far as it is here."""
+    complete: bool
+    fields: dict[bytes, bytes]
+    response: bool
+    status: int
 
 
 def _starts_message(start: bytes) -> bool:
@@ -86,10 +103,9 @@ def _starts_message(start: bytes) -> bool:
 @on("tcp.port", *PORTS)
 @signature("tcp")
 def http(packet: Packet, at: int, limit: int) -> Step | None:
-    """A message from its start line on; what begins otherwise is the middle of one that other packets began."""
+    """A message from its start line on; what begins otherwise goes on with one that is not known to end."""
     if not _starts_message(packet.data[at : at + 16]):
-        return NOT_MINE
-    packet.column("http")
+        return _goes_on(packet, at, limit)
     after = _message(packet, HTTP, at, limit)
     return Step((http,), after, limit) if at < after < limit else None
 
@@ -99,47 +115,108 @@ def ssdp(packet: Packet, at: int, limit: int) -> Step | None:
     """One message a datagram (UPnP Device Architecture 2.0, 1.1)."""
     if not _starts_message(packet.data[at : at + 16]):
         return NOT_MINE
-    packet.column("ssdp")
     _message(packet, SSDP, at, limit)
     return None
 
 
+def _goes_on(packet: Packet, at: int, limit: int) -> Step | None:
+    """The rest of a body too long to be put together, or behind a gap."""
+    memory = packet.memory("http")
+    if not memory or memory.get("tunnel"):
+        return NOT_MINE
+    side = "left", packet.from_client
+    left = memory.get(side, 0)
+    end = packet.end(limit)
+    size = min(limit - at, left) if left else limit - at
+    memory[side] = left - size if left else 0
+    layer = packet.layer(HTTP.field, at, min(at + size, end) - at, "Continuation")
+    packet.add(layer, PART, packet.data[at : layer.end], at, layer.size, f"{size} bytes")
+    if left > size:
+        packet.info += SEGMENT_MARK
+    else:
+        packet.column("http", "Continuation")
+    return Step((http,), at + size, limit) if left and at + size < limit else None
+
+
 def _message(packet: Packet, header: Header, at: int, limit: int) -> int:
     """Start line, fields, body: the offset after what belongs to the message and is here."""
+    over_tcp = header is HTTP
+    head = _head(packet, at, limit, over_tcp)
+    memory = packet.memory("http") if over_tcp else {}
+    asked: deque[Asked] = memory.setdefault("asked", deque(maxlen=MAX_ASKED))
+    request = asked[0] if asked and head.response else None
+    size = _size(head, request) if head.complete else 0
+    start = head.end
+    chunks = None
+    if size is None and _chunked(head):
+        chunks = walk(packet.data, start, packet.end(limit))
+        if chunks.need:
+            _wait(packet, at, chunks.end + chunks.need - at, limit)
+        stop = chunks.end if not chunks.broken else packet.end(limit)
+    elif size is None:
+        if over_tcp and packet.context and not packet.values.get("stream.ended") and limit <= packet.caplen:
+            packet.more("HTTP", at, limit, TO_THE_END)
+        stop = limit
+    else:
+        stop = start + size
+        if over_tcp:
+            _wait(packet, at, stop - at, limit)
+    stop = max(stop, start)
+    if over_tcp and stop > limit == packet.end(limit):
+        memory["left", packet.from_client] = stop - limit
+    before = packet.values.get("http.info", "")
+    packet.column(header.field.name, f"{before}{head.line.decode('utf-8', 'surrogateescape')} ")
+    layer = packet.layer(header.field, at, min(stop, packet.end(limit)) - at)
+    _show_head(packet, layer, head, at)
+    layer.said = packet.info[len(before) :]
+    if over_tcp:
+        _remember(packet, layer, head, request, memory)
+    if not head.complete:
+        if limit > packet.caplen:
+            raise Short("HTTP", packet.caplen, 1, limit)
+        return limit
+    here = min(stop, packet.end(limit))
+    if here > start:
+        _show_body(packet, head, None if chunks is None else show_chunks(packet, layer, chunks, limit), start, here)
+    packet.values["http.info"] = packet.info
+    if limit > packet.caplen and stop > packet.caplen:
+        raise Short("HTTP", start, stop - start, max(limit, stop))
+    return here
+
+
+def _wait(packet: Packet, at: int, size: int, limit: int) -> None:
+    """For the rest of a message; one that was cut, or is too long, is shown as far as it is here."""
+    if limit <= packet.caplen and packet.streaming:
+        packet.whole("HTTP", at, size, limit)
+
+
+def _head(packet: Packet, at: int, limit: int, over_tcp: bool) -> Head:
+    """What stands before the body. Raises More where its end is still to come."""
     data, end = packet.data, packet.end(limit)
-    layer = packet.layer(header.field, at, end - at)
     stop = _line_end(data, at, end)
-    line = data[at:stop].rstrip(b"\r")
-    start = packet.add(layer, START, line, at, _after(stop, end) - at)
-    response = line.startswith(b"HTTP/")
-    status = _start_line(packet, start, line, at, response)
-    layer.said = packet.info
-    where = start.end if packet.build else _after(stop, end)
+    line, where = data[at:stop].rstrip(b"\r"), _after(stop, end)
+    after_line = where
+    lines: list[Line] = []
     fields: dict[bytes, bytes] = {}
     complete = False
-    while where < end:
+    while where < end and not complete:
         stop = _line_end(data, where, end)
-        line = data[where:stop].rstrip(b"\r")
-        following = _after(stop, end)
-        if not line:
-            where, complete = following, True
-            break
-        name, _, value = line.partition(b":")
-        key, value = name.strip().lower(), value.strip(b" \t")
-        fields.setdefault(key, value)
-        parent = packet.add(
-            layer, RESPONSE_LINE if response else REQUEST_LINE, data[where:following], where, following - where
-        )
-        if key in NAMED:
-            offset = where + line.rfind(value) if value else following
-            packet.add(parent, NAMED[key], value, min(offset, following), len(value))
+        raw, following = data[where:stop].rstrip(b"\r"), _after(stop, end)
+        if raw:
+            name, _, value = raw.partition(b":")
+            value_at = where + len(name) + 1 + len(value) - len(value.lstrip(b" \t"))
+            key, value = name.strip().lower(), value.strip(b" \t")
+            fields.setdefault(key, value)
+            lines.append(Line(key, value, where, min(value_at, following), following))
+        else:
+            complete = True
         where = following
-    if not complete and limit > packet.caplen:
-        raise Short("HTTP", where, 1, limit)
-    if not complete:
+    if not complete and over_tcp and limit <= packet.caplen and not packet.values.get("stream.ended"):
         packet.more("HTTP", at, limit)
-        return end
-    return _body(packet, layer, fields, where, limit, response, status)
+    response = line.startswith(b"HTTP/")
+    code = line.split(b" ", 2)[1][:3] if response and b" " in line else b""
+    status = int(code) if code.isdigit() else 0
+    return Head(line, after_line, lines, where, complete, fields, response, status)
 
 
 def _line_end(data: bytes, at: int, end: int) -> int:
@@ -151,68 +228,145 @@ def _after(stop: int, end: int) -> int:
     return stop + 1 if stop < end else end
 
 
-def _start_line(packet: Packet, start: Item, line: bytes, at: int, response: bool) -> int:
-    """The parts of a request or status line; the status, 0 for a request."""
-    words = line.split(b" ", 2)
-    if response:
-        packet.info = line.decode("utf-8", "surrogateescape") + " "
-        packet.add(start, RESPONSE_VERSION, words[0], at, len(words[0]))
-        if len(words) > 1 and words[1][:3].isdigit():
-            where = at + len(words[0]) + 1
-            packet.add(start, CODE, int(words[1][:3]), where, len(words[1]))
-            if len(words) > 2:
-                packet.add(start, PHRASE, words[2], where + len(words[1]) + 1, len(words[2]))
-            return int(words[1][:3])
+def _chunked(head: Head) -> bool:
+    return head.fields.get(b"transfer-encoding", b"").lower().endswith(b"chunked")
+
+
+def _size(head: Head, request: Asked | None) -> int | None:
+    """Bytes of the body; None: in chunks, or until the connection ends (RFC 9112, 6.3)."""
+    status = head.status
+    if head.response and (status in (204, 304) or 100 <= status < 200):
         return 0
-    packet.info = line.decode("utf-8", "surrogateescape") + " "
-    packet.add(start, METHOD, words[0], at, len(words[0]))
-    where = at + len(words[0]) + 1
-    uri = words[1] if len(words) > 1 else b""
-    packet.add(start, URI, uri, min(where, at + len(line)), len(uri))
-    if len(words) > 2:
-        packet.add(start, REQUEST_VERSION, words[2], where + len(uri) + 1, len(words[2]))
-    return 0
+    if request is not None and (request.method == b"HEAD" or (request.method == b"CONNECT" and 200 <= status < 300)):
+        return 0
+    if b"transfer-encoding" in head.fields and (_chunked(head) or head.response):
+        return None
+    length = head.fields.get(b"content-length", b"")
+    if length.isdigit() and len(length) < 16:
+        return int(length)
+    return None if head.response else 0
 
 
-def _body(
-    packet: Packet, layer: Item, fields: dict[bytes, bytes], at: int, limit: int, response: bool, status: int
-) -> int:
-    """What follows the empty line, by Content-Length or until the connection ends (RFC 9112, 6.3)."""
-    length = fields.get(b"content-length", b"")
-    stop = limit
-    without = status in (204, 304) or 100 <= status < 200
-    if without or (not response and not length and b"transfer-encoding" not in fields):
-        stop = at
-    elif length.isdigit() and len(length) < 16:
-        stop = at + int(length)
-    chunked = fields.get(b"transfer-encoding", b"").lower().endswith(b"chunked") and not without
-    finished = stop <= limit if not chunked else packet.data[:limit].endswith(b"0\r\n\r\n")
-    if response and not length and not chunked and not without:
-        finished = False
-    here = packet.data[at : packet.end(min(stop, limit))]
-    if here:
-        packet.add(layer, BODY, here, at, len(here))
-    layer.size = at + len(here) - layer.start
-    if not finished and limit <= packet.caplen and layer.field is HTTP.field:
-        # A body to the end of the connection has no packet that is known to complete it: the names stand here.
-        if stop > limit:
-            packet.whole("HTTP", layer.start, stop - layer.start, limit)
-        elif chunked:
-            packet.more("HTTP", layer.start, limit)
-    elif here:
-        _media(packet, fields.get(b"content-type", b""))
-    return layer.end if packet.build else at + len(here)
+def _show_head(packet: Packet, layer: Item, head: Head, at: int) -> None:
+    if not packet.build:
+        return
+    start = packet.add(layer, START, head.line, at, head.after_line - at)
+    words = head.line.split(b" ", 2)
+    second = at + len(words[0]) + 1
+    if head.response:
+        packet.add(start, RESPONSE_VERSION, words[0], at, len(words[0]))
+        if head.status:
+            packet.add(start, CODE, head.status, second, len(words[1]))
+            packet.add(start, CODE_MEANS, REASONS.get(head.status, "Unknown"), second, len(words[1]))
+        if len(words) > 2:
+            packet.add(start, PHRASE, words[2], second + len(words[1]) + 1, len(words[2]))
+    else:
+        packet.add(start, METHOD, words[0], at, len(words[0]))
+        _show_uri(packet, start, words[1] if len(words) > 1 else b"", min(second, head.after_line))
+        if len(words) > 2:
+            packet.add(start, REQUEST_VERSION, words[2], second + len(words[1]) + 1, len(words[2]))
+    for line in head.lines:
+        whole = packet.data[line.at : line.after]
+        field = RESPONSE_LINE if head.response else REQUEST_LINE
+        parent = packet.add(layer, field, whole, line.at, line.after - line.at)
+        named = NAMED.get(line.name)
+        if named is not None:
+            item = packet.add(parent, named, line.value, line.value_at, len(line.value))
+            _show_value(packet, item, line)
 
 
-def _media(packet: Packet, content: bytes) -> None:
-    """What the Info column says of a whole body."""
-    kind = content.split(b";")[0].strip().lower()
-    if XML.match(kind):
-        packet.protocol += "/XML"
-    elif kind == b"application/json":
-        packet.protocol += "/JSON"
-        packet.info += ", JavaScript Object Notation (application/json)"
-    elif kind in KNOWN_MEDIA:
-        packet.info += f" {KNOWN_MEDIA[kind]}"
-    elif kind.startswith((b"text/", b"application/")):
-        packet.info += f" ({kind.decode('ascii', 'replace')})"
+def _show_uri(packet: Packet, start: Item, uri: bytes, at: int) -> None:
+    item = packet.add(start, URI, uri, at, len(uri))
+    path, mark, query = uri.partition(b"?")
+    if not mark:
+        return
+    packet.add(item, PATH, path, at, len(path))
+    item = packet.add(item, QUERY, query, at + len(path) + 1, len(query))
+    where = item.start
+    for part in query.split(b"&", SHOWN_PARTS)[:SHOWN_PARTS]:
+        packet.add(item, PARAMETER, part, where, len(part))
+        where += len(part) + 1
+
+
+def _show_value(packet: Packet, item: Item, line: Line) -> None:
+    """What some fields have within."""
+    if line.name == b"content-length" and line.value.isdigit() and len(line.value) < 20:
+        packet.add(item, CONTENT_LENGTH, int(line.value), line.value_at, len(line.value))
+    elif line.name == b"cookie":
+        where = line.value_at
+        for pair in line.value.split(b";", SHOWN_PARTS)[:SHOWN_PARTS]:
+            bare = pair.lstrip(b" ")
+            packet.add(item, COOKIE_PAIR, bare, where + len(pair) - len(bare), len(bare))
+            where += len(pair) + 1
+    elif line.name in (b"authorization", b"proxy-authorization") and line.value[:6].lower() == b"basic ":
+        with suppress(Error):
+            packet.add(item, CREDENTIALS, a2b_base64(line.value[6:]), line.value_at + 6, len(line.value) - 6)
+
+
+def _remember(packet: Packet, layer: Item, head: Head, request: Asked | None, memory: dict[Any, Any]) -> None:
+    """Which request a response is for, and what the two agree to speak from here on."""
+    asked: deque[Asked] = memory["asked"]
+    count = memory["count", head.response] = memory.get(("count", head.response), 0) + 1
+    start, words = layer.start, head.line.split(b" ", 2)
+    packet.settle_on(http)
+    if not head.response:
+        uri = words[1] if len(words) > 1 else b""
+        host = head.fields.get(b"host")
+        if b"://" not in uri and host is not None and words[0] != b"CONNECT":
+            uri = b"http://" + host + uri
+        packet.add(layer, REQUEST, True, start, 0)
+        if b"://" in uri or words[0] == b"CONNECT":
+            packet.add(layer, FULL_URI, uri, start, 0)
+        packet.add(layer, REQUEST_NUMBER, count, start, 0)
+        upgrade = head.fields.get(b"upgrade", b"").lower()
+        asked.append(Asked(words[0], uri[:4096], upgrade[:64], packet.number, packet.ts))
+        return
+    packet.add(layer, RESPONSE, True, start, 0)
+    packet.add(layer, RESPONSE_NUMBER, count, start, 0)
+    if request is not None:
+        packet.add(layer, REQUEST_IN, request.number, start, 0)
+        if packet.ts >= request.ts > 0:
+            packet.add(layer, TIME, packet.ts - request.ts, start, 0)
+        if request.uri:
+            packet.add(layer, RESPONSE_FOR, request.uri, start, 0)
+        if not 100 <= head.status < 200 or head.status == 101:
+            asked.popleft()
+    if head.status == 101:
+        _upgrade(packet, head)
+    elif request is not None and request.method == b"CONNECT" and 200 <= head.status < 300:
+        memory["tunnel"] = True
+        packet.settle_on(None)
+
+
+def _upgrade(packet: Packet, head: Head) -> None:
+    """Switching Protocols (RFC 9110, 15.2.2): whoever registered for the name has what follows."""
+    upgrade = head.fields.get(b"upgrade", b"").strip().lower()
+    key = UPGRADES.get(upgrade)
+    if key is None:
+        packet.memory("http")["tunnel"] = True
+        packet.settle_on(None)
+        return
+    packet.memory("websocket")["extensions"] = head.fields.get(b"sec-websocket-extensions", b"")[:256]
+    for candidate in step("http.upgrade", key, 0, 0).candidates:
+        packet.settle_on(candidate)
+
+
+UPGRADES: Final = {b"websocket": 1, b"h2c": 2}
+"""What a client asks for -> the key in the table `http.upgrade`."""
+
+
+def _show_body(packet: Packet, head: Head, plain: bytes | None, at: int, end: int) -> None:
+    """What the Info column says of a body, and the body as its media type has it."""
+    kind = head.fields.get(b"content-type", b"")
+    protocol, words = said_of(kind)
+    coding = head.fields.get(b"content-encoding", b"")
+    packet.protocol += protocol
+    packet.info += words
+    inner = kind.startswith((b"application/dns-message", b"application/ocsp-re"))
+    if not packet.build and not inner:
+        return
+    packet.values["http.entity"] = coding.strip().lower(), kind.split(b";", 1)[0].strip().lower()
+    if plain is None:
+        packet.run(Step((entity,), at, end))
+    elif plain:
+        packet.aside("De-chunked entity body", plain, Step((entity,), 0, len(plain)))
