@@ -233,7 +233,8 @@ def nbss(packet: Packet, at: int, limit: int) -> Step | None:
     if len(head) < 4 or head[0] not in SESSIONS:
         return NOT_MINE
     length = int.from_bytes(head[1:], "big")
-    if head[0] == 0 and packet.data[at + 4 : at + 8] not in SMB_MAGICS:
+    alone = packet.streaming and limit == at + 4
+    if head[0] == 0 and not alone and packet.data[at + 4 : at + 8] not in SMB_MAGICS:
         return NOT_MINE
     end = at + 4 + length
     packet.whole("NetBIOS session", at, 4 + length, limit)
