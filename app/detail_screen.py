@@ -19,7 +19,7 @@ from textual.widgets import Static
 
 from netwatch.app.keys import DETAIL_KEYS, bindings
 from netwatch.capture.columns import UNTIMED
-from netwatch.capture.dissect import Tree, Verdict, dissect
+from netwatch.capture.dissect import Tree, Verdict
 from netwatch.capture.dissect.packet import CUT
 from netwatch.capture.text import escape
 from netwatch.widgets.detail_tree import DetailTree
@@ -157,7 +157,7 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         self._data = store.data(self._index)
         interface = self._session.source.interfaces[int(row.iface[0])]
         self._missing = int(row.caplen[0]) - len(self._data)
-        self._tree = dissect(self._data, interface.linktype, int(row.wirelen[0]))
+        self._tree = self._session.explainer.tree(self._index)
         if self._missing:
             gone = f"file {self._session.shrank}: {self._missing:,} of {int(row.caplen[0]):,} bytes gone"
             self._tree = _not_cut(self._tree, gone)

@@ -13,6 +13,7 @@ from netwatch.capture.backlog import Backlog
 from netwatch.capture.block import Batch, Loss, Source
 from netwatch.capture.columns import KIND_IPV4, KIND_IPV6, Columns
 from netwatch.capture.conversations import ConversationRow, Conversations
+from netwatch.capture.explain import Explainer
 from netwatch.capture.kernel.memory import available
 from netwatch.capture.pace import Pace
 from netwatch.capture.protocols import SWITCHES
@@ -57,6 +58,7 @@ class Session:
         self._buffer = buffer
         self._rereadable = bool(getattr(source, "rereadable", False))
         self.store = Store(None if self._rereadable else buffer, source.read_at)
+        self.explainer = Explainer(self.store, source)
         self.view = View(self.store)
         self._follows_from: int | None = getattr(source, "follows_from", None)
         self.flows = source.live or self._follows_from is not None

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from rich.segment import Segment
 from textual.cache import LRUCache
+from textual.timer import Timer
 
-from netwatch.capture.dissect import Summary, summarise
 from netwatch.capture.text import escape
 from netwatch.widgets.packet_row import (
     Layout,
@@ -27,9 +27,11 @@ from netwatch.widgets.packet_row import (
     time_text,
 )
 from netwatch.widgets.pane import Label, Pane, thumb_rows
+from netwatch.widgets.row_words import RowWords
 from netwatch.widgets.units import exact
 
 if TYPE_CHECKING:
+    from netwatch.capture.dissect import Summary
     from netwatch.capture.session import Session
     from netwatch.widgets.display import Display
     from netwatch.widgets.header import RunState
@@ -42,8 +44,8 @@ _DISSECT_BUDGET: Final = 0.008
 
 _SOON: Final = 0.02
 
-_LONGEST_INFO: Final = 512
-"""Characters of an info text that are kept: no screen is wider."""
+_FEW: Final = 8
+"""Rows that came into view at once whose words are made for good before they are shown: there is time for them."""
 
 
 class PacketList(Pane):
@@ -76,7 +78,9 @@ class PacketList(Pane):
         self._rearranged = True
         self._base: int | None = None
         self._decimals = 6
-        self._summaries: LRUCache[int, Summary] = LRUCache(4096)
+        self._words = RowWords(session)
+        self._settling = False
+        self._painting_soon: Timer | None = None
         self._drawn: LRUCache[tuple[object, ...], list[Segment]] = LRUCache(1024)
         self._drawn_for: tuple[object, ...] = ()
 
@@ -175,10 +179,12 @@ class PacketList(Pane):
         row = self._rows([index])[0]
         if row.is_event:
             return escape(self.session.store.data(index))
-        summary = self._summary(row)
+        self._words.settle([row], 0)
+        summary = self._words.alone(row)
         time = time_text(row.ts, self._base_of(row.row, row.ts), self.display_as.time_format, 32)
         source, destination = self._ends(row, summary)
-        return plain_text(row, self.session.store.number(index), time, source, destination, summary.info)
+        number = self.session.store.number(index)
+        return plain_text(row, number, time, source, destination, summary.protocol, summary.info)
 
     # Painting
 
@@ -278,12 +284,25 @@ class PacketList(Pane):
         shown: list[int] = session.view.indices(top, top + count).tolist()
         above = self._times_above(shown) if self.display_as.time_format == "delta" else {}
         lit = 2 if self.has_focus else 1
+        deadline = perf_counter() + _DISSECT_BUDGET
+        unsettled = [index for index in shown if not self._words.settled(index)]
+        if unsettled and (len(unsettled) <= _FEW or self._settling):
+            packets = [row for row in self._rows(unsettled) if not row.is_event]
+            if packets:
+                self._words.settle(packets, deadline)
+        self._settling = False
         keys: list[tuple[object, ...]] = [
-            (index, lit if index == self._cursor else 0, index in session.marked, above.get(index)) for index in shown
+            (
+                index,
+                lit if index == self._cursor else 0,
+                index in session.marked,
+                above.get(index),
+                self._words.settled(index),
+            )
+            for index in shown
         ]
         missing = [index for index, key in zip(shown, keys, strict=True) if key not in self._drawn]
         fresh = {row.row: row for row in self._rows(missing)} if missing else {}
-        deadline = perf_counter() + _DISSECT_BUDGET
         left_over = False
         lines = []
         for index, key in zip(shown, keys, strict=True):
@@ -296,15 +315,26 @@ class PacketList(Pane):
                     self._drawn[key] = line
                 left_over |= not complete
             lines.append(line)
-        if left_over:
-            self.set_timer(_SOON, self.paint)
+        if left_over or (unsettled and not (self.follow and len(missing) > _FEW)):
+            self._paint_soon()
         return lines
+
+    def _paint_soon(self) -> None:
+        """Once more when there was time for keys: for words that wait, or are not for good yet."""
+        if self._painting_soon is None:
+
+            def paint() -> None:
+                self._painting_soon = None
+                self._settling = True
+                self.paint()
+
+            self._painting_soon = self.set_timer(_SOON, paint)
 
     def _line_of(
         self, row: Row, layout: Layout, inner: int, key: tuple[object, ...], dissect: bool
     ) -> tuple[list[Segment], bool]:
         """The line of a row, and whether it is complete: without time for the dissector, info waits."""
-        _, selected, marked, above = key
+        _, selected, marked, above, _ = key
         base = above if isinstance(above, int) else self._base_of(row.row, row.ts)
         time = time_text(row.ts, base, self.display_as.time_format, layout.time, self._decimals)
         if row.is_untimed:
@@ -313,9 +343,7 @@ class PacketList(Pane):
         if row.is_event:
             text = escape(self.session.store.data(row.row))
             return event_segments(text, time, inner, self.look, selected=lit), True
-        summary = self._summaries.get(row.row)
-        if summary is None and dissect:
-            summary = self._summary(row)
+        summary = self._words.alone(row) if dissect else self._words.known(row.row)
         source, destination = self._ends(row, summary)
         line = segments(
             row,
@@ -325,6 +353,7 @@ class PacketList(Pane):
             time=time,
             source=source,
             destination=destination,
+            protocol=None if summary is None else (summary.protocol, summary.name),
             info=summary.info if summary is not None else self.look.glyphs.more,
             marked=bool(marked),
             selected=lit,
@@ -389,21 +418,6 @@ class PacketList(Pane):
             return 6
         ends = ((moment - base) // 1_000_000_000 for moment in (counted.first_ts, counted.last_ts))
         return min(decimals_of(seconds, width) for seconds in ends)
-
-    def _summary(self, row: Row) -> Summary:
-        known = self._summaries.get(row.row)
-        if known is not None:
-            return known
-        source = self.session.source
-        linktype = source.interfaces[row.iface].linktype
-        data = self.session.store.data(row.row)
-        made = summarise(data, linktype, row.wirelen)
-        gone = row.caplen - len(data)
-        lost = f"file {self.session.shrank}: {exact(gone)} of {exact(row.caplen)} bytes gone"
-        info = lost if gone else made.info
-        made = made._replace(info=info[:_LONGEST_INFO])
-        self._summaries[row.row] = made
-        return made
 
     @staticmethod
     def _ends(row: Row, summary: Summary | None) -> tuple[str, str]:

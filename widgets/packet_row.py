@@ -193,11 +193,13 @@ def segments(
     time: str,
     source: str,
     destination: str,
+    protocol: tuple[str, str] | None,
     info: str,
     marked: bool,
     selected: int,
 ) -> list[Segment]:
-    """The line of a packet. `selected`: 0 no, 1 under the cursor, 2 under the cursor of the pane with the focus."""
+    """The line of a packet. `protocol`: what the dissector calls it and its filter name; None: only the columns know.
+    `selected`: 0 no, 1 under the cursor, 2 under the cursor of the pane with the focus."""
     more = look.glyphs.more
     wrong = bool(row.marks & MALFORMED)
     text = look["malformed"] if wrong else look["text"]
@@ -207,10 +209,12 @@ def segments(
     sign, sign_style = _flag(look, row, marked)
     pieces = [(sign, sign_style), (f"{count}{time} ", dim)] if sign != " " else [(f" {count}{time} ", dim)]
     ends = fit_middle(source, layout.address, more) + " " + fit_middle(destination, layout.address, more) + " "
-    label = fit(PROTOCOLS[row.protocol].label, layout.protocol, more) + " "
+    known = PROTOCOLS[row.protocol]
+    label, name = protocol if protocol is not None else (known.label, known.name)
+    label = fit(harmless(label), layout.protocol, more) + " "
     said = harmless(info if look.glyphs.braille else spelled(info))
     words = fit_left(length(row.wirelen), layout.length) + " " + fit(said, layout.info, more)
-    pieces += [(ends, text), (label, look.protocols[row.protocol]), (words, text)]
+    pieces += [(ends, text), (label, look.protocol(name)), (words, text)]
     if selected:
         focused = selected == 2
         return [Segment(piece, look.selected(style, focused)) for piece, style in pieces]
@@ -227,8 +231,7 @@ def event_segments(text: str, time: str, inner: int, look: Look, *, selected: in
     return [Segment(line, look.selected(style, selected == 2) if selected else style)]
 
 
-def plain_text(row: Row, number: int | None, time: str, source: str, destination: str, info: str) -> str:
+def plain_text(row: Row, number: int | None, time: str, source: str, destination: str, label: str, info: str) -> str:
     """The line as it is copied: tab-separated, nothing cut."""
-    label = PROTOCOLS[row.protocol].label
     parts = ["" if number is None else str(number), time.strip(), source, destination, label, str(row.wirelen)]
     return "\t".join([*parts, harmless(info)])

@@ -76,7 +76,8 @@ def summarise(
     packet = _run(
         Packet(bytes(data), len(data) if wirelen is None else wirelen, False, context, number, ts), linktype
     )
-    return Summary(escape(packet.protocol), escape(packet.info[:MAX_INFO]), packet.source, packet.destination)
+    info = escape(packet.info[:MAX_INFO])
+    return Summary(escape(packet.protocol), info, packet.source, packet.destination, packet.name)
 
 
 def _run(packet: Packet, linktype: int) -> Packet:

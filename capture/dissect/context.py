@@ -159,7 +159,9 @@ class _Datagram(NamedTuple):
 class Context:
     """State of one pass over packets in their order. Packets of several captures, or out of order, need others."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole: bool = True) -> None:
+        self.whole = whole
+        """The pass began where the capture did: a connection that it meets half-way has no earlier packet."""
         self.fragments = Fragments()
         self._conversations: OrderedDict[Key, Conversation] = OrderedDict()
         self._streams: dict[str, int] = {}

@@ -176,6 +176,8 @@ class Summary(NamedTuple):
     info: str
     source: str
     destination: str
+    name: str = "data"
+    """The protocol by its filter name: `tls` where the column says `TLSv1.3`."""
 
 
 DATA: Final = Header("data", "Data", ())
@@ -205,6 +207,7 @@ class Packet:
         "items",
         "layers",
         "marks",
+        "name",
         "number",
         "payload_end",
         "protocol",
@@ -235,6 +238,8 @@ class Packet:
         self.build = build
         """False: only the columns are wanted, items need not be made."""
         self.layers: list[Item] = []
+        self.name = PROTOCOLS[0].name
+        """Of the protocol that the columns show, as filters call it."""
         self.protocol = PROTOCOLS[0].label
         self.info = ""
         self.source = ""
@@ -276,6 +281,7 @@ class Packet:
 
     def column(self, name: str, info: str = "") -> None:
         """The Protocol column by filter name (label: protocols.py), and the Info column."""
+        self.name = name
         self.protocol = named(name).label
         self.info = info
 
@@ -421,7 +427,7 @@ class Packet:
     def attempt(self, following: Step) -> More | None:
         """As `run`, of a byte stream -> how its last message goes on in other segments: what was shown of that is
         taken back."""
-        layers, protocol, info = len(self.layers), self.protocol, self.info
+        layers, name, protocol, info = len(self.layers), self.name, self.protocol, self.info
         self.streaming = True
         try:
             self.run(following)
@@ -432,7 +438,7 @@ class Packet:
                 if layer.buffer != self.buffer or layer.start < more.at >= layer.end
             ]
             if not complete:
-                self.protocol, self.info = protocol, info
+                self.name, self.protocol, self.info = name, protocol, info
             self.layers[layers:] = complete
             return more
         finally:
@@ -486,11 +492,11 @@ class Packet:
 
     def quote(self, parent: Item, following: Step) -> None:
         """Dissects a packet within `parent` that says nothing about this one's columns: what an ICMP error quotes."""
-        kept = self.protocol, self.info, self.source, self.destination, self.payload_end, self.values
+        kept = self.name, self.protocol, self.info, self.source, self.destination, self.payload_end, self.values
         context = self.context
         self.values, self.context = {"quoted": True}, None
         self.within(parent, following)
-        self.protocol, self.info, self.source, self.destination, self.payload_end, self.values = kept
+        self.name, self.protocol, self.info, self.source, self.destination, self.payload_end, self.values = kept
         self.context = context
 
     def within(self, parent: Item, following: Step) -> None:

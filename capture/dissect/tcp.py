@@ -188,17 +188,20 @@ def _seen(packet: Packet, flags: int, sequence: int, acknowledged: int, window: 
         side = conversation.sides[conversation.side(packet)]
     which = conversation.side(packet)
     other = conversation.sides[1 - which]
-    if side.first is None or (opening and not side.syn):
-        side.first = sequence if opening else (sequence - 1) & 0xFFFFFFFF
+    if opening and not side.syn:
+        side.first = sequence
+    elif side.first is None and context.whole:
+        side.first = (sequence - 1) & 0xFFFFFFFF
     if opening:
         side.syn, side.next = True, (sequence + 1) & 0xFFFFFFFF if side.next is None else side.next
         conversation.client = 1 - which if flags & 0x10 else which
-    if flags & 0x10 and other.first is None:
+    if flags & 0x10 and other.first is None and (context.whole or opening):
         other.first = (acknowledged - 1) & 0xFFFFFFFF
     if not opening and side.shift is not None and other.shift is not None:
         window <<= min(side.shift, 14)
     back = acknowledged if other.first is None else (acknowledged - other.first) & 0xFFFFFFFF
-    return Seen(conversation, (sequence - side.first) & 0xFFFFFFFF, back, window)
+    forth = sequence if side.first is None else (sequence - side.first) & 0xFFFFFFFF
+    return Seen(conversation, forth, back, window)
 
 
 def _show_seen(packet: Packet, layer: Item, seen: Seen, at: int, length: int) -> None:

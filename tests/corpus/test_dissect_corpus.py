@@ -118,7 +118,7 @@ class Result:
         tree = dissect(row.data, row.linktype, row.wirelen, context=self._trees, number=row.number)
         where = f"{row.path} #{row.number}"
         summary = summarise(row.data, row.linktype, row.wirelen, context=self._summaries, number=row.number)
-        if summary != (tree.protocol, tree.info, tree.source, tree.destination):
+        if summary[:4] != (tree.protocol, tree.info, tree.source, tree.destination):
             self.broken.append(f"{where}: the summary says something else")
         if tree.verdict.kind == "failed":
             self.broken.append(f"{where}: {tree.verdict.text}")

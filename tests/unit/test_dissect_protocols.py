@@ -160,7 +160,7 @@ def test_the_row_of_a_packet(data: bytes, linktype: int, protocol: str, info: st
     tree = dissect(data, linktype)
     assert (tree.protocol, tree.info) == (protocol, info)
     assert tree.verdict.kind == "ok"
-    assert summarise(data, linktype) == (protocol, info, tree.source, tree.destination)
+    assert summarise(data, linktype)[:4] == (protocol, info, tree.source, tree.destination)
 
 
 def test_every_field_says_where_its_bytes_are() -> None:
