@@ -63,6 +63,7 @@ LINES: Final = {
     ord(","): DOUBLE,
     ord("("): BIG,
 }
+TYPES: Final = frozenset({*BULK, *MANY, *LINES})
 SHORTEST: Final = 3
 """Bytes that any element takes: a letter, CR and LF."""
 MAX_LINE: Final = 1 << 16
@@ -80,7 +81,7 @@ def resp(packet: Packet, at: int, limit: int) -> Step | None:
     """Elements, each with its type in the first byte; a person may type a command as a line of words."""
     asks = packet.values.get("ports", (0, 0))[1] == PORT
     first = packet.data[at : at + 1]
-    if first[0] not in BULK and first[0] not in MANY and first[0] not in LINES and not (asks and first.isalpha()):
+    if not first or not (first[0] in TYPES or (asks and first.isalpha())):
         return NOT_MINE
     packet.column("redis", before(packet, NAME) or ("Request:" if asks else "Response:"))
     end = packet.end(limit)
