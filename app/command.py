@@ -44,6 +44,8 @@ def _run(options: Options, stop: Stop) -> int:
     shown = os.isatty(STDOUT)
     if shown and options.write == "-":
         raise CaptureError("-w - writes the packets to standard output, which is the terminal", EXIT_USAGE)
+    if options.plugins:
+        _load_plugins()
     if options.headless or (options.write is not None and not shown):
         with _importing():
             from netwatch.app.headless import run
@@ -75,6 +77,15 @@ def _tell_about(options: Options) -> str:
 
         return listing()
     return ""
+
+
+def _load_plugins() -> None:
+    """Code that is somebody's own runs only where that was asked for, and it is told which."""
+    with _importing():
+        from netwatch.capture.plugins import folder, load
+    loaded = load(folder(), tell)
+    if loaded:
+        tell(f"plug-ins: {', '.join(loaded)}")
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from netwatch.capture.dissect.packet import Packet
 
-__all__ = ["NOT_MINE", "SIGNATURES", "TABLES", "Dissector", "Step", "on", "signature", "step"]
+__all__ = ["NOT_MINE", "SIGNATURES", "TABLES", "TAKEN", "Dissector", "Step", "on", "signature", "step"]
 
 
 class Step(NamedTuple):
@@ -40,16 +40,24 @@ SIGNATURES: Final[dict[str, list[Dissector]]] = {}
 """`udp` → dissectors that recognise their protocol by its bytes, asked when no port is known."""
 
 
-def on(table: str, *keys: int) -> Callable[[Dissector], Dissector]:
+TAKEN: Final[list[tuple[str, int]]] = []
+"""Tables and keys that were registered again, in vain."""
+
+
+def on(table: str, *keys: int, replace: bool = False) -> Callable[[Dissector], Dissector]:
     """Registers a dissector for values of a field of the header before it.
 
     Tables: linktype, ethertype, ip.proto, udp.port, tcp.port, ppp.protocol, llc.sap, gre.proto, sctp.ppi and what
-    other modules ask for. The first of a key stays.
+    other modules ask for. The first of a key stays, unless another says that it is to `replace` it.
     """
 
     def register(dissector: Dissector) -> Dissector:
+        known = TABLES.setdefault(table, {})
         for key in keys:
-            TABLES.setdefault(table, {}).setdefault(key, dissector)
+            if replace:
+                known[key] = dissector
+            elif known.setdefault(key, dissector) is not dissector:
+                TAKEN.append((table, key))
         return dissector
 
     return register
