@@ -40,7 +40,7 @@ FULL_URI, RESPONSE_FOR = (
     text("http.request.full_uri", "Full request URI"),
     text("http.response_for.uri", "Request URI"),
 )
-REQUEST_IN, TIME = number("http.request_in", "Request in frame"), number("http.time", "Time since request, ns")
+REQUEST_IN, TIME = number("http.request_in", "Request in frame"), text("http.time", "Time since request")
 REQUEST_NUMBER, RESPONSE_NUMBER = (
     number("http.request_number", "Request number"),
     number("http.response_number", "Response number"),
@@ -107,7 +107,8 @@ def http(packet: Packet, at: int, limit: int) -> Step | None:
     if not _starts_message(packet.data[at : at + 16]):
         return _goes_on(packet, at, limit)
     after = _message(packet, HTTP, at, limit)
-    return Step((http,), after, limit) if at < after < limit else None
+    following = packet.values.pop("http.next", (http,))
+    return Step(following, after, limit) if at < after < limit else None
 
 
 @on("udp.port", 1900)
@@ -326,7 +327,8 @@ def _remember(packet: Packet, layer: Item, head: Head, request: Asked | None, me
     if request is not None:
         packet.add(layer, REQUEST_IN, request.number, start, 0)
         if packet.ts >= request.ts > 0:
-            packet.add(layer, TIME, packet.ts - request.ts, start, 0)
+            seconds, fraction = divmod(packet.ts - request.ts, 10**9)
+            packet.add(layer, TIME, f"{seconds}.{fraction:09}", start, 0)
         if request.uri:
             packet.add(layer, RESPONSE_FOR, request.uri, start, 0)
         if not 100 <= head.status < 200 or head.status == 101:
@@ -344,11 +346,12 @@ def _upgrade(packet: Packet, head: Head) -> None:
     key = UPGRADES.get(upgrade)
     if key is None:
         packet.memory("http")["tunnel"] = True
+        packet.values["http.next"] = ()
         packet.settle_on(None)
         return
     packet.memory("websocket")["extensions"] = head.fields.get(b"sec-websocket-extensions", b"")[:256]
-    for candidate in step("http.upgrade", key, 0, 0).candidates:
-        packet.settle_on(candidate)
+    following = packet.values["http.next"] = step("http.upgrade", key, 0, 0).candidates
+    packet.settle_on(following[0])
 
 
 UPGRADES: Final = {b"websocket": 1, b"h2c": 2}
