@@ -11,7 +11,7 @@ import pytest
 from netwatch.capture.block import Block
 from netwatch.capture.columns import EVENT
 from netwatch.capture.decode import Decoder
-from netwatch.capture.fields import COLUMNS, FieldError, FieldWriter
+from netwatch.capture.fields import COLUMNS, PIECE, FieldError, FieldWriter
 from netwatch.capture.rates import FileRates
 from netwatch.capture.sources.files import open_file
 from netwatch.capture.stats import partial
@@ -141,6 +141,63 @@ def test_other_fields_come_from_the_dissected_packet() -> None:
     block = block_of(SEGMENT, b"\x00")
     assert print_fields("frame.number,tcp.hdr_len,ip.version", block) == [["1", "32", "4"], ["2", "", ""]]
     assert print_fields("_ws.col.Protocol", block)[0] == ["TCP"]
+
+
+def segment(sequence: int, payload: bytes) -> bytes:
+    tcp = struct.pack(">HHIIHHHH", 50000, 80, sequence, 8, 0x5018, 512, 0, 0) + payload
+    return ETHERNET + b"\x08\0" + b"\x45\0" + struct.pack(">H", 20 + len(tcp)) + IPV4[4:] + tcp
+
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"
+
+
+def test_names_stand_in_the_packet_that_completes_their_message() -> None:
+    block = block_of(segment(1, REQUEST[:18]), SEGMENT, segment(19, REQUEST[18:]))
+    assert print_fields("frame.number,http.host,_ws.col.Protocol", block) == [
+        ["1", "", "TCP"], ["2", "", "TCP"], ["3", "example.org", "HTTP"],
+    ]  # fmt: skip
+
+
+def test_a_message_may_span_blocks_and_pieces() -> None:
+    writer, decoder = FieldWriter(["frame.number", "http.request.method"]), Decoder(fields=True)
+    first, second = block_of(segment(1, REQUEST[:18])), block_of(*[SEGMENT] * PIECE, segment(19, REQUEST[18:]))
+    assert writer.lines(first, decoder.decode(first)) == "1\t\n"
+    pieces = list(writer.pieces(second, decoder.decode(second)))
+    assert [piece.count("\n") for piece in pieces] == [PIECE, 1]
+    assert pieces[1] == f"{PIECE + 2}\tGET\n"
+
+
+def test_without_a_tree_the_columns_of_the_list_are_the_same() -> None:
+    packets = [segment(1, REQUEST[:18]), segment(19, REQUEST[18:])]
+    alone = print_fields("_ws.col.Info,_ws.col.Protocol", block_of(*packets))
+    beside = print_fields("_ws.col.Info,_ws.col.Protocol,http.host", block_of(*packets))
+    assert alone == [line[:2] for line in beside]
+    assert (alone[1][0].strip(), alone[1][1]) == ("GET / HTTP/1.1", "HTTP")
+
+
+def test_a_name_that_is_asked_for_twice_is_printed_twice() -> None:
+    assert print_fields("tcp.hdr_len,ip.src,tcp.hdr_len,ip.src", block_of(SEGMENT)) == [
+        ["32", "10.0.0.1", "32", "10.0.0.1"]
+    ]
+
+
+def test_headings_are_there_or_not() -> None:
+    whole = [segment(1, REQUEST[:18]), segment(19, REQUEST[18:])]
+    assert print_fields("eth,tcp.segments", block_of(*whole)) == [
+        ["Ethernet II, Src: 02:00:00:00:00:a0, Dst: 02:00:00:00:00:b0", ""],
+        ["Ethernet II, Src: 02:00:00:00:00:a0, Dst: 02:00:00:00:00:b0", "1"],
+    ]
+
+
+def test_what_only_columns_need_is_not_dissected(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("netwatch.capture.dissect.dissect", refuse)
+    monkeypatch.setattr("netwatch.capture.dissect.summarise", refuse)
+    assert print_fields(",".join(COLUMNS), block_of(SEGMENT))[0][0] == "1"
+    with pytest.raises(AssertionError):
+        print_fields("tcp.hdr_len", block_of(SEGMENT))
 
 
 def test_an_empty_block_prints_nothing() -> None:

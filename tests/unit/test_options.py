@@ -64,6 +64,15 @@ def test_fields_and_json_are_headless() -> None:
     assert parse(["--list"]).list_interfaces
 
 
+def test_what_prints_packets_is_headless() -> None:
+    options = parse(["-r", "x", "--json-packets", "--plugins"])
+    assert (options.headless, options.prints_packets, options.plugins) == (True, True, True)
+    options = parse(["-r", "x", "--detail", "12, 3-7,5", "-x", "udp"])
+    assert (options.headless, options.hexdump, options.capture_filter) == (True, True, "udp")
+    assert options.detail == ((12, 12), (3, 7), (5, 5))
+    assert not parse(["-r", "x", "--summary"]).prints_packets
+
+
 def test_a_snap_length_of_nothing_is_everything_as_in_tcpdump() -> None:
     assert parse(["-s", "0"]).snaplen == MAX_SNAPLEN
     assert parse(["-s0", "-nn"]).snaplen == MAX_SNAPLEN
@@ -121,6 +130,20 @@ WRONG = [
     (["demo", "-r", "a"], "demo and -r are different sources"),
     (["--fields", "ip.src", "--json"], "--fields and --json both print to standard output"),
     (["--fields", "ip.src", "--summary"], "--fields and --summary both print"),
+    (["-r", "a", "--fields", "ip.src", "--json-packets"], "--fields and --json-packets both print"),
+    (["-r", "a", "--json-packets", "--json"], "--json-packets and --json both print"),
+    (["-r", "a", "--detail", "1", "--summary"], "--detail and --summary both print"),
+    (["-r", "a", "--detail", "0"], "'0' is not a list of packet numbers as 12 or 3,7-9"),
+    (["-r", "a", "--detail", "3-2"], "'3-2' is not a list of packet numbers"),
+    (["-r", "a", "--detail", "1,,2"], "'1,,2' is not a list of packet numbers"),
+    (["-r", "a", "--detail", "1-"], "'1-' is not a list of packet numbers"),
+    (["-r", "a", "--detail", "9" * 19], "is not a list of packet numbers"),
+    (["-r", "a", "--detail", "1", "--detail", "2"], "--detail is given twice"),
+    (["--detail", "1"], "--detail shows packets of a capture file: name it with -r"),
+    (["demo", "--detail", "1"], "--detail shows packets of a capture file"),
+    (["-r", "a", "-x"], "-x adds the bytes to --detail: give that too"),
+    (["-r", "a", "-w", "-", "--json-packets"], "-w - writes the packets to standard output; nothing else"),
+    (["-r", "a", "--detail", "1", "--report", "-"], "--report - prints to standard output, as another option does"),
     (["-w", "-", "--json"], "-w - writes the packets to standard output; nothing else can be printed there"),
     (["-r", "a", "-r", "b"], "-r is given twice; give it once"),
     (["--read=a", "-rb"], "-r is given twice"),
@@ -174,5 +197,7 @@ def test_the_help_names_every_option() -> None:
         "--json",
     ):
         assert f"{option} " in text or f"{option}," in text, option
+    for option in ("--json-packets", "--detail", "-x", "--plugins"):
+        assert option in text
     for option in ("--fields", "--buffer", "--ring", "--report", "--fps", "--version", "--help", "demo"):
         assert option in text
