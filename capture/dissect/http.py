@@ -148,25 +148,26 @@ def _message(packet: Packet, header: Header, at: int, limit: int) -> int:
     request = asked[0] if asked and head.response else None
     size = _size(head, request) if head.complete else 0
     start = head.end
+    before = packet.values.get("http.info", "")
+    info = f"{before}{head.line.decode('utf-8', 'surrogateescape')} "
     chunks = None
     if size is None and _chunked(head):
         chunks = walk(packet.data, start, packet.end(limit))
         if chunks.need:
-            _wait(packet, at, chunks.end + chunks.need - at, limit)
+            _wait(packet, at, chunks.end + chunks.need - at, limit, info)
         stop = chunks.end if not chunks.broken else packet.end(limit)
     elif size is None:
         if over_tcp and packet.context and not packet.values.get("stream.ended") and limit <= packet.caplen:
-            packet.more("HTTP", at, limit, TO_THE_END)
+            packet.more("HTTP", at, limit, TO_THE_END, info)
         stop = limit
     else:
         stop = start + size
         if over_tcp:
-            _wait(packet, at, stop - at, limit)
+            _wait(packet, at, stop - at, limit, info)
     stop = max(stop, start)
     if over_tcp and stop > limit == packet.end(limit):
         memory["left", packet.from_client] = stop - limit
-    before = packet.values.get("http.info", "")
-    packet.column(header.field.name, f"{before}{head.line.decode('utf-8', 'surrogateescape')} ")
+    packet.column(header.field.name, info)
     layer = packet.layer(header.field, at, min(stop, packet.end(limit)) - at)
     _show_head(packet, layer, head, at)
     layer.said = packet.info[len(before) :]
@@ -185,10 +186,10 @@ def _message(packet: Packet, header: Header, at: int, limit: int) -> int:
     return here
 
 
-def _wait(packet: Packet, at: int, size: int, limit: int) -> None:
+def _wait(packet: Packet, at: int, size: int, limit: int, info: str) -> None:
     """For the rest of a message; one that was cut, or is too long, is shown as far as it is here."""
     if limit <= packet.caplen and packet.streaming:
-        packet.whole("HTTP", at, size, limit)
+        packet.whole("HTTP", at, size, limit, info)
 
 
 def _head(packet: Packet, at: int, limit: int, over_tcp: bool) -> Head:

@@ -122,8 +122,10 @@ class Failed(Stopped):
 class More(Exception):  # noqa: N818 - not an error: the rest comes later
     """The message that begins at `at` goes on in segments to come."""
 
-    def __init__(self, at: int, size: int = 0) -> None:
+    def __init__(self, at: int, size: int = 0, info: str = "") -> None:
         super().__init__(at, size)
+        self.info = info
+        """What the Info column says of its beginning; empty: what it said before."""
         self.at = at
         self.size = size
         """Bytes of it in all, as far as is known; 0: not known, at least one more segment; TO_THE_END."""
@@ -346,7 +348,7 @@ class Packet:
 
     # What other packets hold
 
-    def whole(self, layer: str, at: int, size: int, limit: int) -> None:
+    def whole(self, layer: str, at: int, size: int, limit: int, info: str = "") -> None:
         """Raises More where the `size` bytes of a message at `at` are still to come, Short where they were cut.
 
         To be asked before anything of the message is shown. Of a message beyond MAX_MESSAGE there is never more: it
@@ -359,9 +361,9 @@ class Packet:
         if not self.streaming:
             raise Short(layer, at, size, limit)
         if size <= MAX_MESSAGE:
-            raise More(at, size)
+            raise More(at, size, info)
 
-    def more(self, layer: str, at: int, limit: int, size: int = 0) -> None:
+    def more(self, layer: str, at: int, limit: int, size: int = 0, info: str = "") -> None:
         """Raises More: the message at `at` has no end yet. `size`: 0, not known, or TO_THE_END. Short if it was cut.
 
         Returns where there can be no more, in a datagram, and where it would be too much: it is shown as it is here.
@@ -369,7 +371,7 @@ class Packet:
         if limit > self.caplen:
             raise Short(layer, at, limit - at, limit)
         if self.streaming and limit - at <= MAX_MESSAGE:
-            raise More(at, size)
+            raise More(at, size, info)
 
     @property
     def conversation(self) -> Conversation | None:
@@ -438,7 +440,7 @@ class Packet:
                 if layer.buffer != self.buffer or layer.start < more.at >= layer.end
             ]
             if not complete:
-                self.name, self.protocol, self.info = name, protocol, info
+                self.name, self.protocol, self.info = name, protocol, more.info or info
             self.layers[layers:] = complete
             return more
         finally:

@@ -91,12 +91,12 @@ class _Segment:
                 return
             else:
                 at, sequence, ahead = at - ahead, (sequence - ahead) & 0xFFFFFFFF, 0
-        if ahead + size > 0:
+        if ahead + size + fin > 0:
             side.next = (sequence + limit - at + fin) & 0xFFFFFFFF
         if message is not None and limit <= packet.caplen:
             offset = after(sequence, message.sequence)
             within = message.size <= 0 or offset < message.size
-            if offset >= 0 and (ahead <= 0 or (message.size > 0 and within)):
+            if offset >= 0 and (ahead <= 0 or (message.size and within)):
                 self._goes_on(message, offset, at, limit, fin)
                 return
         if message is not None:
@@ -121,7 +121,8 @@ class _Segment:
         layers = len(packet.layers)
         while True:
             have = len(message.data)
-            whole = have >= message.size if message.size > 0 else message.size == 0 or fin
+            whole = have >= message.size if message.size > 0 else message.size == 0 or have > MAX_MESSAGE
+            whole = whole or (message.size == TO_THE_END and fin and not message.early)
             if not whole:
                 break
             if message.size == 0 and have > MAX_UNKNOWN:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from netwatch.capture.dissect.checksum import STATUS, show_checksum, verified
 from netwatch.capture.dissect.kit import U16, U32, Bit, Bits, Header, Hex16, Item, Packed16, number, octets
 from netwatch.capture.dissect.options import options
-from netwatch.capture.dissect.packet import Packet, Short
+from netwatch.capture.dissect.packet import TO_THE_END, Packet, Short
 from netwatch.capture.dissect.registry import Step, on, step_by_ports
 from netwatch.capture.dissect.segments import after, payload
 
@@ -158,10 +158,11 @@ def tcp(packet: Packet, at: int, limit: int) -> Step | None:
         finally:
             packet.info = " ".join(info)
     packet.values["tcp.flags"] = flags
-    if length <= 0 or start >= packet.caplen:
-        _ends(packet, seen, flags, raw_sequence)
-        return None
     following = step_by_ports("tcp", source, destination, start, limit)
+    if length <= 0 or start >= packet.caplen:
+        if _ends(packet, seen, flags, raw_sequence) and length <= 0:
+            payload(packet, layer, start, limit, raw_sequence, True, following.candidates)
+        return None
     first = (raw_sequence + (flags >> 1 & 0x01)) & 0xFFFFFFFF
     payload(packet, layer, start, limit, first, bool(flags & 0x01), following.candidates)
     return None
@@ -214,13 +215,18 @@ def _show_seen(packet: Packet, layer: Item, seen: Seen, at: int, length: int) ->
     packet.add(layer, WINDOW, seen.window, at + 14, 2)
 
 
-def _ends(packet: Packet, seen: Seen, flags: int, sequence: int) -> None:
-    """A segment without payload: SYN and FIN take a number each (RFC 9293, 3.4)."""
+def _ends(packet: Packet, seen: Seen, flags: int, sequence: int) -> bool:
+    """A segment without payload: SYN and FIN take a number each (RFC 9293, 3.4) -> whether a message ends with it."""
     if seen.conversation is None or not flags & 0x01:
-        return
+        return False
     side = seen.conversation.sides[seen.conversation.side(packet)]
-    if side.next is not None and after(sequence, side.next) == 0:
+    if side.next is None or after(sequence, side.next) != 0:
+        return False
+    message = side.message
+    ends = message is not None and message.size == TO_THE_END and not flags & 0x02
+    if not ends:
         side.next = (sequence + 1) & 0xFFFFFFFF
+    return ends
 
 
 def _quoted_ports(packet: Packet, at: int, limit: int) -> None:
