@@ -54,7 +54,7 @@ async def shoot(picture: Picture) -> None:
             while not app.state.ended:
                 await pilot.pause(0.02)
             await pilot.press(*picture.keys)
-            await pilot.pause(0.3)
+            await pilot.pause(0.6)
             app.save_screenshot(f"{picture.name}.svg", path=str(HERE))
     finally:
         list(engine.stop())

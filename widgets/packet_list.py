@@ -111,6 +111,11 @@ class PacketList(Pane):
         """Zero of the time column, nanoseconds since 1970; None as long as there is none."""
         return self._base
 
+    @property
+    def settled(self) -> bool:
+        """The rows on screen say all that they ever will."""
+        return self._painting_soon is None
+
     def visible_range(self) -> tuple[int, int]:
         """First and last row index on screen; (0, -1) if there is none."""
         shown = self.session.view.indices(self._top, min(self._top + self.rows_visible, self.total))
@@ -285,11 +290,9 @@ class PacketList(Pane):
         above = self._times_above(shown) if self.display_as.time_format == "delta" else {}
         lit = 2 if self.has_focus else 1
         deadline = perf_counter() + _DISSECT_BUDGET
-        unsettled = [index for index in shown if not self._words.settled(index)]
-        if unsettled and (len(unsettled) <= _FEW or self._settling):
-            packets = [row for row in self._rows(unsettled) if not row.is_event]
-            if packets:
-                self._words.settle(packets, deadline)
+        waiting = [index for index in shown if not self._words.settled(index) and session.store.number(index)]
+        if waiting and (len(waiting) <= _FEW or self._settling):
+            self._words.settle(self._rows(waiting), deadline)
         self._settling = False
         keys: list[tuple[object, ...]] = [
             (
@@ -315,6 +318,7 @@ class PacketList(Pane):
                     self._drawn[key] = line
                 left_over |= not complete
             lines.append(line)
+        unsettled = not all(map(self._words.settled, waiting))
         if left_over or (unsettled and not (self.follow and len(missing) > _FEW)):
             self._paint_soon()
         return lines

@@ -73,5 +73,6 @@ class RowWords:
     def _keep(self, row: Row, made: Summary, gone: int, *, settled: bool) -> Summary:
         lost = f"file {self._session.shrank}: {exact(gone)} of {exact(row.caplen)} bytes gone"
         made = made._replace(info=(lost if gone else made.info)[:_LONGEST_INFO])
+        self._known.discard(row.row)  # the cache does not replace what it has
         self._known[row.row] = _Words(made, settled)
         return made

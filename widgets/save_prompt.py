@@ -16,7 +16,7 @@ from netwatch.widgets.prompt import Prompt, Verdict
 if TYPE_CHECKING:
     from netwatch.capture.session import Session
 
-__all__ = ["ALL", "MARKED", "SHOWN", "SavePrompt"]
+__all__ = ["ALL", "MARKED", "SHOWN", "FilePrompt", "SavePrompt"]
 
 ALL: Final = "all"
 SHOWN: Final = "shown"
@@ -26,32 +26,29 @@ _REFUSED: Final = 5.0
 """Seconds."""
 
 
-class SavePrompt(Prompt):
-    """Submitted.text is the name of a file, `what` what to save: ALL, SHOWN or MARKED."""
+class FilePrompt(Prompt):
+    """Submitted.text is the name of a file, `what` which of the choices to save."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab,down", "other(1)", "What", show=False, id="save.what"),
         Binding("shift+tab,up", "other(-1)", "What", show=False, id="save.what_back"),
     ]
 
-    def __init__(self, session: Session, *, id: str | None = None) -> None:
-        self._session = session
-        self._choices = [ALL]
-        if session.filtered:
-            self._choices.insert(0, SHOWN)
-        if session.marked:
-            # Where all of them were evicted the prompt says so, but begins with what there is.
-            self._choices.insert(0 if self._marks_kept else len(self._choices), MARKED)
-        self.what = self._choices[0]
+    def __init__(self, choices: list[str], name: str, *, id: str | None = None) -> None:
+        """`name`: what the file is called unless the person says otherwise."""
+        self._choices = choices
+        self.what = choices[0]
         self.replaces = False
         """The file exists, and the person said once more that it shall be replaced."""
         self._asked: str | None = None
         """The name for which that was asked."""
         self._refused: tuple[str, str, float] | None = None
         """The name, why, and until when that is said."""
-        super().__init__(
-            f"save {self.what}", self._verdict, text=time.strftime("netwatch-%Y%m%d-%H%M%S.pcapng"), id=id
-        )
+        super().__init__(f"save {self.what}", self._verdict, text=name, id=id)
+
+    def amount(self) -> Verdict:
+        """How much of what is chosen there is to save."""
+        raise NotImplementedError
 
     def action_other(self, step: int) -> None:
         """The next of what can be saved."""
@@ -75,10 +72,6 @@ class SavePrompt(Prompt):
         self.judge_again()
         self._goes_on()
 
-    @property
-    def _marks_kept(self) -> int:
-        return sum(index in self._session.store for index in self._session.marked)
-
     def _verdict(self, text: str) -> Verdict:
         path = _expanded(text)
         if not path or not os.path.basename(path):
@@ -90,9 +83,31 @@ class SavePrompt(Prompt):
             return Verdict(False, self._refused[1])
         if os.path.lexists(path):
             return Verdict(True, "exists: enter again overwrites it" if text == self._asked else "exists")
-        counts = {ALL: self._session.kept, SHOWN: self._session.matches, MARKED: self._marks_kept}
         others = [what for what in self._choices if what != self.what]
         hint = f"  tab: {', '.join(others)}" if others else ""
+        amount = self.amount()
+        return Verdict(amount.valid, f"{amount.message}{hint}")
+
+
+class SavePrompt(FilePrompt):
+    """What to save: ALL, SHOWN or MARKED."""
+
+    def __init__(self, session: Session, *, id: str | None = None) -> None:
+        self._session = session
+        choices = [ALL]
+        if session.filtered:
+            choices.insert(0, SHOWN)
+        if session.marked:
+            # Where all of them were evicted the prompt says so, but begins with what there is.
+            choices.insert(0 if self._marks_kept else len(choices), MARKED)
+        super().__init__(choices, time.strftime("netwatch-%Y%m%d-%H%M%S.pcapng"), id=id)
+
+    @property
+    def _marks_kept(self) -> int:
+        return sum(index in self._session.store for index in self._session.marked)
+
+    def amount(self) -> Verdict:
+        counts = {ALL: self._session.kept, SHOWN: self._session.matches, MARKED: self._marks_kept}
         count = f"{counts[self.what]:,} packets"
         if self.what == MARKED and counts[MARKED] < len(self._session.marked):
             count = f"{counts[MARKED]:,} of {len(self._session.marked):,} marked packets are still kept"
@@ -100,7 +115,7 @@ class SavePrompt(Prompt):
         more = " …" if self.what == SHOWN and self._session.view.pending else ""
         if self.what != MARKED and not (source.live or source.exhausted):
             more = " so far"
-        return Verdict(counts[self.what] > 0 or bool(more), f"{count}{more}{hint}")
+        return Verdict(counts[self.what] > 0 or bool(more), f"{count}{more}")
 
 
 def _expanded(text: str) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from netwatch.widgets.packet_list import PacketList
+
 MakeWorld = Callable[..., Any]
 PacketsOf = Callable[[int], list[bytes]]
 
@@ -20,6 +22,8 @@ def pressing(*keys: str) -> Callable[[Pilot[None]], Any]:
         await pilot.press(*keys)
         pilot.app.screen.paint_now()  # type: ignore[attr-defined]  # the main screen
         await pilot.pause(0.1)
+        while not pilot.app.screen.query_one(PacketList).settled:
+            await pilot.pause(0.02)
 
     return prepare
 
