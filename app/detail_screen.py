@@ -142,6 +142,16 @@ class DetailScreen(Screen[int], inherit_bindings=False):
             self.app.copy_to_clipboard(text)
             self.query_one(Footer).say(f"copied  {text}")
 
+    def action_follow(self) -> None:
+        """What both ends of the packet's conversation said; from there the list may go to another packet."""
+        from netwatch.app.stream_screen import open_stream
+
+        def back(shown: int | None) -> None:
+            if shown is not None:
+                self.dismiss(shown)
+
+        open_stream(self, self._session, self._look, self._index, back)
+
     def action_help(self) -> None:
         from netwatch.app.help_screen import HelpScreen
 

@@ -12,7 +12,7 @@ from textual.binding import Binding
 
 from netwatch.capture.protocols import SWITCHES
 
-__all__ = ["DETAIL_KEYS", "GROUPS", "HELP_KEYS", "KEYS", "PROGRAM_KEYS", "Key", "bindings"]
+__all__ = ["DETAIL_KEYS", "GROUPS", "HELP_KEYS", "KEYS", "PROGRAM_KEYS", "STREAM_KEYS", "Key", "bindings"]
 
 
 class Key(NamedTuple):
@@ -104,6 +104,16 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("speed.up", "plus", "+", "speed(True)", "faster", "A replay plays faster: up to 100x, then max", "Packets"),
     Key("load", "L", "L", "load", "stop reading", "Stop reading the file; again: read on", "Packets"),
     Key("mark", "m", "m", "mark", "mark", "Mark the packet, or take its mark away", "Packets", 11),
+    Key(
+        "stream",
+        "f",
+        "f",
+        "follow",
+        "follow",
+        "Follow the stream: what both ends of the conversation said",
+        "Packets",
+        16,
+    ),
     Key("copy", "y", "y", "copy", "copy", "Copy the line to the clipboard of your terminal", "Packets", 12),
     Key(
         "save",
@@ -147,9 +157,39 @@ DETAIL_KEYS: Final[tuple[Key, ...]] = (
     Key("detail.previous", "N", "N", "neighbour(-1)", "previous", "Previous packet that the list shows", "Detail", 4),
     Key("detail.mark", "m", "m", "mark", "mark", "Mark the packet, or take its mark away", "Detail", 6),
     Key("detail.copy", "y", "y", "copy", "copy", "Copy the field's line; in the bytes, as hexadecimal", "Detail", 5),
+    Key("detail.stream", "f", "f", "follow", "follow", "Follow the stream of the packet's conversation", "Detail", 8),
     Key("detail.help", "question_mark", "?", "help", "help", "This page", "Detail", 7),
 )
 """An opened packet. Arrows and their vi letters belong to the fields and the bytes."""
+
+STREAM_KEYS: Final[tuple[Key, ...]] = (
+    Key(
+        "stream.back",
+        "escape",
+        "esc",
+        "back",
+        "back",
+        "One level back: a search, what was found, the list",
+        "Stream",
+        1,
+    ),
+    Key("stream.hex", "r", "r", "hexadecimal", "hex", "Text or hexadecimal", "Stream", 2),
+    Key("stream.side", "o", "o", "side", "client only", "Both sides, only the client, only the server", "Stream", 3),
+    Key("stream.find", "slash", "/", "find", "find", "Find text or bytes (\\x00)", "Stream", 4, first=True),
+    Key("stream.next", "n", "n", "match(True)", "next", "Next match", "Stream", 7),
+    Key("stream.previous", "N", "N", "match(False)", "previous", "Previous match", "Stream", 9),
+    Key("stream.packet", "enter", "enter", "packet", "packet", "To the list, to the packet of the line", "Stream", 5),
+    Key("stream.save", "e", "e", "save", "save", "Save the bytes: both, client, server", "Stream", 6, first=True),
+    Key("stream.copy", "y", "y", "copy", "copy", "Copy the line; its bytes, if it is hexadecimal", "Stream", 8),
+    Key("stream.help", "question_mark", "?", "help", "help", "This page", "Stream", 10),
+    Key("stream.up", "up,k", "↑ k", "move(-1)", "up", "Up", "Stream"),
+    Key("stream.down", "down,j", "↓ j", "move(1)", "down", "Down", "Stream"),
+    Key("stream.page_up", "pageup", "pgup", "move_pages(-1)", "page up", "Page up", "Stream"),
+    Key("stream.page_down", "pagedown,space", "pgdn", "move_pages(1)", "page down", "Page down", "Stream"),
+    Key("stream.first", "home,g", "home g", "first", "first", "First line", "Stream"),
+    Key("stream.last", "end,G", "end G", "last", "end", "Last line; from there on with what comes", "Stream"),
+)
+"""A stream that is followed."""
 
 HELP_KEYS: Final[tuple[Key, ...]] = (
     Key("help.close", "escape,question_mark,enter,q", "esc", "close", "close", "Close", "Help"),

@@ -85,6 +85,24 @@ class MainScreen(Travelling, inherit_bindings=False):
 
         self.app.push_screen(DetailScreen(session, self.look, index), back)
 
+    def action_follow(self) -> None:
+        """What both ends of the packet's conversation said."""
+        from netwatch.app.stream_screen import open_stream
+
+        packets, session = self.packets, self.session
+        index = packets.cursor
+        if index is None or not packets.total or session.store.number(index) is None:
+            return
+        was_following = packets.follow
+
+        def back(shown: int | None) -> None:
+            if shown is not None:
+                packets.go_to(shown)
+            elif was_following and not session.paused:
+                packets.go_last()
+
+        open_stream(self, session, self.look, index, back)
+
     def _show_only(self, text: str) -> None:
         before = self.session.filter_text
         if text != before and self._apply_filter(text):

@@ -125,6 +125,12 @@ class Follow:
         for piece in self.connection.halves[side].within(start, end):
             yield piece, self.read(piece)
 
+    def window(self, side: int, start: int, end: int) -> bytes | None:
+        """The bytes of a stretch without gaps; None where some of them are not kept any longer."""
+        parts = [data for _, data in self.bytes_of(side, start, end)]
+        whole = b"".join([data for data in parts if data is not None])
+        return whole if len(whole) == end - start else None
+
     def packet(self, turn: Turn, offset: int) -> int:
         """The row of the packet that brought the byte at an offset; of a gap or a note, the one next to it."""
         if turn.kind == NOTE:
@@ -132,6 +138,25 @@ class Follow:
         half = self.connection.halves[turn.side]
         at = half.number(offset)
         return half.rows[max(at, 0)] if len(half) else self._index
+
+    def place(self, row: int) -> tuple[int, int] | None:
+        """(number of a turn, offset in it) of the first byte that a packet brought; None: it brought none."""
+        for side, half in enumerate(self.connection.halves):
+            found = (np.array(half.rows, np.int64) == row).nonzero()[0]
+            if len(found):
+                offset = half.starts[int(found[0])]
+                turn = self.turns.holding(side, offset)
+                return None if turn is None else (turn, offset)
+        return None
+
+    @property
+    def index(self) -> int:
+        """The row that is followed."""
+        return self._index
+
+    def number(self, row: int) -> int:
+        """The number of the packet in a row."""
+        return self._store.number(row) or 0
 
     def _look(self) -> Iterator[None]:
         """Go through a stretch of rows, and stop now and then."""

@@ -61,14 +61,21 @@ class Turns:
 
     def missing(self, side: int | None = None) -> tuple[int, int]:
         """Gaps, and the bytes that they take; of one side, or of both."""
-        kinds = np.frombuffer(self._kinds, np.int8) if self._kinds else np.zeros(0, np.int8)
+        kinds = np.array(self._kinds, np.int8)
         gaps = (kinds == GAP) | (kinds == CUT)
-        if side is not None and len(kinds):
-            gaps &= np.frombuffer(self._sides, np.int8) == side
-        if not gaps.any():
-            return 0, 0
-        size = np.frombuffer(self._ends, np.int64)[gaps] - np.frombuffer(self._starts, np.int64)[gaps]
-        return int(gaps.sum()), int(size.sum())
+        if side is not None:
+            gaps &= np.array(self._sides, np.int8) == side
+        sizes = np.array(self._ends, np.int64)[gaps] - np.array(self._starts, np.int64)[gaps]
+        return len(sizes), int(sizes.sum())
+
+    def holding(self, side: int, offset: int) -> int | None:
+        """The number of the turn that has a byte of a side."""
+        if not len(self):
+            return None
+        starts, ends = np.array(self._starts), np.array(self._ends)
+        mine = (np.array(self._sides) == side) & (np.array(self._kinds) == DATA)
+        found = (mine & (starts <= offset) & (offset < ends)).nonzero()[0]
+        return int(found[0]) if len(found) else None
 
     def update(self, connection: Connection) -> tuple[int, int] | None:
         """Take in what came since -> from which turn, and which offset in it, it changed; None: nothing did."""
