@@ -100,6 +100,11 @@ def _starts_message(start: bytes) -> bool:
     return len(method) == 2 and method[0] in METHODS
 
 
+def _may_start(start: bytes) -> bool:
+    """Whether a few bytes can be the first of a start line."""
+    return b"HTTP/".startswith(start) or any(method.startswith(start) for method in METHODS)
+
+
 @on("tcp.port", *PORTS)
 @signature("tcp")
 def http(packet: Packet, at: int, limit: int) -> Step | None:
@@ -123,7 +128,12 @@ def ssdp(packet: Packet, at: int, limit: int) -> Step | None:
 def _goes_on(packet: Packet, at: int, limit: int) -> Step | None:
     """The rest of a body too long to be put together, or behind a gap."""
     memory = packet.memory("http")
-    if not memory or memory.get("tunnel"):
+    if memory.get("tunnel"):
+        return NOT_MINE
+    known = bool(memory) or not set(PORTS).isdisjoint(packet.values.get("ports", ()))
+    if known and limit - at <= LONGEST_METHOD and limit <= packet.caplen and _may_start(packet.data[at:limit]):
+        packet.more("HTTP", at, limit)
+    if not memory:
         return NOT_MINE
     side = "left", packet.from_client
     left = memory.get(side, 0)
