@@ -122,10 +122,10 @@ class Failed(Stopped):
 class More(Exception):  # noqa: N818 - not an error: the rest comes later
     """The message that begins at `at` goes on in segments to come."""
 
-    def __init__(self, at: int, size: int = 0, info: str = "") -> None:
+    def __init__(self, at: int, size: int = 0, info: str | None = None) -> None:
         super().__init__(at, size)
         self.info = info
-        """What the Info column says of its beginning; empty: what it said before."""
+        """What the Info column says of its beginning; None: what it said before."""
         self.at = at
         self.size = size
         """Bytes of it in all, as far as is known; 0: not known, at least one more segment; TO_THE_END."""
@@ -348,7 +348,7 @@ class Packet:
 
     # What other packets hold
 
-    def whole(self, layer: str, at: int, size: int, limit: int, info: str = "") -> None:
+    def whole(self, layer: str, at: int, size: int, limit: int, info: str | None = None) -> None:
         """Raises More where the `size` bytes of a message at `at` are still to come, Short where they were cut.
 
         To be asked before anything of the message is shown. Of a message beyond MAX_MESSAGE there is never more: it
@@ -363,7 +363,7 @@ class Packet:
         if size <= MAX_MESSAGE:
             raise More(at, size, info)
 
-    def more(self, layer: str, at: int, limit: int, size: int = 0, info: str = "") -> None:
+    def more(self, layer: str, at: int, limit: int, size: int = 0, info: str | None = None) -> None:
         """Raises More: the message at `at` has no end yet. `size`: 0, not known, or TO_THE_END. Short if it was cut.
 
         Returns where there can be no more, in a datagram, and where it would be too much: it is shown as it is here.
@@ -440,7 +440,7 @@ class Packet:
                 if layer.buffer != self.buffer or layer.start < more.at >= layer.end
             ]
             if not complete:
-                self.name, self.protocol, self.info = name, protocol, more.info or info
+                self.name, self.protocol, self.info = name, protocol, info if more.info is None else more.info
             self.layers[layers:] = complete
             return more
         finally:

@@ -48,13 +48,15 @@ def payload(
     stream.take(at, limit, sequence, fin)
 
 
-def _fresh(packet: Packet, following: Step) -> More | None:
-    """What begins in this segment. A message that goes on leaves the rest of it to be shown as a segment's."""
+def _fresh(packet: Packet, following: Step, *, mark: bool = True) -> More | None:
+    """What begins in this segment. A message that goes on leaves the rest of it to be shown as a segment's, and the
+    Info column says so, unless the segment ends a message as well."""
     layers = len(packet.layers)
+    info = packet.info
     more = packet.attempt(following)
     if more is not None:
         if len(packet.layers) == layers:
-            packet.info += SEGMENT_MARK
+            packet.info = (packet.info + SEGMENT_MARK).lstrip() if mark else info
         packet.segment(more.at, following.limit)
     return more
 
@@ -103,9 +105,9 @@ class _Segment:
             self.context.hold(side, None)  # the rest of it never came
         self._begins(at, limit, sequence, fin)
 
-    def _begins(self, at: int, limit: int, sequence: int, fin: bool) -> None:
+    def _begins(self, at: int, limit: int, sequence: int, fin: bool, *, mark: bool = True) -> None:
         """Messages that begin in this segment, the last of which may go on in the next."""
-        more = _fresh(self.packet, Step(self.candidates, at, limit))
+        more = _fresh(self.packet, Step(self.candidates, at, limit), mark=mark)
         if more is None:
             return
         start = (sequence + more.at - at) & 0xFFFFFFFF
@@ -135,7 +137,7 @@ class _Segment:
                 self.context.hold(self.side, None)
                 start = at + size - offset
                 if at < start < limit:
-                    self._begins(start, limit, (message.sequence + size) & 0xFFFFFFFF, fin)
+                    self._begins(start, limit, (message.sequence + size) & 0xFFFFFFFF, fin, mark=False)
                 elif start < at:
                     data(packet, at, limit)
                 return
@@ -150,7 +152,7 @@ class _Segment:
             if message.size == 0:
                 break
         if len(packet.layers) == layers:
-            packet.info += SEGMENT_MARK
+            packet.info = (packet.info + SEGMENT_MARK).lstrip()
         packet.segment(at, limit)
         self.context.hold(self.side, None if fin else message)
 
