@@ -8,7 +8,7 @@ from typing import Final
 
 from netwatch.capture.dissect.kit import Header, flag, number, octets, text
 from netwatch.capture.dissect.packet import Packet
-from netwatch.capture.dissect.registry import Step, on
+from netwatch.capture.dissect.registry import NOT_MINE, Step, on
 from netwatch.capture.dissect.rpc import PROCEDURES, Call, Reader
 from netwatch.capture.text import escape
 
@@ -307,7 +307,9 @@ REPLIES: Final[dict[int, Callable[[Reader], str]]] = {
 @on("rpc.program", 100003)
 def nfs(packet: Packet, at: int, limit: int) -> Step | None:
     """Calls by procedure; of version 4, a list of operations."""
-    call: Call = packet.values["rpc"]
+    call: Call | None = packet.values.get("rpc")
+    if call is None:
+        return NOT_MINE
     layer = packet.layer(NFS.field, at, packet.end(limit) - at, packet.info)
     reader = Reader(packet, layer, at, limit)
     if call.version == 4 and call.procedure == 1:

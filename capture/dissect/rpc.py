@@ -350,7 +350,9 @@ PROCEDURES: Final[dict[tuple[int, int], dict[int, str]]] = {
 @on("rpc.program", 100000)
 def portmap(packet: Packet, at: int, limit: int) -> Step | None:
     """Which port a program listens on (RFC 1833, 3). Replies tell whose the conversations there will be."""
-    call: Call = packet.values["rpc"]
+    call: Call | None = packet.values.get("rpc")
+    if call is None:
+        return NOT_MINE
     layer = packet.layer(PORTMAP.field, at, packet.end(limit) - at, packet.info)
     reader = Reader(packet, layer, at, limit)
     if call.version == 2 and call.procedure in (1, 2, 3) and not call.answer:
@@ -386,7 +388,9 @@ def portmap(packet: Packet, at: int, limit: int) -> Step | None:
 @on("rpc.program", 100005)
 def mount(packet: Packet, at: int, limit: int) -> Step | None:
     """The handle of an exported directory (RFC 1813, appendix I)."""
-    call: Call = packet.values["rpc"]
+    call: Call | None = packet.values.get("rpc")
+    if call is None:
+        return NOT_MINE
     layer = packet.layer(MOUNT.field, at, packet.end(limit) - at, packet.info)
     reader = Reader(packet, layer, at, limit)
     if call.procedure in (1, 3) and not call.answer:
