@@ -340,16 +340,16 @@ class StreamScreen(Screen[int], inherit_bindings=False):
             who = "→" if side == client else "←"
             head.append(f"{who} {half.bytes:,} bytes", self._view.colour(side))
             head.append(f" in {half.packets:,} packet{'' if half.packets == 1 else 's'}  ", look["dim"])
-        for words, role in self._oddities():
-            head.append(f" {words} ", look[role])
-        if not self._follow.complete:
-            head.append(f"  reading {self._follow.share:.0%}", look["dim"])
+        oddities = Text("  ").join(Text(words, look[role]) for words, role in self._oddities())
+        if oddities.cell_len + head.split("\n")[-1].cell_len > self.size.width - 2:
+            head.append("\n")
+        head.append_text(oddities)
         if not self._look.glyphs.braille:
             head = _spelled(head)
         self.query_one("#stream-head", Static).update(head)
 
     def _oddities(self) -> list[tuple[str, str]]:
-        """Gaps, conflicts and repetitions: text and role."""
+        """Gaps, conflicts, repetitions, and how much is still to be read: text and role."""
         connection, found = self._follow.connection, []
         gaps, missing = self._follow.turns.missing()
         if gaps:
@@ -360,6 +360,8 @@ class StreamScreen(Screen[int], inherit_bindings=False):
         repeated = sum(half.repeated for half in connection.halves)
         if repeated:
             found.append((f"{byte_size(repeated)} sent again", "dim"))
+        if not self._follow.complete:
+            found.append((f"reading {self._follow.share:.0%}", "bright"))
         return found
 
     def _alarms(self) -> list[tuple[str, str]]:

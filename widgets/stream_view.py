@@ -249,14 +249,16 @@ class StreamView(Pane):
             if not room:
                 break
             cut = text if width_of(text) <= room else fit(text, room, "…" if text.strip() else " ")
-            segments.append(Segment(cut, self.look.selected(style, self.has_focus) if chosen else style))
+            stays = not chosen or style is self.look["filter-chip"]  # what was found stands out also here
+            segments.append(Segment(cut, style if stays else self.look.selected(style, self.has_focus)))
             room -= width_of(cut)
         return segments
 
     def _drawn(self, row: Row, inner: int) -> list[Piece]:
         look, colour = self.look, self.colour(row.turn.side)
         client = row.turn.side == self._follow.connection.client
-        sign = ("→" if client else "←") if row.opens else look.glyphs.down
+        # Without colours each row says whose it is.
+        sign = ("→" if client else "←") if row.opens or look.depth == "mono" else " "
         gutter = (f"{sign} ", colour)
         if row.turn.kind != DATA:
             role = "truncated" if row.turn.kind == CUT else "malformed"
