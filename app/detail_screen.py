@@ -69,6 +69,7 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         self._look = look
         self._index = index
         self._data = b""
+        self._buffer = 0
 
     def compose(self) -> ComposeResult:
         yield Static(id="detail-head")
@@ -94,13 +95,14 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         if not event.tree.has_focus:
             return  # the tree follows the byte cursor, not the other way round
         item = event.item
+        self._show_buffer(item.buffer)
         self.query_one(HexView).highlight(item.start, item.size)
         self.query_one(DetailTree).border_subtitle = Content(item.field.name)
         self.query_one(HexView).border_subtitle = Content(_extent(item.start, item.size))
 
     @on(HexView.ByteSelected)
     def _show_field(self, event: HexView.ByteSelected) -> None:
-        item = self.query_one(DetailTree).select_byte(event.offset)
+        item = self.query_one(DetailTree).select_byte(event.offset, self._buffer)
         if item is None:  # no layer claims it
             event.hex_view.highlight(event.offset, 1, keep_cursor=True)
         else:
@@ -113,6 +115,14 @@ class DetailScreen(Screen[int], inherit_bindings=False):
 
     def action_switch_pane(self) -> None:
         self.focus_next()
+
+    def action_buffer(self) -> None:
+        """The bytes of the packet, then what was put together or decrypted for it."""
+        many = len(self._tree.buffers)
+        if many == 1:
+            self.query_one(Footer).say("this packet was explained from its own bytes alone")
+        else:
+            self._show_buffer((self._buffer + 1) % many)
 
     def action_neighbour(self, step: int) -> None:
         """The next or previous packet that the list shows."""
@@ -175,9 +185,26 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         self._facts = (when, int(row.wirelen[0]), int(row.caplen[0]), escape(interface.name))
         styles = {layer.field.name: self._look.protocol(layer.field.name) for layer in self._tree.layers}
         self.query_one(DetailTree).show(self._tree.layers, styles)
-        self.query_one(HexView).show(self._data, _byte_styles(self._tree, styles, len(self._data)))
-        self.query_one(HexView).border_title = Content(f"{len(self._data):,} bytes")
+        self._styles = styles
+        self._buffer = -1
+        self._show_buffer(0)
         self._show_head()
+
+    def _show_buffer(self, which: int) -> None:
+        if which == self._buffer:
+            return
+        self._buffer = which
+        hex_view, look, buffers = self.query_one(HexView), self._look, self._tree.buffers
+        data = buffers[which].data
+        hex_view.show(data, _byte_styles(self._tree, self._styles, which, len(data)))
+        if len(buffers) == 1:
+            hex_view.border_title = Content(f"{len(data):,} bytes")
+            return
+        title = Text()
+        for number, buffer in enumerate(buffers):
+            title.append(" " if number else "")
+            title.append(f"{buffer.name} {len(buffer.data):,}", look["bright" if number == which else "dim"])
+        hex_view.border_title = Content.from_rich_text(title)
 
     def _show_head(self) -> None:
         when, wirelen, caplen, interface = self._facts
@@ -239,10 +266,12 @@ def _extent(start: int, size: int) -> str:
     return f"bytes {start}-{start + size - 1}" if size > 1 else f"byte {start}" if size else ""
 
 
-def _byte_styles(tree: Tree, styles: dict[str, Style], size: int) -> list[Style]:
-    """The style of each byte: that of the innermost layer that it belongs to."""
+def _byte_styles(tree: Tree, styles: dict[str, Style], buffer: int, size: int) -> list[Style]:
+    """The style of each byte of a buffer: that of the innermost layer that it belongs to."""
     made = [Style.null()] * size
     for layer in tree.layers:
+        if layer.buffer != buffer:
+            continue
         style = styles[layer.field.name]
         stop = min(layer.start + layer.size, size)
         made[layer.start : stop] = [style] * max(0, stop - layer.start)

@@ -73,12 +73,12 @@ class DetailTree(Tree[Item]):
         self.cursor_line = 0
         self.scroll_home(animate=False)
 
-    def select_byte(self, offset: int) -> Item | None:
-        """Move to the smallest field that owns the byte, opening what holds it."""
+    def select_byte(self, offset: int, buffer: int = 0) -> Item | None:
+        """Move to the smallest field that owns a byte of a buffer, opening what holds it."""
         found: TreeNode[Item] | None = None
         branch = list(self.root.children)
         while branch:
-            inside = [node for node in branch if node.data is not None and _owns(node.data, offset)]
+            inside = [node for node in branch if node.data is not None and _owns(node.data, offset, buffer)]
             if not inside:
                 break
             found = min(inside, key=lambda node: node.data.size if node.data is not None else 0)
@@ -157,5 +157,5 @@ class DetailTree(Tree[Item]):
         self.scroll_to_node(node, animate=False)
 
 
-def _owns(item: Item, offset: int) -> bool:
-    return item.start <= offset < item.start + item.size
+def _owns(item: Item, offset: int, buffer: int) -> bool:
+    return item.buffer == buffer and item.start <= offset < item.end

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from textual.app import App
+from textual.content import Content
 
 from netwatch.app.detail_screen import DetailScreen
 from netwatch.capture.block import Batch, Loss
@@ -188,3 +189,32 @@ async def test_of_a_file_that_shrank_nothing_is_said_to_be_cut(tmp_path: Path, l
             assert "snap length" not in words
             assert "limited" not in words
         assert ("Ethernet" in lines) == (left >= 14)
+
+
+def request(body: bytes, sequence: int) -> bytes:
+    """An Ethernet/IPv4/TCP packet to port 80."""
+    tcp = struct.pack("!2H2L4H", 40000, 80, sequence, 1, 0x5018, 64000, 0, 0) + body
+    ip = struct.pack("!2B3H2BH", 0x45, 0, 20 + len(tcp), 1, 0, 64, 6, 0)
+    ip += socket.inet_aton("192.0.2.1") + socket.inet_aton("192.0.2.80")
+    return bytes.fromhex("0200000000020200000000010800") + ip + tcp
+
+
+async def test_a_message_from_two_packets_is_shown_in_bytes_of_its_own(tmp_path: Path) -> None:
+    message = b"POST /form HTTP/1.1\r\nHost: a.example\r\nContent-Length: 4\r\n\r\nbody"
+    packets = [request(message[:30], 1), request(message[30:], 31)]
+    app = Detail(session_of(tmp_path / "two.pcap", packets), 1)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await pilot.pause()
+        screen = app.screen
+        tree, view = screen.query_one(DetailTree), screen.query_one(HexView)
+        title = Content.from_markup(str(view.border_title)).plain
+        assert title == f"Packet {len(packets[1])} Reassembled TCP {len(message)}"
+        assert view.field_hex() == packets[1][:14].hex()
+        await pilot.press("b")
+        assert view.field_hex() == message.hex()
+        await pilot.press("tab", "home")
+        item = tree.field_item()
+        assert item is not None
+        assert item.buffer == 1
+        await pilot.press("tab", "home")
+        assert view.field_hex() == packets[1][:14].hex()
