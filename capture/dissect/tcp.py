@@ -184,12 +184,17 @@ def _seen(packet: Packet, flags: int, sequence: int, acknowledged: int, window: 
         return Seen(None, sequence, acknowledged, window)
     side = conversation.sides[conversation.side(packet)]
     opening = flags & 0x02
-    if opening and side.first not in (None, sequence) and (not flags & 0x10 or side.syn):
-        conversation = context.reopen(packet)
-        side = conversation.sides[conversation.side(packet)]
+    if opening and side.first not in (None, sequence):
+        if flags & 0x10:
+            # An answer with another number belongs to the same opening still.
+            side.next = None
+            context.hold(side, None)
+        else:
+            conversation = context.reopen(packet)
+            side = conversation.sides[conversation.side(packet)]
     which = conversation.side(packet)
     other = conversation.sides[1 - which]
-    if opening and not side.syn:
+    if opening:
         side.first = sequence
     elif side.first is None and context.whole:
         side.first = (sequence - 1) & 0xFFFFFFFF
