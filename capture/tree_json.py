@@ -11,7 +11,7 @@ from netwatch.capture.dissect import Context, Item, Tree, dissect, fields_text
 from netwatch.capture.passing import Passed, passing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from netwatch.capture.block import Block
 
@@ -19,6 +19,7 @@ __all__ = ["PIECE", "JsonWriter", "as_object"]
 
 PIECE: Final = 200
 """Packets whose lines are given out at once."""
+_ENCODE: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 EXACT: Final = 1 << 53
 """Beyond, readers of JSON that know only floating point would change an integer."""
 
@@ -40,13 +41,13 @@ class JsonWriter:
     def _line(self, packet: Passed) -> str:
         number, ts, data, linktype, wirelen = packet
         tree = dissect(data, linktype, wirelen, context=self._context, number=number, ts=ts or 0)
-        return json.dumps(as_object(packet, tree), ensure_ascii=False, separators=(",", ":")) + "\n"
+        return _ENCODE(as_object(packet, tree)) + "\n"
 
 
 def as_object(packet: Passed, tree: Tree) -> dict[str, Any]:
     """A packet as its line has it."""
     values: dict[str, list[Any]] = {}
-    _collect(tree.layers, values)
+    layers = [_item(layer, values) for layer in tree.layers]
     verdict = tree.verdict
     return {
         "number": packet.number,
@@ -61,15 +62,19 @@ def as_object(packet: Passed, tree: Tree) -> dict[str, Any]:
         if verdict.kind == "ok"
         else {"kind": verdict.kind, "text": verdict.text, "offset": verdict.offset},
         "values": values,
-        "layers": [_item(layer) for layer in tree.layers],
+        "layers": layers,
         "buffers": [{"name": buffer.name, "size": len(buffer.data)} for buffer in tree.buffers],
     }
 
 
-def _item(item: Item) -> dict[str, Any]:
-    made: dict[str, Any] = {"name": item.field.name, "label": item.field.label}
+def _item(item: Item, values: dict[str, list[Any]]) -> dict[str, Any]:
+    """An item and those below it, whose values are added to `values` in the order in which `--fields` finds them."""
+    field = item.field
+    made: dict[str, Any] = {"name": field.name, "label": field.label}
     if item.value is not None:
-        made["value"] = _value(item)
+        made["value"] = value = _value(item)
+        if field.name:
+            values.setdefault(field.name, []).append(value)
     if text := item.text:
         made["text"] = text
     made["start"] = item.start
@@ -77,16 +82,8 @@ def _item(item: Item) -> dict[str, Any]:
     if item.buffer:
         made["buffer"] = item.buffer
     if item.children:
-        made["fields"] = [_item(child) for child in item.children]
+        made["fields"] = [_item(child, values) for child in item.children]
     return made
-
-
-def _collect(items: Iterable[Item], values: dict[str, list[Any]]) -> None:
-    """Adds the values of each name, depth first as `--fields` finds them; headings have none."""
-    for item in items:
-        if item.field.name and item.value is not None:
-            values.setdefault(item.field.name, []).append(_value(item))
-        _collect(item.children, values)
 
 
 def _value(item: Item) -> int | float | str:
