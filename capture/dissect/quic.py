@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from netwatch.capture.dissect.kit import Bit, Bits, Header, Hex32, Item, Packed8, group, number, octets
 from netwatch.capture.dissect.packet import Packet
-from netwatch.capture.dissect.quic_crypto import TAG, Keys, Unprotected, has_keys, initial_keys, retry_is_authentic
+from netwatch.capture.dissect.quic_crypto import TAG, Unprotected, has_keys, initial_keys, retry_is_authentic
 from netwatch.capture.dissect.quic_crypto import unprotect as remove_protection
 from netwatch.capture.dissect.quic_frames import Crypto, frames, varint
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on, signature
@@ -85,14 +85,12 @@ MAX_OPENED: Final = 4
 class Connection:
     """What Initial packets of one connection have in common."""
 
-    __slots__ = ("cid", "client", "crypto", "keys", "largest", "retried", "version")
+    __slots__ = ("cid", "client", "crypto", "largest", "retried", "version")
 
     def __init__(self, version: int, cid: bytes, client: int) -> None:
         self.version = version
         self.cid = cid
         """Where the client sent its first packet to, or after a Retry what that said: the keys follow from it."""
-        self.keys: tuple[Keys, Keys] = initial_keys(version, cid)
-        """The client's, the server's."""
         self.client = client
         """Its side of the conversation."""
         self.largest = [-1, -1]
@@ -315,7 +313,7 @@ def _open(
         tries.append((Connection(head.version, head.dcid, side), True))
     shown: Unprotected | None = None
     for connection, is_client in tries:
-        keys = connection.keys[not is_client]
+        keys = initial_keys(connection.version, connection.cid, is_client)
         found = remove_protection(keys, packet.data, at, where, end, connection.largest[not is_client])
         shown = shown or found
         if found is None or found.plain is None:

@@ -29,7 +29,7 @@ TAG: Final = 16
 """Bytes that authenticate a packet, at its end."""
 SAMPLE: Final = 16
 KEPT_KEYS: Final = 128
-"""Pairs of version and connection id of which the keys are kept: a list shows the same few connections."""
+"""Sides of connections of which the keys are kept: a list shows the same few."""
 
 
 class Secrets(NamedTuple):
@@ -92,14 +92,11 @@ class Keys(NamedTuple):
 
 
 @lru_cache(maxsize=KEPT_KEYS)
-def initial_keys(version: int, cid: bytes) -> tuple[Keys, Keys]:
-    """The client's and the server's, of a version that `has_keys`."""
+def initial_keys(version: int, cid: bytes, client: bool) -> Keys:
+    """The client's or the server's, of a version that `has_keys`."""
     secrets = _SECRETS[version]
     initial = hmac.digest(secrets.salt, cid, "sha256")
-    return (
-        _side(_expand(initial, b"client in", 32), secrets.prefix),
-        _side(_expand(initial, b"server in", 32), secrets.prefix),
-    )
+    return _side(_expand(initial, b"client in" if client else b"server in", 32), secrets.prefix)
 
 
 def _expand(secret: bytes, label: bytes, size: int) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from netwatch.capture.dissect.context import Context, Message, Side
 from netwatch.capture.dissect.kit import Field, Item, flag, group, number, octets, text
@@ -214,11 +214,15 @@ def frames(crypto: Crypto) -> Callable[[Packet, int, int], Step | None]:
     """A dissector of the frames of a packet, whose handshake messages go on in `crypto`."""
 
     def show(packet: Packet, at: int, limit: int) -> Step | None:
+        # Hellos come in dozens of frames; where only the columns are wanted, all share one item.
+        item = Item(UNKNOWN.field, None, at, 0, buffer=packet.buffer)
         while at < limit:
             code, width = varint(packet, at, limit)
             kind = KINDS.get(code, UNKNOWN)
-            item = packet.layer(kind.field, at, width)
-            packet.add(item, TYPE, code, at, width)
+            if packet.build:
+                item = packet.layer(kind.field, at, width)
+            item.start = at
+            _add(packet, item, TYPE, code, at, width)
             if kind.word and code not in WITH_ID:
                 packet.info += f", {kind.word}"
             after = BODIES[code](packet, item, code, at + width, limit, crypto) if code in BODIES else at + width
@@ -234,10 +238,17 @@ def frames(crypto: Crypto) -> Callable[[Packet, int, int], Step | None]:
     return show
 
 
+def _add(packet: Packet, item: Item, field: Field, value: Any, at: int, size: int) -> None:
+    if packet.build:
+        packet.add(item, field, value, at, size)
+    else:
+        packet.count(1)
+
+
 def _number(packet: Packet, item: Item, field: Field, at: int, limit: int) -> tuple[int, int]:
     """One number: its value and the offset after it."""
     value, width = varint(packet, at, limit)
-    packet.add(item, field, value, at, width)
+    _add(packet, item, field, value, at, width)
     return value, at + width
 
 
@@ -258,7 +269,7 @@ def _padding(packet: Packet, item: Item, _code: int, at: int, limit: int, _crypt
     """As many as stand in a row are one line."""
     found = ZEROS.match(packet.data, at, packet.end(limit))
     end = at if found is None else found.end()
-    packet.add(item, PADDING_LENGTH, end - item.start, item.start, end - item.start)
+    _add(packet, item, PADDING_LENGTH, end - item.start, item.start, end - item.start)
     item.said = f"Length: {end - item.start}"
     return end
 
@@ -275,7 +286,7 @@ def _crypto(packet: Packet, item: Item, code: int, at: int, limit: int, crypto: 
     """Handshake messages, of which this may be a part: the piece that completes some shows them."""
     (offset, size), at = _numbers(packet, item, KINDS[code].numbers, at, limit)
     data = packet.take(NAME, at, size, limit)
-    packet.add(item, CRYPTO_DATA, None, at, size)
+    _add(packet, item, CRYPTO_DATA, None, at, size)
     start = crypto.start
     known = start + (len(crypto.side.message.data) if crypto.side.message is not None else 0)
     if offset + size <= known:
@@ -286,10 +297,12 @@ def _crypto(packet: Packet, item: Item, code: int, at: int, limit: int, crypto: 
         return at + size
     message = crypto.add(offset, data, packet.number)
     end = _complete(message.data)
-    if end and offset <= start and start + end <= offset + size:
-        show_handshakes(packet, item, at + start - offset, at + start - offset + end, names=TLS, transport="q")
-    elif end:
-        _put_together(packet, item, message, end)
+    if end and packet.build:
+        # No name of a handshake stands in the columns: these can do without.
+        if offset <= start and start + end <= offset + size:
+            show_handshakes(packet, item, at + start - offset, at + start - offset + end, names=TLS, transport="q")
+        else:
+            _put_together(packet, item, message, end)
     crypto.keep(packet.context, message, end)
     return at + size
 
