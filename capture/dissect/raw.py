@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netwatch.capture.dissect.ethernet import by_type, llc
+from netwatch.capture.dissect.ethernet import by_type
 from netwatch.capture.dissect.kit import U8, U16, U32, Bytes, Header, Hex16, group, number
 from netwatch.capture.dissect.numbers import ETHERTYPES
 from netwatch.capture.dissect.packet import Packet
@@ -83,7 +83,7 @@ def null(packet: Packet, at: int, limit: int) -> Step | None:
 def _cooked(packet: Packet, kind: int, hardware: int, sender: bytes, at: int, limit: int) -> Step:
     packet.source = mac(sender)
     if kind in (1, 4) and hardware not in NETLINK_OR_CAN:
-        return Step((llc,), at, limit) if kind == 4 else step("llc.novell", 0, at, limit)
+        return step("llc", 0, at, limit) if kind == 4 else step("llc.novell", 0, at, limit)
     return by_type(packet, kind, at, limit)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from zlib import crc32
 
 from netwatch.capture.dissect.checksum import BAD, GOOD, STATUS, UNVERIFIED
-from netwatch.capture.dissect.ethernet import llc
 from netwatch.capture.dissect.kit import (
     Bit,
     Bits,
@@ -20,6 +19,7 @@ from netwatch.capture.dissect.kit import (
     octets,
     text,
 )
+from netwatch.capture.dissect.llc import llc
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import Step, on, step
 from netwatch.capture.dissect.wlan_names import BLOCK_ACKS, FRAMES, TYPES

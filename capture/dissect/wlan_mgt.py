@@ -156,10 +156,16 @@ def _action(packet: Packet, layer: Item, fixed: Item, category: int, at: int, li
 
 def _tags(packet: Packet, layer: Item, at: int, limit: int) -> None:
     tagged = packet.add(layer, TAGGED, None, at, packet.end(limit) - at, f"({limit - at} bytes)")
+    layer.size = packet.end(limit) - layer.start
+    elements(packet, tagged, at, limit)
+
+
+def elements(packet: Packet, parent: Item, at: int, limit: int) -> None:
+    """Elements of type, length and value from `at` to `limit`."""
     while at < limit:
         kind, size = packet.uint("802.11 element", at, 1, limit), packet.uint("802.11 element", at + 1, 1, limit)
         value = packet.take(f"802.11 element {kind}", at + 2, size, limit)
-        item = packet.add(tagged, TAG, None, at, 2 + size, TAGS.get(kind, f"Reserved ({kind})"))
+        item = packet.add(parent, TAG, None, at, 2 + size, TAGS.get(kind, f"Reserved ({kind})"))
         packet.add(item, TAG_NUMBER, kind, at, 1)
         packet.add(item, TAG_LENGTH, size, at + 1, 1)
         show = ELEMENTS.get(kind)
@@ -168,7 +174,6 @@ def _tags(packet: Packet, layer: Item, at: int, limit: int) -> None:
         elif size:
             packet.add(item, TAG_DATA, value, at + 2, size)
         at += 2 + size
-        layer.size = at - layer.start
 
 
 # The elements
