@@ -1,7 +1,7 @@
-"""`--fields` beside tshark's tables: the link-to-transport columns of every capture that our sources open.
+"""`--fields` beside tshark's tables, of every capture that our sources open: link to transport, and names.
 
-Every difference must fall into a class that CAUSES lists with its reason, told by what is in the packet and never by
-the file it is in.
+Every difference from link to transport must fall into a class that CAUSES lists with its reason, told by what is in
+the packet and never by the file it is in. Values count that either of the two prints.
 """
 
 from __future__ import annotations
@@ -22,8 +22,19 @@ from netwatch.capture.sources.files import open_file
 pytestmark = pytest.mark.corpus
 
 FIELDS = 17
-"""frame.number … icmp.type: the columns that are compared."""
-WANTED = 0.999
+"""frame.number … icmp.type: the columns that are compared; of the others, NAMES."""
+WANTED = 0.9993
+"""Reached: 99.95 %."""
+NAMES = {
+    # Reached 99.9 %: of 1,797 names one is of a pointer that leads nowhere.
+    "dns.qry.name": 0.995,
+    # Reached 100 %.
+    "tls.handshake.extensions_server_name": 0.99,
+    # Reached 99.4 and 99.8 %: IPComp; a request without a target; a host with a NUL in it.
+    "http.host": 0.99,
+    "http.request.uri": 0.99,
+}
+"""Names, and the share of their values that must be equal."""
 MAX_SECONDS = 2**63 / 1e9
 
 
@@ -67,14 +78,17 @@ class Comparison:
     values: int
     differences: list[Difference]
     unopened: list[str]
+    names: dict[str, Counter[str]]
+    """Name → how many are `equal`, and which are not."""
 
 
 @pytest.fixture(scope="module")
 def comparison(captures: list[Any]) -> Comparison:
-    made = Comparison(0, [], [])
+    made = Comparison(0, [], [], {name: Counter() for name in NAMES})
     for capture in captures:
         table = list(capture.table())
-        names, wanted = table[0][:FIELDS], [line[:FIELDS] for line in table[1:]]
+        columns = [*range(FIELDS), *(table[0].index(name) for name in NAMES)]
+        names, *wanted = ([line[column] for column in columns] for line in table)
         try:
             got = list(_read(str(capture.path), names))
         except CaptureError:
@@ -82,13 +96,16 @@ def comparison(captures: list[Any]) -> Comparison:
             continue
         assert len(got) == len(wanted), capture.path
         for (ours, path), theirs in zip(got, wanted, strict=True):
-            made.values += len(names)
-            if ours != theirs:
-                made.differences += [
-                    Difference(f"{capture.path.name}#{theirs[0]}", name, mine, other, path)
-                    for name, mine, other in zip(names, ours, theirs, strict=True)
-                    if mine != other
-                ]
+            where = f"{capture.path.name}#{theirs[0]}"
+            for name, mine, other in zip(names, ours, theirs, strict=True):
+                if not (mine or other):
+                    continue
+                if name in NAMES:
+                    made.names[name]["equal" if mine == other else f"{where}: {mine!r}, tshark {other!r}"] += 1
+                    continue
+                made.values += 1
+                if mine != other:
+                    made.differences.append(Difference(where, name, mine, other, path))
     return made
 
 
@@ -111,6 +128,13 @@ def test_nearly_all_values_are_those_of_tshark(comparison: Comparison) -> None:
     share = 1 - len(comparison.differences) / comparison.values
     print(f"{comparison.values} values, {len(comparison.differences)} differ: {share:.4%} equal")
     assert share >= WANTED
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_stand_where_tshark_has_them(comparison: Comparison, name: str) -> None:
+    counts = comparison.names[name]
+    assert counts.total() > 50
+    assert counts["equal"] / counts.total() >= NAMES[name], counts
 
 
 def test_every_difference_has_a_listed_cause(comparison: Comparison) -> None:
