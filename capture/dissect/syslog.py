@@ -1,11 +1,17 @@
-"""Syslog (RFC 3164)."""
+"""Syslog (RFC 3164, 5424)."""
 
 from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
 
 from netwatch.capture.dissect.kit import Header, number, text
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import Step, on
 from netwatch.capture.text import escape
+
+if TYPE_CHECKING:
+    from netwatch.capture.dissect.kit import Item
 
 LEVELS = ("EMERG", "ALERT", "CRIT", "ERR", "WARNING", "NOTICE", "INFO", "DEBUG")
 FACILITIES = [
@@ -41,6 +47,20 @@ FACILITY, LEVEL, MESSAGE = (
     text("syslog.msg", "Message"),
 )
 
+VERSION, TIMESTAMP, TIMESTAMP3164, HOST, PROGRAM, PROCESS, ID = (
+    text("syslog.version", "Syslog version"),
+    text("syslog.timestamp", "Syslog timestamp"),
+    text("syslog.timestamp_rfc3164", "Syslog timestamp (RFC3164)"),
+    text("syslog.hostname", "Syslog hostname"),
+    text("syslog.appname", "Syslog app name"),
+    text("syslog.procid", "Syslog process id"),
+    text("syslog.msgid", "Syslog message id"),
+)
+RFC3164 = re.compile(
+    rb"(\w{3} [ \d]\d \d\d:\d\d:\d\d) (?:(\S{1,255}) )?(?:([^\s:\[]{1,64})(?:\[([^\]\s]{1,32})\])?:)?"
+)
+RFC5424 = re.compile(rb"(\d{1,2}) (\S{1,64}) (\S{1,255}) (\S{1,64}) (\S{1,128}) (\S{1,64})(?: |$)")
+
 
 @on("udp.port", 514)
 def syslog(packet: Packet, at: int, limit: int) -> Step | None:
@@ -57,7 +77,25 @@ def syslog(packet: Packet, at: int, limit: int) -> Step | None:
         packet.add(layer, LEVEL, priority & 7, at, closed + 1)
         packet.info = f"{FACILITIES[priority >> 3]}.{LEVELS[priority & 7]}: "
         start, message = at + closed + 1, raw[closed + 1 :]
-    packet.add(layer, MESSAGE, message, start, len(message))
+    item = packet.add(layer, MESSAGE, message, start, len(message))
+    if known:
+        _parts(packet, item, start, message)
     layer.said = packet.info.rstrip(": ")
-    packet.info += escape(message.rstrip(b"\r\n\0"))
+    packet.info += escape(message)
     return None
+
+
+def _parts(packet: Packet, item: Item, at: int, message: bytes) -> None:
+    """What both forms say of who wrote it."""
+    for pattern, fields in (
+        (RFC5424, (VERSION, TIMESTAMP, HOST, PROGRAM, PROCESS, ID)),
+        (RFC3164, (TIMESTAMP3164, HOST, PROGRAM, PROCESS)),
+    ):
+        found = pattern.match(message)
+        if found is None:
+            continue
+        for index, field in enumerate(fields, 1):
+            value = found[index]
+            if value and value != b"-":
+                packet.add(item, field, value, at + found.start(index), len(value))
+        return
