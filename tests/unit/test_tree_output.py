@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import numpy as np
 import pytest
 
 from netwatch.app.main import main
+from netwatch.app.opening import DEMO
 from netwatch.capture.block import Block
 from netwatch.capture.columns import EVENT, UNTIMED
 from netwatch.capture.dissect import Item, Tree, dissect
@@ -337,3 +340,18 @@ def test_the_bits_of_a_header_length_that_counts_words() -> None:
     lines = [describe(item) for layer in tree.layers for item in layer.children]
     assert ".... 0101 = Header Length: 20" in lines
     assert "0101 .... = Header Length: 20" in lines
+
+
+FIELDS = Path(__file__).parents[2] / "docs" / "FIELDS.md"
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")
+def test_the_examples_of_the_manual() -> None:
+    examples = [
+        each for each in re.findall(r"```sh\n(.*?)```", FIELDS.read_text(), re.DOTALL) if "trace.pcap" in each
+    ]
+    assert len(examples) == 3
+    for example in examples:
+        done = shell(example.replace("netwatch -r trace.pcap", f"set -o pipefail; $N -r {DEMO} -c 2000"))
+        assert (done.returncode, done.stderr) == (0, b""), example
+        assert done.stdout.count(b"\n") >= 3
