@@ -295,13 +295,9 @@ def _frame_1(packet: Packet, cursor: Cursor, layer: Item, memory: Memory) -> Non
         _say(packet, "(empty) ")
         return
     head = packet.rest(cursor.at, min(cursor.at + 10, cursor.end))
-    code = (
-        head[2]
-        if head[:2] == b"\0\x53" and len(head) > 2
-        else head[9]
-        if head[:2] == b"\0\x80" and len(head) > 9
-        else 0
-    )
+    # The descriptor is a small or a whole 64-bit integer (1.0, 1.3.2).
+    raw = {b"\0\x53": head[2:3], b"\0\x80": head[2:10]}.get(head[:2], b"")
+    code = int.from_bytes(raw, "big")
     names, field = (SASL, SASL_METHOD) if kind else (PERFORMATIVES, PERFORMATIVE)
     layer.said = f"{'sasl.' if kind else ''}{names.get(code, f'Unknown ({code})')}"
     _say(packet, layer.said + " ")
