@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from netwatch.capture.dissect.dns_name import read_name
-from netwatch.capture.dissect.dns_records import TYPES, show_body
+from netwatch.capture.dissect.dns_records import seconds, show_body
+from netwatch.capture.dissect.dns_types import TYPES
 from netwatch.capture.dissect.kit import (
     U8,
     U16,
@@ -92,7 +93,7 @@ NAME = text("dns.resp.name", "Name")
 TYPE = number("dns.resp.type", "Type", TYPES)
 CLASS = number("dns.resp.class", "Class", CLASSES, digits=4)
 FLUSH = flag("dns.resp.cache_flush", "Cache flush")
-TTL = number("dns.resp.ttl", "Time to live")
+TTL = number("dns.resp.ttl", "Time to live", form=seconds)
 DATA_LENGTH = number("dns.resp.len", "Data length")
 UDP_SIZE = number("dns.rr.udp_payload_size", "UDP payload size")
 EXTENDED = Header(
@@ -109,6 +110,14 @@ SECTIONS = tuple(
     group("", label) for label in ("Queries", "Answers", "Authoritative nameservers", "Additional records")
 )
 RECORD = group("", "Record")
+RESPONSE_TO, TIME = number("dns.response_to", "Request In"), text("dns.time", "Time")
+RETRANSMISSION = flag("dns.retransmission", "Retransmission")
+REQUEST_BEFORE = number("dns.retransmit_request_in", "Retransmitted request. Original request in")
+RESPONSE_BEFORE = number("dns.retransmit_response_in", "Retransmitted response. Original response in")
+MAX_WAITING = 256
+"""Questions of one conversation that are remembered until they are answered."""
+NAMES_OWNER = frozenset({17, 18, 19, 20, 21, 42, 49, 51, 52, 55})
+"""Types of which the Info column says whose record it is, not what it holds."""
 
 
 class Flavour(NamedTuple):
@@ -183,7 +192,34 @@ def _dissect(packet: Packet, at: int, limit: int, flavour: Flavour, prefixed: in
                 layer.size = where - layer.start
     finally:
         packet.info = " ".join(info)
+    if not flavour.multicast:
+        _transaction(packet, layer, ident, bool(response))
     return Step((), where, limit) if where < limit else None
+
+
+def _transaction(packet: Packet, layer: Item, ident: int, response: bool) -> None:
+    """Which question this answers and how long that took, or whether either came before."""
+    if packet.conversation is None:
+        return
+    memory = packet.memory("dns")
+    asked, when, answered = memory.get(ident, (0, 0, 0))
+    at = layer.start
+    if not response:
+        if asked and not answered:
+            packet.add(layer, RETRANSMISSION, True, at, 0)
+            packet.add(layer, REQUEST_BEFORE, asked, at, 0)
+            return
+        if len(memory) >= MAX_WAITING and ident not in memory:
+            del memory[next(iter(memory))]
+        memory[ident] = packet.number, packet.ts, 0
+    elif answered:
+        packet.add(layer, RETRANSMISSION, True, at, 0)
+        packet.add(layer, RESPONSE_BEFORE, answered, at, 0)
+    elif asked:
+        memory[ident] = asked, when, packet.number
+        packet.add(layer, RESPONSE_TO, asked, at, 0)
+        if packet.ts and when:
+            packet.add(layer, TIME, f"{(packet.ts - when) / 10**9:.9f}", at, 0)
 
 
 def _question(
@@ -240,6 +276,8 @@ def _record(
         # An update deletes by records without data (RFC 2136, 2.5).
         said = show_body(packet, item, kind, message, body, body + length)
         if said:
-            info[-1] += f" {said}"
             item.said += f", {said}"
+        said = said or (name if kind in NAMES_OWNER else "")
+        if said:
+            info[-1] += f" {said}"
     return body + length

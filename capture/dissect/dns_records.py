@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from netwatch.capture.dissect import dns_security
 from netwatch.capture.dissect.dns_name import read_name
+from netwatch.capture.dissect.dns_parameters import show_options, show_service
 from netwatch.capture.dissect.kit import (
     U8,
     U16,
     U32,
-    Bit,
+    U48,
     Field,
-    Flags16,
     Header,
-    Hex16,
     Item,
     absolute,
     address,
@@ -24,63 +24,17 @@ from netwatch.capture.dissect.kit import (
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.text import ipv4, ipv6
 
-__all__ = ["TYPES", "show_body"]
+__all__ = ["seconds", "show_body"]
 
-TYPES = {
-    1: "A",
-    2: "NS",
-    5: "CNAME",
-    6: "SOA",
-    10: "NULL",
-    11: "WKS",
-    12: "PTR",
-    13: "HINFO",
-    14: "MINFO",
-    15: "MX",
-    16: "TXT",
-    17: "RP",
-    18: "AFSDB",
-    24: "SIG",
-    25: "KEY",
-    28: "AAAA",
-    29: "LOC",
-    32: "NB",
-    33: "SRV",
-    35: "NAPTR",
-    37: "CERT",
-    39: "DNAME",
-    41: "OPT",
-    42: "APL",
-    43: "DS",
-    44: "SSHFP",
-    45: "IPSECKEY",
-    46: "RRSIG",
-    47: "NSEC",
-    48: "DNSKEY",
-    49: "DHCID",
-    50: "NSEC3",
-    51: "NSEC3PARAM",
-    52: "TLSA",
-    53: "SMIMEA",
-    55: "HIP",
-    59: "CDS",
-    60: "CDNSKEY",
-    61: "OPENPGPKEY",
-    62: "CSYNC",
-    63: "ZONEMD",
-    64: "SVCB",
-    65: "HTTPS",
-    99: "SPF",
-    108: "EUI48",
-    109: "EUI64",
-    249: "TKEY",
-    250: "TSIG",
-    251: "IXFR",
-    252: "AXFR",
-    255: "ANY",
-    256: "URI",
-    257: "CAA",
-}
+
+def seconds(value: int) -> str:
+    """`7200 (2 hours)`"""
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if value and value % size == 0:
+            return f"{value} ({value // size} {unit}{'s' if value > size else ''})"
+    return str(value)
+
+
 RAW = octets("dns.data", "Data")
 A = address("dns.a", "Address", 4)
 AAAA = address("dns.aaaa", "AAAA Address", 16)
@@ -101,82 +55,82 @@ SOA = Header(
     "SOA",
     (
         U32("serial_number", "Serial Number"),
-        U32("refresh_interval", "Refresh Interval"),
-        U32("retry_interval", "Retry Interval"),
-        U32("expire_limit", "Expire limit"),
-        U32("minimum_ttl", "Minimum TTL"),
+        U32("refresh_interval", "Refresh Interval", form=seconds),
+        U32("retry_interval", "Retry Interval", form=seconds),
+        U32("expire_limit", "Expire limit", form=seconds),
+        U32("minimum_ttl", "Minimum TTL", form=seconds),
     ),
     name="",
 )
 SRV = Header("dns.srv", "SRV", (U16("priority", "Priority"), U16("weight", "Weight"), U16("port", "Port")), name="")
 SRV_TARGET = text("dns.srv.target", "Target")
 NAPTR = Header("dns.naptr", "NAPTR", (U16("order", "Order"), U16("preference", "Preference")), name="")
-NAPTR_FLAGS, NAPTR_SERVICE, NAPTR_REGEX, NAPTR_REPLACEMENT = (
-    text("dns.naptr.flags", "Flags"),
-    text("dns.naptr.service", "Service"),
-    text("dns.naptr.regex", "Regex"),
-    text("dns.naptr.replacement", "Replacement"),
+NAPTR_TEXTS = tuple(
+    (number(f"dns.naptr.{name}_length", f"{name.title()} Length"), text(f"dns.naptr.{name}", name.title()))
+    for name in ("flags", "service", "regex")
 )
-CAA_FLAGS, CAA_TAG, CAA_VALUE = (
+NAPTR_REPLACEMENT = text("dns.naptr.replacement", "Replacement")
+CAA_FLAGS, CAA_TAG_LENGTH, CAA_TAG, CAA_VALUE = (
     number("dns.caa.flags", "CAA Flags", digits=2),
+    number("dns.caa.tag_length", "Tag length"),
     text("dns.caa.tag", "Tag"),
     text("dns.caa.value", "Value"),
 )
-DS = Header(
-    "dns.ds",
-    "DS",
-    (Hex16("key_id", "Key id"), U8("algorithm", "Algorithm"), U8("digest_type", "Digest Type")),
+HINFO = (
+    (number("dns.hinfo.cpu_length", "CPU Length"), text("dns.hinfo.cpu", "CPU")),
+    (number("dns.hinfo.os_length", "OS Length"), text("dns.hinfo.os", "OS")),
+)
+RP_MAIL, RP_TEXT = text("dns.rp.mailbox", "Mailbox"), text("dns.rp.txt_rr", "TXT RR")
+URI = Header("dns.uri", "URI", (U16("priority", "Priority"), U16("weight", "Weight")), name="")
+URI_TARGET = text("dns.uri.target", "Target")
+LOC = Header(
+    "dns.loc",
+    "LOC",
+    (
+        U8("version", "Version"),
+        U8("size", "Size", form=lambda code: f"{_centimetres(code)} m"),
+        U8("horizontal_precision", "Horizontal Precision", form=lambda code: f"{_centimetres(code)} m"),
+        U8("vertical_precision", "Vertical Precision", form=lambda code: f"{_centimetres(code)} m"),
+        U32("latitude", "Latitude", form=lambda word: _angle(word, "NS")),
+        U32("longitude", "Longitude", form=lambda word: _angle(word, "EW")),
+        U32("altitude", "Altitude", form=lambda word: f"{(word - 10_000_000) / 100:g} m"),
+    ),
     name="",
 )
-DS_DIGEST = octets("dns.ds.digest", "Digest")
-DNSKEY = Header(
-    "dns.dnskey",
-    "DNSKEY",
+TSIG_NAME = text("dns.tsig.algorithm_name", "Algorithm Name")
+TSIG = Header(
+    "dns.tsig",
+    "TSIG",
     (
-        Flags16(
-            "flags",
-            "Flags",
-            Bit(0x0100, "flags.zone_key", "Zone Key"),
-            Bit(0x0080, "flags.key_revoked", "Key Revoked"),
-            Bit(0x0001, "flags.secure_entry_point", "Key Signing Key"),
+        U48(
+            "time_signed",
+            "Time Signed",
+            plain=lambda value: absolute(value * 10**9) if value < 1 << 36 else str(value),
         ),
-        U8("protocol", "Protocol"),
-        U8("algorithm", "Algorithm"),
+        U16("fudge", "Fudge"),
+        U16("mac_size", "MAC Size"),
     ),
     name="",
 )
-DNSKEY_KEY = octets("dns.dnskey.public_key", "Public Key")
-
-
-def _seconds(value: int) -> str:
-    return absolute(value * 10**9)
-
-
-RRSIG = Header(
-    "dns.rrsig",
-    "RRSIG",
-    (
-        U16("type_covered", "Type Covered", TYPES),
-        U8("algorithm", "Algorithm"),
-        U8("labels", "Labels"),
-        U32("original_ttl", "Original TTL"),
-        U32("signature_expiration", "Signature Expiration", plain=_seconds),
-        U32("signature_inception", "Signature Inception", plain=_seconds),
-        U16("key_tag", "Key Tag"),
-    ),
+TSIG_MAC = octets("dns.tsig.mac", "MAC")
+TSIG_REST = Header(
+    "dns.tsig",
+    "TSIG",
+    (U16("original_id", "Original Id"), U16("error", "Error"), U16("other_len", "Other Len")),
     name="",
 )
-RRSIG_NAME, RRSIG_SIGNATURE = (
-    text("dns.rrsig.signers_name", "Signer's name"),
-    octets("dns.rrsig.signature", "Signature"),
-)
-NEXT_NAME = text("dns.nsec.next_domain_name", "Next Domain Name")
-SVC_PRIORITY, SVC_TARGET = number("dns.svcb.svcpriority", "SvcPriority"), text("dns.svcb.targetname", "TargetName")
-OPTION_CODE, OPTION_LENGTH, OPTION_DATA = (
-    number("dns.opt.code", "Option Code"),
-    number("dns.opt.len", "Option Length"),
-    octets("dns.opt.data", "Option Data"),
-)
+
+
+def _centimetres(code: int) -> str:
+    """A digit and a power of ten of centimetres (RFC 1876, 2), in metres."""
+    return f"{(code >> 4) * 10 ** (code & 15) / 100:g}"
+
+
+def _angle(word: int, sides: str) -> str:
+    """Thousandths of a second of arc from 2^31 on."""
+    rest = abs(word - (1 << 31))
+    side = sides[0 if word >= 1 << 31 else 1]
+    return f"{rest // 3_600_000} deg {rest // 60_000 % 60} min {rest % 60_000 / 1000:.3f} sec {side}"
 
 
 Body = Callable[[Packet, Item, int, int, int], str]
@@ -251,64 +205,71 @@ def _srv(packet: Packet, item: Item, message: int, at: int, end: int) -> str:
 def _naptr(packet: Packet, item: Item, message: int, at: int, end: int) -> str:
     order, preference = packet.add_header(item, NAPTR, at, end)
     at += NAPTR.size
-    flags, at = _string(packet, item, NAPTR_FLAGS, at, end)
-    _, at = _string(packet, item, NAPTR_SERVICE, at, end)
-    _, at = _string(packet, item, NAPTR_REGEX, at, end)
+    words = []
+    for length, field in NAPTR_TEXTS:
+        value, at = _string(packet, item, field, at, end, length_field=length)
+        words.append(value)
     name, after = read_name(packet, message, at, end)
     packet.add(item, NAPTR_REPLACEMENT, name, at, after - at)
-    return f"{order} {preference} {flags.decode('utf-8', 'surrogateescape')}"
+    return f"{order} {preference} {words[0].decode('utf-8', 'surrogateescape')}"
 
 
 def _caa(packet: Packet, item: Item, message: int, at: int, end: int) -> str:  # noqa: ARG001
-    packet.add(item, CAA_FLAGS, packet.data[at], at, 1)
-    _, after = _string(packet, item, CAA_TAG, at + 1, end)
+    packet.add(item, CAA_FLAGS, packet.uint("DNS CAA", at, 1, end), at, 1)
+    _, after = _string(packet, item, CAA_TAG, at + 1, end, length_field=CAA_TAG_LENGTH)
     packet.add(item, CAA_VALUE, packet.data[after:end], after, end - after)
     return ""
 
 
-def _fixed(header: Header, rest: Field) -> Body:
-    def body(packet: Packet, item: Item, message: int, at: int, end: int) -> str:  # noqa: ARG001
-        packet.add_header(item, header, at, end)
-        at += header.size
-        packet.add(item, rest, packet.data[at:end], at, end - at)
-        return ""
+def _host(packet: Packet, item: Item, message: int, at: int, end: int) -> str:  # noqa: ARG001
+    words = []
+    for length, field in HINFO:
+        value, at = _string(packet, item, field, at, end, length_field=length)
+        words.append(value.decode("utf-8", "surrogateescape"))
+    return " ".join(words)
+
+
+def _person(packet: Packet, item: Item, message: int, at: int, end: int) -> str:
+    for field in (RP_MAIL, RP_TEXT):
+        name, after = read_name(packet, message, at, end)
+        packet.add(item, field, name, at, after - at)
+        at = after
+    return ""
+
+
+def _preferred(prefix: str, number_name: str, label: str, name: str, name_label: str, *, said: bool = False) -> Body:
+    """A number and a name: which of several to take first."""
+    preference, target = number(f"{prefix}.{number_name}", label), text(f"{prefix}.{name}", name_label)
+
+    def body(packet: Packet, item: Item, message: int, at: int, end: int) -> str:
+        value = packet.uint("DNS record", at, 2, end)
+        where, after = read_name(packet, message, at + 2, end)
+        packet.add(item, preference, value, at, 2)
+        packet.add(item, target, where, at + 2, after - at - 2)
+        return f"{value} {where}" if said else ""
 
     return body
 
 
-def _rrsig(packet: Packet, item: Item, message: int, at: int, end: int) -> str:
-    packet.add_header(item, RRSIG, at, end)
-    name, after = read_name(packet, message, at + RRSIG.size, end)
-    packet.add(item, RRSIG_NAME, name, at + RRSIG.size, after - at - RRSIG.size)
-    packet.add(item, RRSIG_SIGNATURE, packet.data[after:end], after, end - after)
+def _uri(packet: Packet, item: Item, message: int, at: int, end: int) -> str:  # noqa: ARG001
+    packet.add_header(item, URI, at, end)
+    packet.add(item, URI_TARGET, packet.data[at + URI.size : end], at + URI.size, end - at - URI.size)
     return ""
 
 
-def _next_secure(packet: Packet, item: Item, message: int, at: int, end: int) -> str:
+def _location(packet: Packet, item: Item, message: int, at: int, end: int) -> str:  # noqa: ARG001
+    packet.add_header(item, LOC, at, end)
+    return ""
+
+
+def _transaction(packet: Packet, item: Item, message: int, at: int, end: int) -> str:
+    """A signature of the message itself (RFC 8945, 4.2)."""
     name, after = read_name(packet, message, at, end)
-    packet.add(item, NEXT_NAME, name, at, after - at)
-    if after < end:
-        packet.add(item, RAW, packet.data[after:end], after, end - after)
-    return name
-
-
-def _service(packet: Packet, item: Item, message: int, at: int, end: int) -> str:
-    packet.add(item, SVC_PRIORITY, packet.uint("DNS SVCB", at, 2, end), at, 2)
-    name, after = read_name(packet, message, at + 2, end)
-    packet.add(item, SVC_TARGET, name, at + 2, after - at - 2)
-    if after < end:
-        packet.add(item, RAW, packet.data[after:end], after, end - after)
-    return ""
-
-
-def _opt(packet: Packet, item: Item, message: int, at: int, end: int) -> str:  # noqa: ARG001
-    while at < end:
-        code, size = packet.uint("EDNS option", at, 2, end), packet.uint("EDNS option", at + 2, 2, end)
-        value = packet.take("EDNS option", at + 4, size, end)
-        option = packet.add(item, OPTION_CODE, code, at, 4 + size)
-        packet.add(option, OPTION_LENGTH, size, at + 2, 2)
-        packet.add(option, OPTION_DATA, value, at + 4, size)
-        at += 4 + size
+    packet.add(item, TSIG_NAME, name, at, after - at)
+    *_, size = packet.add_header(item, TSIG, after, end)
+    at = after + TSIG.size
+    packet.add(item, TSIG_MAC, packet.take("DNS TSIG", at, size, end), at, size)
+    packet.add_header(item, TSIG_REST, at + size, end)
     return ""
 
 
@@ -318,23 +279,26 @@ BODIES: dict[int, Body] = {
     5: _one_name(CNAME),
     6: _soa,
     12: _one_name(PTR),
+    13: _host,
     15: _mx,
     16: _txt,
+    17: _person,
+    18: _preferred("dns.afsdb", "subtype", "Subtype", "hostname", "Hostname"),
+    21: _preferred("dns.rt", "subtype", "Preference", "intermediate_host", "Intermediate Hostname"),
     28: _ip(AAAA, 16, ipv6),
+    29: _location,
     33: _srv,
     35: _naptr,
+    36: _preferred("dns.kx", "preference", "Preference", "key_exchange", "Key Exchange", said=True),
     39: _one_name(DNAME),
-    41: _opt,
-    43: _fixed(DS, DS_DIGEST),
-    46: _rrsig,
-    47: _next_secure,
-    48: _fixed(DNSKEY, DNSKEY_KEY),
-    59: _fixed(DS, DS_DIGEST),
-    60: _fixed(DNSKEY, DNSKEY_KEY),
-    64: _service,
-    65: _service,
+    41: show_options,
+    64: show_service,
+    65: show_service,
     99: _txt,
+    250: _transaction,
+    256: _uri,
     257: _caa,
+    **dns_security.BODIES,
 }
 
 
