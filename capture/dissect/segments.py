@@ -41,8 +41,9 @@ def payload(
     if conversation is None or context is None:
         _fresh(packet, Step(candidates, at, limit))
         return
-    if conversation.dissector is not None:
-        candidates = (conversation.dissector, *(each for each in candidates if each is not conversation.dissector))
+    known = context.dissector(packet)
+    if known is not None:
+        candidates = (known, *(each for each in candidates if each is not known))
     side = conversation.sides[conversation.side(packet)]
     stream = _Segment(packet, context, conversation, side, layer, candidates)
     stream.take(at, limit, sequence, fin)
@@ -149,7 +150,7 @@ class _Segment:
             if more.size == message.size and not more.at:
                 break  # as much as it asked for is not enough: one more segment
             message.size = more.size if more.size <= MAX_MESSAGE else 0
-            if message.size == 0:
+            if message.size == 0 and len(message.data) <= size - more.at:
                 break
         if len(packet.layers) == layers:
             packet.info = (packet.info + SEGMENT_MARK).lstrip()
