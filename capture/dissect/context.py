@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
+
+from netwatch.capture.datagrams import Datagrams
 
 if TYPE_CHECKING:
     from netwatch.capture.dissect.packet import Packet
@@ -18,11 +20,6 @@ MAX_HELD: Final = 32 << 20
 """Bytes of incomplete messages in all conversations."""
 MAX_EARLY: Final = 64
 """Segments of one message that came before one that is still missing."""
-MAX_DATAGRAMS: Final = 1 << 10
-"""Incomplete IP datagrams, each at most 64 KiB …"""
-MAX_FRAGMENTS: Final = 256
-"""… in so many pieces."""
-MAX_DATAGRAM: Final = 0xFFFF
 
 Key = tuple[str, bytes, int, bytes, int]
 
@@ -111,49 +108,17 @@ class Conversation:
 
 
 class Fragments:
-    """IP datagrams of which fragments are missing (RFC 791, 3.2; RFC 8200, 4.5)."""
+    """IP datagrams of which fragments are missing: the same rules and bounds as the batch decoder's."""
 
     def __init__(self) -> None:
-        self._incomplete: OrderedDict[tuple[Any, ...], _Datagram] = OrderedDict()
+        self._datagrams = Datagrams()
 
     def add(
         self, key: tuple[Any, ...], offset: int, more: bool, data: bytes, number: int
     ) -> tuple[bytes, list[int]] | None:
         """A fragment → the payload of its datagram and the numbers of its packets, where this one completes it."""
-        datagram = self._incomplete.get(key)
-        if datagram is None:
-            if len(self._incomplete) >= MAX_DATAGRAMS:
-                self._incomplete.popitem(last=False)
-            datagram = self._incomplete[key] = _Datagram({}, [])
-        if offset + len(data) > MAX_DATAGRAM or len(datagram.pieces) >= MAX_FRAGMENTS:
-            return None
-        # What came first stays: a second version of the same bytes changes nothing (RFC 5722).
-        datagram.pieces.setdefault(offset, (data, more))
-        datagram.numbers.append(number)
-        whole = datagram.whole()
-        if whole is None:
-            return None
-        del self._incomplete[key]
-        return whole, datagram.numbers
-
-
-class _Datagram(NamedTuple):
-    pieces: dict[int, tuple[bytes, bool]]
-    numbers: list[int]
-
-    def whole(self) -> bytes | None:
-        """All bytes, once none is missing."""
-        if 0 not in self.pieces or all(more for _, more in self.pieces.values()):
-            return None
-        made = bytearray()
-        for offset in sorted(self.pieces):
-            data, more = self.pieces[offset]
-            if offset > len(made):
-                return None
-            made += data[len(made) - offset :]
-            if not more:
-                return bytes(made)
-        return None
+        datagram = self._datagrams.add(key, offset, more, data, number)
+        return None if datagram is None else (datagram.assembled(), datagram.numbers)
 
 
 class Context:
@@ -168,6 +133,14 @@ class Context:
         self._expected: OrderedDict[tuple[str, bytes, int], Dissector] = OrderedDict()
         self._held: OrderedDict[int, tuple[Side, int]] = OrderedDict()
         self._held_bytes = 0
+
+    def skip(self) -> None:
+        """Packets are left out here: nothing that comes continues what was, and no gap is one of the capture's."""
+        for conversation in self._conversations.values():
+            conversation.memory.pop("tcp", None)
+            for side in conversation.sides:
+                side.next = None
+                self.hold(side, None)
 
     def conversation(self, packet: Packet) -> Conversation:
         """The conversation that the packet's innermost transport header belongs to."""

@@ -37,10 +37,11 @@ def completed(
 ) -> bytes | None:
     """The payload of the datagram that this fragment completes, named below `layer`; None: others are missing.
 
-    A fragment that was cut is no part of anything.
+    A fragment that was cut, or is empty, is no part of anything; those of other VLANs are of other datagrams.
     """
-    if packet.context is None or limit > packet.caplen:
+    if packet.context is None or limit > packet.caplen or limit <= at:
         return None
+    key = (*key, packet.values.get("vlan.id"))
     whole = packet.context.fragments.add(key, offset, more, packet.data[at:limit], packet.number)
     if whole is None:
         return None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from netwatch.capture.block import Block
-from netwatch.capture.columns import EVENT
+from netwatch.capture.columns import EVENT, REASSEMBLED
 from netwatch.capture.decode import Decoder
 from netwatch.capture.fields import COLUMNS, PIECE, FieldError, FieldWriter
 from netwatch.capture.rates import FileRates
@@ -127,6 +127,28 @@ def test_fields_of_a_reassembled_datagram() -> None:
     second = bytes.fromhex("45000015 0001 0002 40 11 0000 0a000001 0a000002") + b"9"
     frames = [ETHERNET + b"\x08\0" + first, ETHERNET + b"\x08\0" + second]
     assert print_fields("ip.src,udp.dstport", block_of(*frames)) == [["10.0.0.1", ""], ["10.0.0.1", "5353"]]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_columns_and_dissectors_put_the_same_fragments_together(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    frames = []
+    for _ in range(150):
+        first, units, more = random.integers(0, 5), random.integers(0, 4), random.random() < 0.7
+        size = 8 * int(units) + (0 if more else int(random.integers(0, 8)))
+        payload = (UDP * 8)[8 * first : 8 * first + size]
+        head = struct.pack(
+            ">2B3H2BH8s", 0x45, 0, 20 + size, random.integers(0, 2), more << 13 | first, 64, 17, 0, IPV4[12:]
+        )
+        tag = b"\x81\0" + struct.pack(">H", random.integers(1, 3)) if random.random() < 0.3 else b""
+        frames.append(ETHERNET + tag + b"\x08\0" + head + payload)
+    block = block_of(*frames)
+    for frame in random.integers(0, len(frames), 3).tolist():
+        block.caplen[frame] -= 5
+    whole = [bool(size) for (size,) in print_fields("ip.reassembled.length", block)]
+    marks = Decoder().decode(block).rows.marks
+    assert whole == (marks & REASSEMBLED != 0).tolist()
+    assert any(whole)
 
 
 def test_numbers_count_packets_over_blocks_and_not_events() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from netwatch.capture.columns import FRAGMENT, MALFORMED, PORTS, REASSEMBLED
 from netwatch.capture.decode import Decoder
-from netwatch.capture.decode import fragments as module
+from netwatch.capture import datagrams as module
 from netwatch.capture.paths import PATHS
 
 Spans = list[tuple[int, int]]
