@@ -33,9 +33,9 @@ VERSION: Final = number("x509af.version", "version", {0: "v1", 1: "v2", 2: "v3"}
 SERIAL: Final = octets("x509af.serialNumber", "serialNumber")
 SIGNATURE: Final = group("x509af.signature_element", "signature")
 ALGORITHM: Final = text("x509af.algorithm.id", "Algorithm Id")
-ISSUER, SUBJECT = group("x509af.issuer", "issuer"), group("x509af.subject", "subject")
+ISSUER, SUBJECT = number("x509af.issuer", "issuer"), number("x509af.subject", "subject")
 VALIDITY: Final = group("x509af.validity_element", "validity")
-NOT_BEFORE, NOT_AFTER = group("x509af.notBefore", "notBefore"), group("x509af.notAfter", "notAfter")
+NOT_BEFORE, NOT_AFTER = number("x509af.notBefore", "notBefore"), number("x509af.notAfter", "notAfter")
 UTC, GENERALIZED = text("x509af.utcTime", "utcTime"), text("x509af.generalizedTime", "generalizedTime")
 KEY: Final = group("x509af.subjectPublicKeyInfo_element", "subjectPublicKeyInfo")
 KEY_ALGORITHM: Final = group("x509af.algorithm_element", "algorithm")
@@ -45,7 +45,7 @@ MODULUS, EXPONENT = octets("pkcs1.modulus", "modulus"), number("pkcs1.publicExpo
 SIGNED_BY: Final = group("x509af.algorithmIdentifier_element", "algorithmIdentifier")
 SIGNED_BITS: Final = octets("x509af.encrypted", "encrypted")
 
-PART: Final = group("x509if.RDNSequence_item", "RDNSequence item")
+PART: Final = number("x509if.RDNSequence_item", "RDNSequence item")
 ATTRIBUTE: Final = text("x509if.oid", "Object Id")
 VALUES: Final = {
     0x0C: text("x509sat.uTF8String", "uTF8String"),
@@ -65,7 +65,7 @@ SPECIAL: Final = {
 """Attributes whose values have a type of their own."""
 OTHER: Final = octets("", "Value")
 
-EXTENSIONS: Final = group("x509af.extensions", "extensions")
+EXTENSIONS: Final = number("x509af.extensions", "extensions")
 EXTENSION: Final = group("x509af.Extension_element", "Extension")
 EXTENSION_ID: Final = text("x509af.extension.id", "Extension Id")
 CRITICAL: Final = flag("x509af.critical", "critical")
@@ -73,7 +73,7 @@ SUBJECT_KEY: Final = octets("x509ce.SubjectKeyIdentifier", "SubjectKeyIdentifier
 AUTHORITY_KEY: Final = octets("x509ce.keyIdentifier", "keyIdentifier")
 AUTHORITY: Final = flag("x509ce.cA", "cA")
 PATH_LENGTH: Final = number("x509ce.pathLenConstraint", "pathLenConstraint")
-ALTERNATIVES: Final = group("x509ce.GeneralNames", "GeneralNames")
+ALTERNATIVES: Final = number("x509ce.GeneralNames", "GeneralNames")
 MAIL: Final = text("x509ce.rfc822Name", "rfc822Name")
 DNS_NAME: Final = text("x509ce.dNSName", "dNSName")
 URI: Final = text("x509ce.uniformResourceIdentifier", "uniformResourceIdentifier")
@@ -83,7 +83,7 @@ IPV4, IPV6 = (
     address("x509ce.IPAddress.ipv6", "iPAddress", 16),
 )
 REGISTERED: Final = text("x509ce.registeredID", "registeredID")
-PURPOSES: Final = group("x509ce.KeyPurposeIDs", "KeyPurposeIDs")
+PURPOSES: Final = number("x509ce.KeyPurposeIDs", "KeyPurposeIDs")
 PURPOSE: Final = text("x509ce.KeyPurposeId", "KeyPurposeId")
 POLICY: Final = text("x509ce.policyIdentifier", "policyIdentifier")
 POINTS: Final = group("x509ce.CRLDistPointsSyntax", "CRLDistPointsSyntax")
@@ -139,23 +139,23 @@ def _signed(packet: Packet, item: Item, signed: Element) -> str:
     kind = element(packet, at, end, SEQUENCE)
     algorithm(packet, packet.add(item, SIGNATURE, None, kind.at, kind.size), kind)
     issuer = element(packet, kind.end, end, SEQUENCE)
-    line = packet.add(item, ISSUER, None, issuer.at, issuer.size)
+    line = packet.add(item, ISSUER, 0, issuer.at, issuer.size)
     line.said = show_name(packet, line, issuer.at, issuer.end)
     validity = element(packet, issuer.end, end, SEQUENCE)
     line = packet.add(item, VALIDITY, None, validity.at, validity.size)
     times = []
     for field, each in zip((NOT_BEFORE, NOT_AFTER), inside(packet, validity), strict=False):
-        times.append(show_time(packet, packet.add(line, field, None, each.at, each.size), each))
+        times.append(show_time(packet, packet.add(line, field, int(each.tag != UTC_TIME), each.at, each.size), each))
     line.said = " to ".join(times)
     subject = element(packet, validity.end, end, SEQUENCE)
-    line = packet.add(item, SUBJECT, None, subject.at, subject.size)
+    line = packet.add(item, SUBJECT, 0, subject.at, subject.size)
     line.said = said = show_name(packet, line, subject.at, subject.end)
     key = element(packet, subject.end, end, SEQUENCE)
     _key(packet, packet.add(item, KEY, None, key.at, key.size), key)
     for each in elements(packet, key.end, end):
         if each.tag == 0xA3:
             extensions = element(packet, each.body, each.end, SEQUENCE)
-            show_extensions(packet, packet.add(item, EXTENSIONS, None, extensions.at, extensions.size), extensions)
+            show_extensions(packet, packet.add(item, EXTENSIONS, 0, extensions.at, extensions.size), extensions)
     return said
 
 
@@ -189,7 +189,7 @@ def show_name(packet: Packet, parent: Item, at: int, end: int) -> str:
     """A distinguished name: its attributes as lines, the most specific first in words (RFC 4514, 2.1)."""
     said: list[str] = []
     for part in inside(packet, element(packet, at, end, SEQUENCE)):
-        line = packet.add(parent, PART, None, part.at, part.size)
+        line = packet.add(parent, PART, 0, part.at, part.size)
         words: list[str] = []
         for pair in inside(packet, part) if part.tag == SET else ():
             kind = element(packet, pair.body, pair.end, OID)
@@ -197,6 +197,7 @@ def show_name(packet: Packet, parent: Item, at: int, end: int) -> str:
             identifier = oid(kind.bytes(packet))
             packet.add(line, ATTRIBUTE, identifier, kind.body, kind.length, _both(identifier))
             words.append(f"{ATTRIBUTES.get(identifier, identifier)}={_text(packet, line, identifier, value)}")
+        line.value = len(words)
         line.said = "+".join(words)
         said.append(line.said)
     return ",".join(reversed(said))
@@ -267,6 +268,7 @@ def show_extensions(packet: Packet, parent: Item, several: Element) -> None:
             BODIES.get(identifier, _other)(packet, item, value.body, value.end)
         except Malformed as malformed:
             packet.mark(f"certificate extension: {malformed.what}", malformed.offset)
+    parent.value = many
     parent.said = f"{many} item{'s' if many != 1 else ''}"
 
 
@@ -301,17 +303,20 @@ def _usage(packet: Packet, item: Item, at: int, end: int) -> None:
     """Bits from the left, as many bytes as they need (X.690, 11.2.2)."""
     bits = element(packet, at, end, BIT_STRING)
     raw = packet.data[bits.body + 1 : bits.end][:2]
+    if not raw:
+        return
     word = int.from_bytes(raw.ljust(2, b"\0"), "big")
     parent = packet.add(item, USAGE, raw, bits.body + 1, len(raw))
-    for index, field in enumerate(USAGES[: 8 * len(raw)]):
-        packet.add(parent, field, bool(word & 0x8000 >> index), bits.body + 1 + index // 8, 1)
+    for index, field in enumerate(USAGES):
+        packet.add(parent, field, bool(word & 0x8000 >> index), bits.body + 1 + min(index // 8, len(raw) - 1), 1)
     item.said += ": " + ", ".join(field.label for index, field in enumerate(USAGES) if word & 0x8000 >> index)
 
 
 def _alternatives(packet: Packet, item: Item, at: int, end: int) -> None:
     several = element(packet, at, end, SEQUENCE)
-    line = packet.add(item, ALTERNATIVES, None, several.at, several.size)
+    line = packet.add(item, ALTERNATIVES, 0, several.at, several.size)
     many = _names(packet, line, several.body, several.end)
+    line.value = many
     line.said = f"{many} item{'s' if many != 1 else ''}"
 
 
@@ -338,12 +343,13 @@ def _names(packet: Packet, parent: Item, at: int, end: int) -> int:
 
 def _purposes(packet: Packet, item: Item, at: int, end: int) -> None:
     several = element(packet, at, end, SEQUENCE)
-    line = packet.add(item, PURPOSES, None, several.at, several.size)
+    line = packet.add(item, PURPOSES, 0, several.at, several.size)
     said = []
     for each in inside(packet, several):
         identifier = oid(each.bytes(packet))
         packet.add(line, PURPOSE, identifier, each.body, each.length, _both(identifier))
         said.append(named(identifier))
+    line.value = len(said)
     line.said = ", ".join(said)
 
 

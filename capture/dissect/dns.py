@@ -67,25 +67,48 @@ IN_QUERIES = frozenset({0x8000, 0x7800, 0x0200, 0x0100, 0x0040, 0x0010})
 QUERY_FLAGS = tuple(bit for bit in ANSWER_FLAGS if bit.mask in IN_QUERIES)
 
 
-def _message(flags: tuple[Field, ...]) -> Header:
+ANSWER_ROWS = (
+    U16("count.queries", "Questions"),
+    U16("count.answers", "Answer RRs"),
+    U16("count.auth_rr", "Authority RRs"),
+    U16("count.add_rr", "Additional RRs"),
+)
+UPDATE_ROWS = (
+    U16("count.zones", "Zones"),
+    U16("count.prerequisites", "Prerequisites"),
+    U16("count.updates", "Updates"),
+    U16("count.add_rr", "Additional RRs"),
+)
+"""What the sections of an update are (RFC 2136, 2.2)."""
+LOCAL_FLAGS = (
+    *ANSWER_FLAGS[:2],
+    Bit(0x0400, "flags.conflict", "Conflict"),
+    Bit(0x0200, "flags.truncated", "Truncated"),
+    Bit(0x0100, "flags.tentative", "Tentative"),
+    ANSWER_FLAGS[-1],
+)
+"""Of LLMNR (RFC 4795, 2.1.1)."""
+
+
+def _message(flags: tuple[Field, ...], counts: tuple[Field, ...] = ANSWER_ROWS) -> Header:
     return Header(
         "dns",
         "Domain Name System",
         (
             Hex16("id", "Transaction ID"),
             Flags16("flags", "Flags", *flags),
-            U16("count.queries", "Questions"),
-            U16("count.answers", "Answer RRs"),
-            U16("count.auth_rr", "Authority RRs"),
-            U16("count.add_rr", "Additional RRs"),
+            *counts,
         ),
     )
 
 
 DNS, ANSWER = _message(QUERY_FLAGS), _message(ANSWER_FLAGS)
+UPDATE, UPDATED = _message(QUERY_FLAGS, UPDATE_ROWS), _message(ANSWER_FLAGS, UPDATE_ROWS)
+LOCAL, LOCAL_ANSWER = _message(LOCAL_FLAGS[:-1]), _message(LOCAL_FLAGS)
 LENGTH = number("dns.length", "Length")
 
 QUERY = text("dns.qry.name", "Name")
+QUERY_LENGTH, QUERY_LABELS = number("dns.qry.name.len", "Name Length"), number("dns.count.labels", "Label Count")
 QUERY_TYPE = number("dns.qry.type", "Type", TYPES)
 QUERY_CLASS = number("dns.qry.class", "Class", CLASSES, digits=4)
 QUERY_UNICAST = flag("dns.qry.qu", '"QU" question')
@@ -165,8 +188,15 @@ def dns_over_tcp(packet: Packet, at: int, limit: int) -> Step | None:
 
 def _dissect(packet: Packet, at: int, limit: int, flavour: Flavour, prefixed: int = 0) -> Step | None:
     packet.column(flavour.name)
-    answers = packet.rest(at + 2, min(at + 3, limit)) >= b"\x80"
-    layer, (ident, flags, *counts) = packet.open(ANSWER if answers else DNS, at, limit)
+    first = int.from_bytes(packet.rest(at + 2, min(at + 3, limit)), "big")
+    pair = (
+        (LOCAL, LOCAL_ANSWER)
+        if flavour.name == "llmnr"
+        else (UPDATE, UPDATED)
+        if first >> 3 & 15 == 5
+        else (DNS, ANSWER)
+    )
+    layer, (ident, flags, *counts) = packet.open(pair[first >> 7], at, limit)
     if prefixed and packet.build:
         layer.start -= prefixed
         layer.size += prefixed
@@ -233,6 +263,8 @@ def _question(
     info.append(f"{kind_name} {name}")
     item = packet.add(parent, RECORD, None, at, end + 4 - at, f"{name}: type {kind_name}")
     packet.add(item, QUERY, name, at, end - at)
+    packet.add(item, QUERY_LENGTH, len(name), at, end - at)
+    packet.add(item, QUERY_LABELS, name.count(".") + 1, at, end - at)
     packet.add(item, QUERY_TYPE, kind, end, 2)
     if flavour.multicast:
         info[-1] += f', "{"QU" if network & 0x8000 else "QM"}" question'

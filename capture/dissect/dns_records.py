@@ -76,6 +76,22 @@ CAA_FLAGS, CAA_TAG_LENGTH, CAA_TAG, CAA_VALUE = (
     text("dns.caa.tag", "Tag"),
     text("dns.caa.value", "Value"),
 )
+CAA_PROPERTIES = {
+    name: text(f"dns.caa.{name.decode()}", label)
+    for name, label in ((b"issue", "Issue"), (b"issuewild", "Issue Wildcard"), (b"iodef", "Report URL"))
+}
+SPF_LENGTH, SPF = number("dns.spf.length", "SPF Length"), text("dns.spf", "SPF")
+CERT = Header(
+    "dns.cert",
+    "CERT",
+    (
+        U16("type", "Type", {1: "PKIX", 2: "SPKI", 3: "PGP", 4: "IPKIX", 6: "IPGP"}),
+        U16("key_tag", "Key Tag"),
+        U8("algorithm", "Algorithm", dns_security.ALGORITHMS),
+    ),
+    name="",
+)
+CERT_DATA = octets("dns.cert.certificate", "Certificate (or CRL)")
 HINFO = (
     (number("dns.hinfo.cpu_length", "CPU Length"), text("dns.hinfo.cpu", "CPU")),
     (number("dns.hinfo.os_length", "OS Length"), text("dns.hinfo.os", "OS")),
@@ -168,9 +184,26 @@ def _mx(packet: Packet, item: Item, message: int, at: int, end: int) -> str:
     return f"{preference} {name}"
 
 
-def _txt(packet: Packet, item: Item, message: int, at: int, end: int) -> str:  # noqa: ARG001
-    while at < end:
-        at = _string(packet, item, TXT, at, end, length_field=TXT_LENGTH)[1]
+def _texts(length: Field, field: Field) -> Body:
+    def body(packet: Packet, item: Item, message: int, at: int, end: int) -> str:  # noqa: ARG001
+        while at < end:
+            at = _string(packet, item, field, at, end, length_field=length)[1]
+        return ""
+
+    return body
+
+
+def _bytes(field: Field) -> Body:
+    def body(packet: Packet, item: Item, message: int, at: int, end: int) -> str:  # noqa: ARG001
+        packet.add(item, field, packet.data[at:end], at, end - at)
+        return ""
+
+    return body
+
+
+def _certificate(packet: Packet, item: Item, message: int, at: int, end: int) -> str:  # noqa: ARG001
+    packet.add_header(item, CERT, at, end)
+    packet.add(item, CERT_DATA, packet.data[at + CERT.size : end], at + CERT.size, end - at - CERT.size)
     return ""
 
 
@@ -216,7 +249,9 @@ def _naptr(packet: Packet, item: Item, message: int, at: int, end: int) -> str:
 
 def _caa(packet: Packet, item: Item, message: int, at: int, end: int) -> str:  # noqa: ARG001
     packet.add(item, CAA_FLAGS, packet.uint("DNS CAA", at, 1, end), at, 1)
-    _, after = _string(packet, item, CAA_TAG, at + 1, end, length_field=CAA_TAG_LENGTH)
+    tag, after = _string(packet, item, CAA_TAG, at + 1, end, length_field=CAA_TAG_LENGTH)
+    if tag in CAA_PROPERTIES:
+        packet.add(item, CAA_PROPERTIES[tag], packet.data[after:end], after, end - after)
     packet.add(item, CAA_VALUE, packet.data[after:end], after, end - after)
     return ""
 
@@ -281,7 +316,7 @@ BODIES: dict[int, Body] = {
     12: _one_name(PTR),
     13: _host,
     15: _mx,
-    16: _txt,
+    16: _texts(TXT_LENGTH, TXT),
     17: _person,
     18: _preferred("dns.afsdb", "subtype", "Subtype", "hostname", "Hostname"),
     21: _preferred("dns.rt", "subtype", "Preference", "intermediate_host", "Intermediate Hostname"),
@@ -294,7 +329,12 @@ BODIES: dict[int, Body] = {
     41: show_options,
     64: show_service,
     65: show_service,
-    99: _txt,
+    37: _certificate,
+    49: _bytes(octets("dns.dhcid.rdata", "DHCID Data")),
+    61: _bytes(octets("dns.openpgpkey", "OpenPGP Key")),
+    99: _texts(SPF_LENGTH, SPF),
+    108: _bytes(address("dns.eui48", "EUI48 Address", 6)),
+    109: _bytes(octets("dns.eui64", "EUI64 Address")),
     250: _transaction,
     256: _uri,
     257: _caa,

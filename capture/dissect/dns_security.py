@@ -14,7 +14,6 @@ from netwatch.capture.dissect.kit import (
     U32,
     Bit,
     Field,
-    Flags8,
     Flags16,
     Header,
     Hex16,
@@ -107,7 +106,7 @@ NSEC3: Final = Header(
     "NSEC3",
     (
         U8("algo", "Hash algorithm", {1: "SHA-1"}),
-        Flags8("flags", "NSEC3 flags", Bit(0x01, "flags.opt_out", "NSEC3 Opt-out flag")),
+        U8("flags", "NSEC3 flags", {0: "none", 1: "opt-out"}),
         U16("iterations", "NSEC3 iterations"),
         U8("salt_length", "Salt length"),
     ),

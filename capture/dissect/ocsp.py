@@ -50,7 +50,7 @@ REASON: Final = number(
     },
 )
 THIS_UPDATE, NEXT_UPDATE = text("ocsp.thisUpdate", "thisUpdate"), text("ocsp.nextUpdate", "nextUpdate")
-EXTENSIONS: Final = group("ocsp.responseExtensions", "responseExtensions")
+EXTENSIONS: Final = number("ocsp.responseExtensions", "responseExtensions")
 SIGNED_BY: Final = group("ocsp.signatureAlgorithm_element", "signatureAlgorithm")
 SIGNATURE: Final = octets("ocsp.signature", "signature")
 CERTIFICATES: Final = group("ocsp.certs", "certs")
@@ -125,7 +125,7 @@ def _answers(packet: Packet, item: Item, data: Element) -> str:
     for part in inside(packet, data):
         if part.tag == 0xA1 and answered:
             several = element(packet, part.body, part.end, SEQUENCE)
-            show_extensions(packet, packet.add(item, EXTENSIONS, None, several.at, several.size), several)
+            show_extensions(packet, packet.add(item, EXTENSIONS, 0, several.at, several.size), several)
         elif part.tag == 0xA1:
             line = packet.add(item, BY_NAME, None, part.at, part.size)
             line.said = show_name(packet, line, part.body, part.end)

@@ -334,7 +334,6 @@ BODIES: Final[dict[int, Body]] = {
     21: _bytes("padding"),
     27: _list("compressors_length", 1, "", "compressor", 2, "", ""),
     28: _one("record_limit", 2),
-    35: _bytes("ticket"),
     41: _shared_psk,
     42: _early_data,
     43: _versions,

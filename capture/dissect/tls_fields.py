@@ -70,6 +70,8 @@ class Names:
         self.hello = Header(
             name, "Hello", (Hex16("version", "Version", VERSIONS), Bytes("random", "Random", 32)), name=""
         )
+        self.random_time = text(f"{name}.random_time", "GMT Unix Time")
+        self.random_bytes = octets(f"{name}.random_bytes", "Random Bytes")
         self.session_length = number(f"{name}.session_id_length", "Session ID Length")
         self.session = octets(f"{name}.session_id", "Session ID")
         self.cookie_length = number(f"{name}.cookie_length", "Cookie Length")

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from netwatch.capture.dissect.certificates import show_certificate, show_name
 from netwatch.capture.dissect.ja4 import Hello, ja3, ja3s, ja4, ja4_raw
-from netwatch.capture.dissect.kit import Item, group, octets
+from netwatch.capture.dissect.kit import Item, absolute, group, octets
 from netwatch.capture.dissect.ocsp import show_response
 from netwatch.capture.dissect.packet import Malformed, Packet, Short, TooMuch
 from netwatch.capture.dissect.tls_extensions import (
@@ -172,9 +172,21 @@ def _data(packet: Packet, parent: Item, at: int, end: int, reading: Reading) -> 
         packet.add(parent, BODY, packet.data[at:end], at, end - at)
 
 
+def _head(packet: Packet, parent: Item, at: int, end: int, reading: Reading) -> Hello:
+    """Version and random bytes, the first four of which were the time before TLS 1.3 (RFC 5246, 7.4.1.2)."""
+    names = reading.names
+    version, random = packet.add_header(parent, names.hello, at, end)
+    if reading.version in TLS_1_3_VERSIONS:
+        return Hello(version)
+    line = parent.children[-1]
+    packet.add(line, names.random_time, absolute(int.from_bytes(random[:4], "big") * 10**9), at + 2, 4)
+    packet.add(line, names.random_bytes, random[4:], at + 6, 28)
+    return Hello(version)
+
+
 def _client_hello(packet: Packet, parent: Item, at: int, end: int, reading: Reading) -> None:
     names = reading.names
-    hello = Hello(packet.add_header(parent, names.hello, at, end)[0])
+    hello = _head(packet, parent, at, end, reading)
     at = vector(packet, parent, names.session_length, names.session, at + names.hello.size, 1, end)
     if names is DTLS:
         at = vector(packet, parent, names.cookie_length, names.cookie, at, 1, end)
@@ -212,7 +224,7 @@ def _methods(many: int) -> str:
 
 def _server_hello(packet: Packet, parent: Item, at: int, end: int, reading: Reading) -> None:
     names = reading.names
-    hello = Hello(packet.add_header(parent, names.hello, at, end)[0])
+    hello = _head(packet, parent, at, end, reading)
     at = vector(packet, parent, names.session_length, names.session, at + names.hello.size, 1, end)
     hello.ciphers = [integer(packet, parent, names.suite, at, 2, end)]
     integer(packet, parent, names.compression, at + 2, 1, end)
