@@ -1,0 +1,398 @@
+"""PostgreSQL, MySQL, Redis, Memcached: their messages over streams, and what lies in them."""
+
+from __future__ import annotations
+
+import struct
+import time
+import zlib
+
+import pytest
+
+from netwatch.capture.dissect import Context, Item, Tree, dissect, fields_text, summarise
+
+RAW = 101
+CLIENT, SERVER = bytes([192, 0, 2, 1]), bytes([198, 51, 100, 7])
+PGSQL, REDIS, MYSQL, MEMCACHE = 5432, 6379, 3306, 11211
+
+
+HELLO = bytes.fromhex("160303002d 01000029 0303") + bytes(32) + bytes.fromhex("00 0002 1301 01 00 0000")
+"""A TLS Client Hello without extensions."""
+
+
+class Talk:
+    """A TCP connection to a server's port, made packet by packet."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.context = Context()
+        self.sequence = {True: 1000, False: 5000}
+        self.number = 0
+        for asks, flags in ((True, 0x02), (False, 0x12)):
+            self._send(b"", asks, flags)
+            self.sequence[asks] += 1
+
+    def _send(self, payload: bytes, asks: bool, flags: int) -> Tree:
+        ends = (CLIENT, SERVER) if asks else (SERVER, CLIENT)
+        ports = (40000, self.port) if asks else (self.port, 40000)
+        word = 5 << 12 | flags
+        head = struct.pack("!HHIIHHHH", *ports, self.sequence[asks], self.sequence[not asks], word, 512, 0, 0)
+        total = 20 + len(head) + len(payload)
+        data = struct.pack("!BBHHHBBH4s4s", 0x45, 0, total, 1, 0, 64, 6, 0, *ends) + head + payload
+        self.number += 1
+        tree = dissect(data, RAW, context=self.context, number=self.number)
+        assert tree.verdict.kind != "failed", tree.verdict
+        self.sequence[asks] += len(payload)
+        return tree
+
+    def ask(self, payload: bytes) -> Tree:
+        return self._send(payload, True, 0x18)
+
+    def answer(self, payload: bytes) -> Tree:
+        return self._send(payload, False, 0x18)
+
+
+def values(tree: Tree, name: str) -> list[str]:
+    """Every value of a field, in the order of the tree."""
+    found: list[str] = []
+    below: list[Item] = list(reversed(tree.layers))
+    while below:
+        item = below.pop()
+        if item.field.name == name:
+            found.append(fields_text(item) if item.value is not None else item.text)
+        below += reversed(item.children)
+    return found
+
+
+def row(tree: Tree) -> tuple[str, str]:
+    return tree.protocol, tree.info.strip()
+
+
+def pg(letter: bytes, body: bytes) -> bytes:
+    return letter + struct.pack("!I", 4 + len(body)) + body
+
+
+def pg_start() -> bytes:
+    body = struct.pack("!HH", 3, 0) + b"user\0ann\0database\0shop\0\0"
+    return struct.pack("!I", 4 + len(body)) + body
+
+
+def test_postgresql_from_the_start_to_a_result() -> None:
+    talk = Talk(PGSQL)
+    tree = talk.ask(pg_start())
+    assert row(tree) == ("PGSQL", ">")
+    assert values(tree, "pgsql.type") == ["Startup message"]
+    assert values(tree, "pgsql.parameter_value") == ["ann", "shop"]
+    tree = talk.answer(pg(b"R", struct.pack("!I", 10) + b"SCRAM-SHA-256\0\0"))
+    assert values(tree, "pgsql.auth.sasl.mech") == ["SCRAM-SHA-256"]
+    tree = talk.ask(pg(b"p", b"SCRAM-SHA-256\0" + struct.pack("!I", 3) + b"n,,"))
+    assert values(tree, "pgsql.type") == ["SASLInitialResponse message"]
+    assert values(tree, "pgsql.auth.sasl.data") == [b"n,,".hex()]
+    tree = talk.answer(pg(b"R", bytes(4)) + pg(b"K", struct.pack("!II", 77, 88)) + pg(b"Z", b"I"))
+    assert row(tree) == ("PGSQL", "<R/K/Z")
+    assert values(tree, "pgsql.pid") == ["77"]
+    tree = talk.ask(pg(b"Q", "select 'é'\0".encode()))
+    assert row(tree) == ("PGSQL", ">Q")
+    assert values(tree, "pgsql.query") == ["select 'é'"]
+    column = b"name\0" + struct.pack("!IHIhiH", 16384, 1, 25, -1, -1, 0)
+    cells = struct.pack("!Hi", 2, 2) + b"ab" + struct.pack("!i", -1)
+    tree = talk.answer(pg(b"T", struct.pack("!H", 1) + column) + pg(b"D", cells) + pg(b"C", b"SELECT 1\0"))
+    assert row(tree) == ("PGSQL", "<T/D/C")
+    assert values(tree, "pgsql.col.name") == ["name"]
+    assert values(tree, "pgsql.val.length") == ["-1", "2", "-1"]
+    assert values(tree, "pgsql.val.data") == [b"ab".hex()]
+    assert values(tree, "pgsql.tag") == ["SELECT 1"]
+
+
+def test_postgresql_extended_query_and_error() -> None:
+    talk = Talk(PGSQL)
+    parse = pg(b"P", b"s1\0select $1\0" + struct.pack("!HI", 1, 23))
+    bind = pg(b"B", b"\0s1\0" + struct.pack("!HHHi", 1, 1, 1, 4) + struct.pack("!iHH", 7, 1, 1))
+    tree = talk.ask(parse + bind + pg(b"E", b"\0" + bytes(4)) + pg(b"S", b""))
+    assert row(tree) == ("PGSQL", ">P/B/E/S")
+    assert values(tree, "pgsql.statement") == ["s1", "s1"]
+    assert values(tree, "pgsql.oid.type") == ["23"]
+    assert values(tree, "pgsql.val.data") == ["00000007"]
+    tree = talk.answer(pg(b"E", b"SERROR\0C42601\0Msyntax error\0P7\0\0"))
+    assert values(tree, "pgsql.code") == ["42601"]
+    assert values(tree, "pgsql.message") == ["syntax error"]
+    assert values(tree, "pgsql.position") == ["7"]
+
+
+def test_postgresql_message_over_segments_stands_in_the_packet_that_completes_it() -> None:
+    talk = Talk(PGSQL)
+    query = pg(b"Q", b"select '" + b"x" * 3000 + b"'\0")
+    assert talk.ask(query[:2]).protocol == "TCP"
+    assert talk.ask(query[2:1500]).protocol == "TCP"
+    tree = talk.ask(query[1500:] + pg(b"Q", b"select 2\0"))
+    assert row(tree) == ("PGSQL", ">Q>Q")
+    assert values(tree, "pgsql.query") == ["select '" + "x" * 3000 + "'", "select 2"]
+
+
+def test_postgresql_after_ssl_was_accepted_is_tls() -> None:
+    talk = Talk(PGSQL)
+    tree = talk.ask(struct.pack("!II", 8, 80877103))
+    assert values(tree, "pgsql.type") == ["SSL request"]
+    assert row(talk.answer(b"S")) == ("PGSQL", "<")
+    tree = talk.ask(HELLO)
+    assert tree.protocol.startswith("TLS")
+    assert tree.info.startswith("Client Hello")
+    refused = Talk(PGSQL)
+    refused.ask(struct.pack("!II", 8, 80877103))
+    assert row(refused.answer(b"N")) == ("PGSQL", "<")
+    assert row(refused.ask(pg_start())) == ("PGSQL", ">")
+
+
+def test_postgresql_with_a_count_that_lies_goes_on_with_the_next_message() -> None:
+    tree = Talk(PGSQL).answer(pg(b"D", struct.pack("!H", 500) + b"\0\0") + pg(b"Z", b"T"))
+    assert tree.info == "<D/Z[Malformed Packet]"
+    assert tree.verdict.kind == "malformed"
+    assert values(tree, "pgsql.status") == ["84"]
+
+
+def test_thousands_of_rows_are_walked_to_the_last_one() -> None:
+    rows = pg(b"D", struct.pack("!Hi", 1, 1) + b"x") * 4000
+    talk = Talk(PGSQL)
+    started = time.perf_counter()
+    assert talk.answer(rows + pg(b"C", b"SEL")[:6]).verdict.kind == "ok"
+    assert time.perf_counter() - started < 0.5
+    tree = talk.answer(b"ECT 4000\0"[:2])
+    assert tree.protocol == "PGSQL"
+
+
+def resp(*words: bytes) -> bytes:
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+
+
+def test_redis_commands_and_answers() -> None:
+    talk = Talk(REDIS)
+    tree = talk.ask(resp(b"SET", b"key:1", b"a b") + resp(b"GET", b"key:1"))
+    assert row(tree) == ("RESP", "Request: SET key:1 a b GET key:1")
+    assert values(tree, "resp.bulk_string.value")[1] == b"key:1".hex()
+    assert values(tree, "resp.array.length") == ["3", "2"]
+    assert row(talk.answer(b"+OK\r\n$3\r\na b\r\n")) == ("RESP", "Response: OK a b")
+    assert row(talk.answer(b"-ERR no\r\n:42\r\n$-1\r\n*-1\r\n")) == ("RESP", "Response: Error: ERR no 42 Array(-1)")
+    assert row(talk.answer(resp(b"a", b"b"))) == ("RESP", "Response: Array(2)")
+    assert row(talk.ask(b"PING\r\n")) == ("RESP", "Request: PING")
+    assert row(talk.ask(resp(b"SET", b"k", b"v" * 100))) == ("RESP", "Request: SET k BulkString(100)")
+
+
+def test_redis_version_3() -> None:
+    tree = Talk(REDIS).answer(
+        b"%1\r\n+a\r\n#t\r\n_\r\n,1.5\r\n~1\r\n:7\r\n(123456789012345678901\r\n=6\r\ntxt:hi\r\n"
+    )
+    assert row(tree) == (
+        "RESP",
+        "Response: Map(1) Null Double(1.5) Set(1) 123456789012345678901 txt:hi",
+    )
+    assert values(tree, "resp.boolean") == ["1"]
+    assert values(tree, "resp.map.length") == ["1"]
+
+
+def test_redis_array_over_segments() -> None:
+    talk = Talk(REDIS)
+    command = resp(b"MSET", *(b"key%d" % number for number in range(300)))
+    for at in range(0, len(command) - 500, 500):
+        assert talk.ask(command[at : at + 500]).protocol == "TCP"
+    tree = talk.ask(command[at + 500 :])
+    assert tree.protocol == "RESP"
+    assert values(tree, "resp.bulk_string.value")[300] == b"key299".hex()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"*-532450017895590926\r\n" + b"$" * 400 + b"4\r\nEVAL\r\n",
+        b"*99999999999999999999\r\n",
+        b"*1\r\n" * 5000,
+        b"*300000\r\n" + b":1\r\n" * 3000,
+        b"$99999999\r\nabc",
+        b":" + b"9" * 4000 + b"\r\n",
+        b"$5\r\nab\r\ncdefgh\r\n",
+        b"*" + b"1" * 500,
+    ],
+)
+def test_redis_lengths_that_lie_are_bounded(payload: bytes) -> None:
+    talk = Talk(REDIS)
+    started = time.perf_counter()
+    for _ in range(3):
+        talk.ask(payload)
+        talk.answer(payload)
+    assert time.perf_counter() - started < 1
+
+
+def test_redis_elements_that_trickle_in_take_linear_time() -> None:
+    talk = Talk(REDIS)
+    command = b"*60000\r\n" + b"$1\r\na\r\n" * 60_000
+    started = time.perf_counter()
+    trees = [talk.ask(command[at : at + 1400]) for at in range(0, len(command), 1400)]
+    assert time.perf_counter() - started < 4
+    assert trees[-1].protocol == "RESP"
+    assert {tree.protocol for tree in trees[:-1]} == {"TCP"}
+
+
+def packet(number: int, body: bytes) -> bytes:
+    return len(body).to_bytes(3, "little") + bytes([number]) + body
+
+
+CAPABILITIES = 0x0008A208 | 0x00080000
+"""Protocol 4.1, secure connection, a database, plug-ins."""
+
+
+def greeting(capabilities: int = CAPABILITIES) -> bytes:
+    low, high = capabilities & 0xFFFF | 1, capabilities >> 16
+    body = b"\x0a8.0.32\0" + struct.pack("<I", 9) + b"saltsalt\0" + struct.pack("<HBHHB", low, 45, 2, high, 21)
+    return packet(0, body + bytes(10) + b"saltsaltsalt\0" + b"mysql_native_password\0")
+
+
+def login(capabilities: int = CAPABILITIES) -> bytes:
+    head = struct.pack("<IIB23x", capabilities | 1, 1 << 24, 45)
+    return packet(1, head + b"ann\0" + b"\x04pass" + b"shop\0" + b"mysql_native_password\0")
+
+
+OK = b"\0\0\0\2\0\0\0"
+
+
+def logged_in(capabilities: int = CAPABILITIES) -> Talk:
+    talk = Talk(MYSQL)
+    tree = talk.answer(greeting(capabilities))
+    assert row(tree) == ("MySQL", "Server Greeting  proto=10 version=8.0.32")
+    tree = talk.ask(login(capabilities))
+    assert row(tree) == ("MySQL", "Login Request user=ann db=shop")
+    assert values(tree, "mysql.client_auth_plugin") == ["mysql_native_password"]
+    assert row(talk.answer(packet(2, OK))) == ("MySQL", "Response  OK")
+    return talk
+
+
+def result(name: bytes = b"n") -> bytes:
+    column = b"".join(bytes([len(text)]) + text for text in (b"def", b"shop", b"t", b"t", name, name))
+    column += b"\x0c" + struct.pack("<HIBHBH", 45, 40, 253, 1, 0, 0)
+    end = b"\xfe\0\0\2\0"
+    return (
+        packet(1, b"\1")
+        + packet(2, column)
+        + packet(3, end)
+        + packet(4, b"\3abc")
+        + packet(5, b"\xfb")
+        + packet(6, end)
+    )
+
+
+def test_mysql_query_and_rows() -> None:
+    talk = logged_in()
+    tree = talk.ask(packet(0, b"\x03select n from t"))
+    assert row(tree) == ("MySQL", "Request Query")
+    assert values(tree, "mysql.query") == ["select n from t"]
+    tree = talk.answer(result())
+    assert row(tree) == ("MySQL", "Response TABULAR Response")
+    assert values(tree, "mysql.field.name") == ["n"]
+    assert values(tree, "mysql.row.text") == ["abc", "NULL"]
+    talk.ask(packet(0, b"\x03bad"))
+    tree = talk.answer(packet(1, b"\xff" + struct.pack("<H", 1054) + b"#42S22Unknown column"))
+    assert row(tree) == ("MySQL", "Response  Error 1054")
+    assert values(tree, "mysql.sqlstate") == ["42S22"]
+    assert values(tree, "mysql.error.message") == ["Unknown column"]
+
+
+def test_mysql_rows_over_segments() -> None:
+    talk = logged_in()
+    talk.ask(packet(0, b"\x03select n"))
+    data = result()
+    assert talk.answer(data[:40]).protocol == "MySQL"
+    tree = talk.answer(data[40:])
+    assert values(tree, "mysql.row.text") == ["abc", "NULL"]
+
+
+def test_mysql_prepared_statement() -> None:
+    talk = logged_in()
+    talk.ask(packet(0, b"\x16select ?"))
+    tree = talk.answer(packet(1, b"\0" + struct.pack("<IHHBH", 5, 0, 0, 0, 0)))
+    assert values(tree, "mysql.stmt_id") == ["5"]
+    tree = talk.ask(packet(0, b"\x17" + struct.pack("<IBI", 5, 0, 1)))
+    assert row(tree) == ("MySQL", "Request Execute Statement")
+    assert values(tree, "mysql.stmt_id") == ["5"]
+
+
+def test_mysql_switches_to_tls_and_to_compression() -> None:
+    talk = Talk(MYSQL)
+    talk.answer(greeting(CAPABILITIES | 0x800))
+    head = struct.pack("<IIB23x", CAPABILITIES | 0x801, 1 << 24, 45)
+    assert row(talk.ask(packet(1, head))) == ("MySQL", "Response: SSL Handshake user=")
+    assert talk.ask(HELLO).info.startswith("Client Hello")
+    talk = logged_in(CAPABILITIES | 0x20)
+    query = packet(0, b"\x03select compressed")
+    squeezed = zlib.compress(query)
+    tree = talk.ask(len(squeezed).to_bytes(3, "little") + b"\0" + len(query).to_bytes(3, "little") + squeezed)
+    assert row(tree) == ("MySQL", "Request Query")
+    assert values(tree, "mysql.query") == ["select compressed"]
+    assert [buffer.name for buffer in tree.buffers] == ["Packet", "Uncompressed MySQL"]
+    answer = packet(1, OK)
+    tree = talk.answer(len(answer).to_bytes(3, "little") + b"\1\0\0\0" + answer)
+    assert row(tree) == ("MySQL", "Response  OK")
+
+
+def test_mysql_what_is_compressed_does_not_grow_without_bound() -> None:
+    talk = logged_in(CAPABILITIES | 0x20)
+    bomb = zlib.compress(bytes(60 << 20))[:60_000]
+    tree = talk.ask(len(bomb).to_bytes(3, "little") + b"\0\xff\xff\xff" + bomb)
+    assert sum(len(buffer.data) for buffer in tree.buffers) < 2 << 20
+
+
+def test_memcached_text() -> None:
+    talk = Talk(MEMCACHE)
+    tree = talk.ask(b"set key1 5 60 9\r\nvalue\r\nxx\r\nget key1 key2\r\n")
+    assert row(tree) == ("MEMCACHE", "set key1 5 60 9")
+    assert values(tree, "memcache.value") == ["value\\r\\nxx"]
+    assert values(tree, "memcache.key") == ["key1", "key1", "key2"]
+    assert values(tree, "memcache.expiration") == ["60"]
+    tree = talk.answer(b"VALUE key1 5 4\r\nab")
+    assert tree.protocol == "TCP"
+    tree = talk.answer(b"cd\r\nEND\r\n")
+    assert values(tree, "memcache.value") == ["abcd"]
+    assert row(talk.answer(b"STAT pid 7\r\nSTAT x 8\r\nEND\r\n")) == ("MEMCACHE", "STAT pid 7")
+    assert row(talk.answer(b"12\r\n")) == ("MEMCACHE", "12")
+
+
+def test_memcached_binary() -> None:
+    talk = Talk(MEMCACHE)
+
+    def message(magic: int, code: int, status: int, extras: bytes, key: bytes, value: bytes) -> bytes:
+        total = len(extras) + len(key) + len(value)
+        head = struct.pack("!BBHBBHIIQ", magic, code, len(key), len(extras), 0, status, total, 7, 0)
+        return head + extras + key + value
+
+    tree = talk.ask(message(0x80, 1, 0, struct.pack("!II", 0xDEADBEEF, 60), b"k", b"v"))
+    assert row(tree) == ("MEMCACHE", "Set Request")
+    assert values(tree, "memcache.extras.flags") == ["0xdeadbeef"]
+    assert values(tree, "memcache.key") == ["k"]
+    tree = talk.answer(message(0x81, 0, 1, b"", b"", b"Not found"))
+    assert row(tree) == ("MEMCACHE", "Get Response (Key not found)")
+
+
+HOSTILE = [bytes([fill]) * 2000 for fill in (0, 1, 4, 0x30, 0x41, 0x52, 0x80, 0xFF)] + [
+    bytes(range(256)) * 8,
+    pg(b"T", struct.pack("!H", 0xFFFF) + b"a\0" * 3000),
+    pg(b"E", b"M" * 3000),
+    packet(1, b"\xfd" * 3000),
+    b"get " + b"k " * 30_000 + b"\r\n",
+    b"VALUE k 0 999999999\r\n",
+    b"\x80\x01\xff\xff\xff\0\0\0\0\0\x10\0" + bytes(4000),
+]
+
+
+@pytest.mark.parametrize("port", [PGSQL, REDIS, MYSQL, MEMCACHE])
+@pytest.mark.parametrize("data", HOSTILE)
+def test_any_bytes_at_any_state(port: int, data: bytes) -> None:
+    talk = logged_in() if port == MYSQL else Talk(port)
+    for cut in (1, 3, 7, 40, 700, len(data)):
+        talk.ask(data[:cut])
+        talk.answer(data[:cut])
+
+
+def test_columns_without_a_tree_are_the_same() -> None:
+    talk, again = Talk(PGSQL), Context()
+    payload = pg(b"Q", b"select \x1b[2J\0")
+    tree = talk.ask(payload)
+    assert values(tree, "pgsql.query") == ["select \\x1b[2J"]
+    head = struct.pack("!HHIIHHHH", 40000, PGSQL, 1, 1, 5 << 12 | 0x18, 512, 0, 0)
+    data = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40 + len(payload), 1, 0, 64, 6, 0, CLIENT, SERVER) + head + payload
+    assert summarise(data, RAW, context=again)[:2] == ("PGSQL", ">Q")
