@@ -47,6 +47,8 @@ class _Before(NamedTuple):
 
     rows: NDArray[np.int64]
     """Row indices of its conversation, ascending."""
+    gap: int
+    """How many of them stand before a gap: the first few; 0 if none was left out."""
     whole: bool
     """They begin where the conversation did, as far as the capture goes."""
 
@@ -80,10 +82,13 @@ class Explainer:
         flow = int(_flows(rows)[0])
         known = self._passed.pop(flow, None)
         if known is not None and known.row < index:
-            context, fresh = known.context, before.rows[before.rows > known.row]
+            context, latest = known.context, before.rows[before.gap :]
+            fresh = latest[latest > known.row]
+            if before.gap and len(fresh) == len(latest):
+                context.skip()
+            self._go_through(fresh, context)
         else:
-            context, fresh = Context(whole=before.whole), before.rows
-        self._go_through(fresh, context)
+            context = self._before_row(before)
         made = self._summarise(index, rows, context)
         self._passed[flow] = _Passed(context, index)
         if len(self._passed) > KEPT:
@@ -93,9 +98,7 @@ class Explainer:
     def tree(self, index: int) -> Tree:
         """The row as a tree. Raises IndexError if it is not kept."""
         before = self._find([index], LATEST_OPENED, SCANNED_OPENED).get(index)
-        context = Context(whole=before is None or before.whole)
-        if before is not None:
-            self._go_through(before.rows, context)
+        context = Context() if before is None else self._before_row(before)
         rows = self._store.rows(np.array([index], np.int64))
         return dissect(
             self._store.data(index),
@@ -105,6 +108,15 @@ class Explainer:
             number=self._store.number(index) or 0,
             ts=int(rows.ts[0]),
         )
+
+    def _before_row(self, before: _Before) -> Context:
+        """The state that a row meets."""
+        context = Context(whole=before.whole)
+        if before.gap:
+            self._go_through(before.rows[: before.gap], context)
+            context.skip()
+        self._go_through(before.rows[before.gap :], context)
+        return context
 
     def _go_through(self, indices: NDArray[np.int64], context: Context) -> None:
         if not len(indices):
@@ -151,11 +163,12 @@ class Explainer:
             whole, fragments, opening = (
                 part[part < index] for part in (near.get(flow, none), near.get(pair, none), far.get(flow, none))
             )
-            opening = opening if flow in many else whole[:OPENING]
-            rows_before = np.unique(np.concatenate([opening, whole[-latest:], fragments[-latest:]]))
-            before[index] = _Before(
-                rows_before, all_near or (flow in many and len(opening) > 0 and not store.evicted)
-            )
+            near_by = np.unique(np.concatenate([whole[-latest:], fragments[-latest:]]))
+            if flow not in many:
+                opening = whole[:OPENING]
+            opening = opening[opening < near_by[0]] if len(near_by) else opening
+            known = all_near or (flow in many and len(opening) > 0 and not store.evicted)
+            before[index] = _Before(np.concatenate([opening, near_by]), len(opening), known)
         return before
 
     def _members(

@@ -55,7 +55,7 @@ def dissect(
     return Tree(
         tuple(packet.layers),
         escape(packet.protocol),
-        escape(packet.info[:MAX_INFO]),
+        escape((packet.prefix + packet.info)[:MAX_INFO]),
         packet.source,
         packet.destination,
         packet.verdict,
@@ -76,7 +76,7 @@ def summarise(
     packet = _run(
         Packet(bytes(data), len(data) if wirelen is None else wirelen, False, context, number, ts), linktype
     )
-    info = escape(packet.info[:MAX_INFO])
+    info = escape((packet.prefix + packet.info)[:MAX_INFO])
     return Summary(escape(packet.protocol), info, packet.source, packet.destination, packet.name)
 
 

@@ -212,6 +212,7 @@ class Packet:
         "name",
         "number",
         "payload_end",
+        "prefix",
         "protocol",
         "source",
         "streaming",
@@ -244,6 +245,8 @@ class Packet:
         """Of the protocol that the columns show, as filters call it."""
         self.protocol = PROTOCOLS[0].label
         self.info = ""
+        self.prefix = ""
+        """What stands before the Info text, whoever writes that."""
         self.source = ""
         self.destination = ""
         self.values: dict[str, Any] = {}
@@ -495,11 +498,11 @@ class Packet:
     def quote(self, parent: Item, following: Step) -> None:
         """Dissects a packet within `parent` that says nothing about this one's columns: what an ICMP error quotes."""
         kept = self.name, self.protocol, self.info, self.source, self.destination, self.payload_end, self.values
-        context = self.context
+        prefix, context = self.prefix, self.context
         self.values, self.context = {"quoted": True}, None
         self.within(parent, following)
         self.name, self.protocol, self.info, self.source, self.destination, self.payload_end, self.values = kept
-        self.context = context
+        self.prefix, self.context = prefix, context
 
     def within(self, parent: Item, following: Step) -> None:
         """Dissects what follows as part of `parent`: its layers become children."""

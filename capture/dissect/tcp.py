@@ -14,6 +14,7 @@ from netwatch.capture.dissect.options import options
 from netwatch.capture.dissect.packet import TO_THE_END, Packet, Short
 from netwatch.capture.dissect.registry import Step, on, step_by_ports
 from netwatch.capture.dissect.segments import after, payload
+from netwatch.capture.dissect.tcp_analysis import Segment, analyse
 
 if TYPE_CHECKING:
     from netwatch.capture.dissect.context import Conversation
@@ -144,8 +145,7 @@ def tcp(packet: Packet, at: int, limit: int) -> Step | None:
     info.append(f"Len={length}")
     packet.info = " ".join(info)
     if packet.build:
-        packet.add(layer, LENGTH, length, at + 12, 1)
-        _show_seen(packet, layer, seen, at, length + (flags & 0x01) + (flags >> 1 & 0x01))
+        _show_seen(packet, layer, seen, at, length, (flags & 0x01) + (flags >> 1 & 0x01))
         show_checksum(packet, layer, CHECKSUM_STATUS, verified(packet, 6, at, limit, checksum), at + 16)
     if header > TCP.size:
         layer.size = min(start, packet.caplen) - at
@@ -153,10 +153,13 @@ def tcp(packet: Packet, at: int, limit: int) -> Step | None:
         parent = packet.add(layer, OPTIONS, raw, at + TCP.size, len(raw), f"{header - TCP.size} bytes")
         try:
             _options(packet, parent, at + TCP.size, start, info)
-            if flags & 0x02 and seen.conversation is not None:
-                seen.conversation.sides[seen.conversation.side(packet)].shift = packet.values.get("tcp.shift")
+            if flags & 0x02 and seen.conversation is not None and "tcp.shift" in packet.values:
+                seen.conversation.sides[seen.conversation.side(packet)].shift = packet.values["tcp.shift"]
         finally:
             packet.info = " ".join(info)
+    if seen.conversation is not None:
+        segment = Segment(flags, raw_sequence, raw_acknowledged, values[5], length)
+        packet.prefix += analyse(packet, layer, seen.conversation, segment, reused=seen.reused)
     packet.values["tcp.flags"] = flags
     following = step_by_ports("tcp", source, destination, start, limit)
     if length <= 0 or start >= packet.caplen:
@@ -175,6 +178,8 @@ class Seen(NamedTuple):
     sequence: int
     acknowledged: int
     window: int
+    reused: bool = False
+    """Its ports were those of a connection before."""
 
 
 def _seen(packet: Packet, flags: int, sequence: int, acknowledged: int, window: int) -> Seen:
@@ -183,14 +188,14 @@ def _seen(packet: Packet, flags: int, sequence: int, acknowledged: int, window: 
     if conversation is None or context is None:
         return Seen(None, sequence, acknowledged, window)
     side = conversation.sides[conversation.side(packet)]
-    opening = flags & 0x02
+    opening, reused = flags & 0x02, False
     if opening and side.first not in (None, sequence):
         if flags & 0x10:
             # An answer with another number belongs to the same opening still.
-            side.next = None
+            side.next, reused = None, True
             context.hold(side, None)
         else:
-            conversation = context.reopen(packet)
+            conversation, reused = context.reopen(packet), True
             side = conversation.sides[conversation.side(packet)]
     which = conversation.side(packet)
     other = conversation.sides[1 - which]
@@ -207,17 +212,25 @@ def _seen(packet: Packet, flags: int, sequence: int, acknowledged: int, window: 
         window <<= min(side.shift, 14)
     back = acknowledged if other.first is None else (acknowledged - other.first) & 0xFFFFFFFF
     forth = sequence if side.first is None else (sequence - side.first) & 0xFFFFFFFF
-    return Seen(conversation, forth, back, window)
+    return Seen(conversation, forth, back, window, reused)
 
 
-def _show_seen(packet: Packet, layer: Item, seen: Seen, at: int, length: int) -> None:
-    """Lines that are not in the header, beside those that they explain."""
+def _show_seen(packet: Packet, layer: Item, seen: Seen, at: int, length: int, more: int) -> None:
+    """Lines that are not in the header, beside those that they explain. `more`: numbers that SYN and FIN take."""
+    known = len(layer.children)
     if seen.conversation is not None:
-        packet.add(layer, STREAM, seen.conversation.stream, at, 4)
+        packet.add(layer, STREAM, seen.conversation.stream, at + 4, 0)
+    packet.add(layer, LENGTH, length, at + 4, 0)
     packet.add(layer, SEQUENCE, seen.sequence, at + 4, 4)
-    packet.add(layer, NEXT_SEQUENCE, (seen.sequence + length) & 0xFFFFFFFF, at + 4, 4)
+    packet.add(layer, NEXT_SEQUENCE, (seen.sequence + length + more) & 0xFFFFFFFF, at + 8, 0)
     packet.add(layer, ACKNOWLEDGED, seen.acknowledged, at + 8, 4)
-    packet.add(layer, WINDOW, seen.window, at + 14, 2)
+    packet.add(layer, WINDOW, seen.window, at + 16, 0)
+    # Stable: what explains a number stands before the number as it is on the wire.
+    layer.children = sorted(layer.children[known:] + layer.children[:known], key=_place)
+
+
+def _place(item: Item) -> int:
+    return item.start
 
 
 def _ends(packet: Packet, seen: Seen, flags: int, sequence: int) -> bool:
