@@ -5,11 +5,13 @@ No standard describes it; the layout is that of Google's "QUIC Wire Layout Speci
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from netwatch.capture.dissect.gquic_names import ID_LENGTHS, KNOWN, LONG, MESSAGES, PUBLIC, SHORT, UNKNOWN, Tag
 from netwatch.capture.dissect.kit import Item, flag, group, number, octets, text
 from netwatch.capture.dissect.packet import Packet
+from netwatch.capture.dissect.quic_frames import Crypto, crypto_frame, varint
 from netwatch.capture.dissect.registry import NOT_MINE, Step, signature
 
 CID = number("gquic.cid", "CID")
@@ -20,8 +22,9 @@ HASH = octets("gquic.message_authentication_hash", "Message Authentication Hash"
 PRIVATE = number("gquic.prflags", "Private Flags", digits=2)
 PAYLOAD = octets("gquic.payload", "Payload")
 
-FRAMES: Final = {0: "PADDING", 2: "CONNECTION_CLOSE"}
+FRAMES: Final = {0: "PADDING", 2: "CONNECTION_CLOSE", 8: "CRYPTO"}
 PADDING_FRAME = group("gquic.frame", "PADDING")
+CRYPTO_FRAME = group("gquic.frame", "CRYPTO")
 CLOSE_FRAME = group("gquic.frame", "CONNECTION_CLOSE")
 STREAM_FRAME = group("gquic.frame", "STREAM (Special Frame Type)")
 ACK_FRAME = group("gquic.frame", "ACK (Special Frame Type)")
@@ -354,3 +357,36 @@ def _close(packet: Packet, layer: Item, at: int, limit: int, version: int) -> in
     packet.add(item, REASON, packet.take(NAME, at + 7, size, limit), at + 7, size)
     item.size = 7 + size
     return at + 7 + size
+
+
+def google_frames(crypto: Crypto) -> Callable[[Packet, int, int], Step | None]:
+    """A dissector of decrypted frames of Q050, T050 and T051: handshakes of Google's kind, or of TLS in `crypto`."""
+
+    def show(packet: Packet, at: int, limit: int) -> Step | None:
+        while at < limit and packet.data[at] in (0, 8):
+            code = packet.data[at]
+            item = packet.layer(CRYPTO_FRAME if code else PADDING_FRAME, at, 1)
+            packet.add(item, TYPE, code, at, 1)
+            start, at = at, limit
+            if code:
+                packet.info += ", CRYPTO"
+                at = _crypto(packet, item, start + 1, limit, crypto)
+            else:
+                packet.add(item, PADDING_LENGTH, at - start, start, at - start)
+            item.size = at - start
+        return Step((), at, limit) if at < limit else None
+
+    return show
+
+
+def _crypto(packet: Packet, item: Item, at: int, limit: int, crypto: Crypto) -> int:
+    """A piece of a handshake: the offset after it."""
+    _, width = varint(packet, at, limit)
+    size, more = varint(packet, at + width, limit)
+    body = at + width + more
+    name = MESSAGES.get(packet.data[body : body + 4])
+    if name is None:
+        return crypto_frame(packet, item, 6, at, limit, crypto)
+    packet.info = name
+    _message(packet, item, body, min(body + size, limit))
+    return body + size

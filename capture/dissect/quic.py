@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from netwatch.capture.dissect.gquic import google_frames
 from netwatch.capture.dissect.kit import Bit, Bits, Header, Hex32, Item, Packed8, group, number, octets
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.quic_crypto import TAG, Unprotected, has_keys, initial_keys, retry_is_authentic
@@ -27,6 +28,8 @@ TYPES: Final = {0: "Initial", 1: "0-RTT", 2: "Handshake", 3: "Retry"}
 TYPES_2: Final = {0: "Retry", 1: "Initial", 2: "0-RTT", 3: "Handshake"}
 """Version 2 (RFC 9369, 3.2)."""
 VERSION_2: Final = frozenset({0x6B3343CF, 0x709A50C4})
+GOOGLE: Final = frozenset({0x51303530, 0x54303530, 0x54303531})
+"""Packets as in the drafts, frames as in Google's QUIC."""
 FORMS: Final = {0: "Short Header", 1: "Long Header"}
 
 FORM = Bits(0x80, "header_form", "Header Form", FORMS)
@@ -258,14 +261,15 @@ def _long(packet: Packet, at: int, limit: int, memory: dict[Any, Any], may_open:
     packet.add(layer, LENGTH, length, where, width)
     where += width
     layer.size = where - at
-    packet.check("QUIC", where, length, limit)
     end = where + length
+    if end > limit:
+        packet.check("QUIC", where, length, limit)
     layer.size = end - at
     packet.add(layer, PACKET_LENGTH, layer.size, at, layer.size)
     if head.kind != "Initial" or not has_keys(head.version) or not may_open:
         packet.add(layer, REMAINING, packet.data[where:end], where, length)
         return head.dcid, end, False
-    _initial(packet, head, at, where, end, memory)
+    _initial(packet, head, at, where, packet.end(end), memory)
     return head.dcid, end, True
 
 
@@ -288,12 +292,16 @@ def _initial(packet: Packet, head: Head, at: int, where: int, end: int, memory: 
     plain = found.plain
     if connection is None or plain is None:
         said = "not authentic with the keys of this connection, nor with those of its destination's id"
+        if end == packet.caplen < packet.wirelen:
+            said = "cut by snap length"
+            memory.setdefault("connection", Connection(head.version, head.dcid, _side(packet)))
         packet.add(layer, FAILED, None, where, end - where, said)
         return
     crypto = connection.crypto[not is_client]
 
     def decrypted(packet: Packet, _at: int, _limit: int) -> Step | None:
-        packet.aside("Decrypted QUIC", plain, Step((frames(crypto),), 0, len(plain)))
+        show = google_frames(crypto) if head.version in GOOGLE else frames(crypto)
+        packet.aside("Decrypted QUIC", plain, Step((show,), 0, len(plain)))
         return None
 
     packet.within(layer, Step((decrypted,), where, end))

@@ -14,7 +14,7 @@ from netwatch.capture.dissect.segments import SHOWN_NUMBERS, name_packets
 from netwatch.capture.dissect.tls_handshake import TLS, show_handshakes
 from netwatch.capture.dissect.tls_names import ALERTS
 
-__all__ = ["Crypto", "frames", "varint"]
+__all__ = ["Crypto", "crypto_frame", "frames", "varint"]
 
 MAX_CRYPTO: Final = 1 << 16
 """Bytes of handshake messages that are put together at once."""
@@ -282,7 +282,7 @@ def _ack(packet: Packet, item: Item, code: int, at: int, limit: int, _crypto: Cr
     return _numbers(packet, item, ECN, at, limit)[1] if code == 3 else at
 
 
-def _crypto(packet: Packet, item: Item, code: int, at: int, limit: int, crypto: Crypto) -> int:
+def crypto_frame(packet: Packet, item: Item, code: int, at: int, limit: int, crypto: Crypto) -> int:
     """Handshake messages, of which this may be a part: the piece that completes some shows them."""
     (offset, size), at = _numbers(packet, item, KINDS[code].numbers, at, limit)
     data = packet.take(NAME, at, size, limit)
@@ -392,7 +392,7 @@ BODIES: Final[dict[int, Body]] = {
     0x00: _padding,
     0x02: _ack,
     0x03: _ack,
-    0x06: _crypto,
+    0x06: crypto_frame,
     0x07: _new_token,
     **dict.fromkeys(range(0x08, 0x10), _stream),
     0x18: _new_id,

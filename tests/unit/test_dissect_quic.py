@@ -24,7 +24,14 @@ SALTS = {
     V1: bytes.fromhex("38762cf7f55934b34d179ae6a4c80cadccbb7f0a"),
     V2: bytes.fromhex("0dede3def700a6db819381be6e269dcbf9bd2ed9"),
 }
-PREFIXES = {V1: b"quic ", V2: b"quicv2 "}
+Q050, T051, DRAFT_29, DRAFT_23 = 0x51303530, 0x54303531, 0xFF00001D, 0xFF000017
+SALTS |= {
+    Q050: bytes.fromhex("504574efd066fe2f9d945cfcdbd3a7f0d3b56b45"),
+    T051: bytes.fromhex("7a4edef4e7ccee5fa4506c19124fc8ccda6e033d"),
+    DRAFT_29: bytes.fromhex("afbfec289993d24c9e9786f19c6111e04390a899"),
+    DRAFT_23: bytes.fromhex("c3eef712c72ebb5a11a7d2432bb46365bef9f502"),
+}
+PREFIXES = {version: b"quic " for version in SALTS} | {V2: b"quicv2 "}
 CID = bytes.fromhex("8394c8f03e515708")
 CLIENT_HELLO = bytes.fromhex(
     "010000ed0303ebf8fa56f12939b9584a3896472ec40bb863cfd3e86804fe3a47f06a2b69484c000004130113020100"
@@ -366,6 +373,31 @@ def test_packets_that_are_not_of_the_datagram() -> None:
     assert len(every(tree, "quic.packet_length")) == 2
 
 
+@pytest.mark.parametrize("version", [DRAFT_29, DRAFT_23])
+def test_drafts_that_were_in_use(version: int) -> None:
+    tree = dissect(udp(initial(crypto(CLIENT_HELLO), version=version)), RAW)
+    assert every(tree, SNI) == ["example.com"]
+
+
+def test_googles_frames_in_packets_of_the_drafts() -> None:
+    """T051 has TLS within CRYPTO frames that are numbered otherwise; Q050 the messages of Google's handshake."""
+    frame = b"\x08" + crypto(CLIENT_HELLO)[1:] + bytes(20)
+    tree = dissect(udp(initial(frame, version=T051)), RAW)
+    assert (tree.protocol, tree.info) == ("QUIC", "Initial, DCID=8394c8f03e515708, PKN: 0, CRYPTO")
+    assert every(tree, SNI) == ["example.com"]
+    name = b"google.example"
+    chlo = b"CHLO" + struct.pack("<HH4sI", 1, 0, b"SNI\0", len(name)) + name
+    frame = b"\x08" + crypto(chlo)[1:]
+    tree = dissect(udp(initial(frame + bytes(20), version=Q050)), RAW)
+    assert tree.info == "Client Hello"
+    assert every(tree, "gquic.tag.sni") == ["google.example"]
+    assert tree.verdict.kind == "ok"
+    for cut in range(1, len(frame)):
+        tree = dissect(udp(initial(frame[:cut], version=Q050)), RAW, context=Context())
+        assert tree.verdict.kind in ("ok", "malformed"), tree.verdict
+    assert dissect(udp(initial(b"\xa0\x01rest", version=Q050)), RAW).verdict.kind == "ok"
+
+
 FRAMES = [
     (b"\x02" + varint(1000) + varint(25) + b"\x02\x03\x01\x04\0" + varint(70), "ACK", {"quic.ack.ack_range": "4"}),
     (b"\x03\x0a\x05\0\x03\x07\x08\x09", "ACK_ECN", {"quic.ack.ecn_ce_count": "9"}),
@@ -433,7 +465,10 @@ def test_a_server_of_which_the_client_was_not_seen() -> None:
 def test_lengths_that_lie() -> None:
     packet = initial(CLIENT_PLAIN)
     assert dissect(udp(packet[:-1]), RAW).verdict.kind == "malformed"
-    assert dissect(udp(packet)[:-1], RAW, len(udp(packet))).verdict.kind == "cut"
+    cut = dissect(udp(packet)[:-1], RAW, len(udp(packet)))
+    assert cut.verdict.kind == "cut"
+    assert cut.info == "Initial, DCID=8394c8f03e515708, PKN: 0"
+    assert texts(cut, "quic.decryption_failed") == ["cut by snap length"]
     tree = dissect(udp(initial(b"\x06\0" + varint(5000) + b"abc")), RAW)
     assert tree.verdict.kind == "malformed"
     assert tree.info.endswith("[Malformed Packet]")
