@@ -9,7 +9,7 @@ from netwatch.capture.dissect.certificates import show_certificate, show_name
 from netwatch.capture.dissect.ja4 import Hello, ja3, ja3s, ja4, ja4_raw
 from netwatch.capture.dissect.kit import Item, absolute, group, octets
 from netwatch.capture.dissect.ocsp import show_response
-from netwatch.capture.dissect.packet import Malformed, Packet, Short, TooMuch
+from netwatch.capture.dissect.packet import MAX_ITEMS, Malformed, Packet, Short, TooMuch
 from netwatch.capture.dissect.tls_extensions import (
     NAME,
     integer,
@@ -108,7 +108,7 @@ def show_message(
     if not packet.build:
         return settled
     # Certificates alone may be a thousand lines: they have a budget of their own, records keep theirs.
-    spent, packet.items = packet.items, packet.values.get("tls.lines", 0)
+    spent, packet.items = packet.items, packet.values.get("tls.lines", MAX_ITEMS // 4)
     try:
         MESSAGES.get(kind, _data)(packet, parent, at, end, reading)
     except Short as short:
