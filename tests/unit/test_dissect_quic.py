@@ -31,7 +31,7 @@ SALTS |= {
     DRAFT_29: bytes.fromhex("afbfec289993d24c9e9786f19c6111e04390a899"),
     DRAFT_23: bytes.fromhex("c3eef712c72ebb5a11a7d2432bb46365bef9f502"),
 }
-PREFIXES = {version: b"quic " for version in SALTS} | {V2: b"quicv2 "}
+PREFIXES = dict.fromkeys(SALTS, b"quic ") | {V2: b"quicv2 "}
 CID = bytes.fromhex("8394c8f03e515708")
 CLIENT_HELLO = bytes.fromhex(
     "010000ed0303ebf8fa56f12939b9584a3896472ec40bb863cfd3e86804fe3a47f06a2b69484c000004130113020100"
