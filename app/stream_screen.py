@@ -119,7 +119,7 @@ class StreamScreen(Screen[int], inherit_bindings=False):
             place = follow.place(follow.index)
             if place is not None:
                 view.jump(*place)
-            self._opened = place is not None or follow.complete
+            self._opened = place is not None or follow.passed
         if view.work(_SLICE) or changed is not None:
             view.paint()
         if self._searching is not None:

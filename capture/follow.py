@@ -14,7 +14,7 @@ import numpy as np
 
 from netwatch.capture.follow_connection import Connection, Note
 from netwatch.capture.follow_half import Half, Piece
-from netwatch.capture.follow_packets import Pair, Reader, Segment, completes
+from netwatch.capture.follow_packets import Pair, Reader, Segment, completes, fragmented_tunnels
 from netwatch.capture.follow_turns import CUT, DATA, GAP, NOTE, Turn, Turns
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Follow:
         self._held: dict[int, bytes] = {}
         self._held_bytes = 0
         self._next = session.store.first
+        self._fragments = any(fragmented_tunnels(rows) for _, rows in session.store.chunks())
         self._waiting: Iterator[None] | None = None
         self._ended = False
         """The ports belong to another connection now."""
@@ -150,6 +151,11 @@ class Follow:
         return None
 
     @property
+    def passed(self) -> bool:
+        """The row that is followed was looked at."""
+        return self._ended or self._next > self._index
+
+    @property
     def index(self) -> int:
         """The row that is followed."""
         return self._index
@@ -167,7 +173,8 @@ class Follow:
             if count <= 0:
                 break
             rows = rows.take(slice(count))
-            found = self.pair.candidates(rows)
+            self._fragments = self._fragments or fragmented_tunnels(rows)
+            found = self.pair.candidates(rows, self._fragments)
             sizes = np.cumsum(rows.caplen[found].astype(np.int64))
             at = 0
             while at < len(found):

@@ -19,6 +19,7 @@ __all__ = ["Connection", "Note"]
 NEAR: Final = 1 << 20
 """How far a number may be from the one that is expected, and still be of the same connection."""
 MAX_NOTES: Final = 10_000
+MAX_OFFERS: Final = 8
 MAX_OTHER: Final = 64
 """Bytes that a note shows."""
 _TURN: Final = 1 << 32
@@ -63,6 +64,8 @@ class Connection:
         self._first_side = 0
         self._answered: list[int | None] = [None, None]
         """The number that a side's SYN acknowledges."""
+        self._offers: tuple[set[int], set[int]] = (set(), set())
+        """Numbers of a side's SYNs: an answer may come again with another one, and one of them holds."""
         if not self.tcp:
             for half in self.halves:
                 half.floor = 0
@@ -101,20 +104,20 @@ class Connection:
             near = not half.located or abs(half.offset(segment.sequence) - half.top) <= NEAR
             return near or not self._closed or not segment.size
         number, acknowledged = segment.sequence, segment.acknowledged
+        if segment.flags & ACK and other.initial is not None:
+            # An answer may come again, with another number; what answers nobody is no connection of its own.
+            return half.first is None or _near(acknowledged, other.initial + 1)
         if half.initial is not None:
             return half.initial == number
         if half.first is not None:
             # Segments may overtake the SYN.
             return 0 < (half.first - number) % _TURN <= NEAR and not self._closed
         if other.initial is not None:
-            if segment.flags & ACK:
-                return (acknowledged - other.initial - 1) % _TURN <= NEAR
             answered = self._answered[1 - side]
-            return answered is None or (answered - number - 1) % _TURN <= NEAR
+            return answered is None or _near(answered, number + 1)
         if other.first is None:
             return True
-        near = (acknowledged - other.first + NEAR) % _TURN <= 2 * NEAR
-        return bool(segment.flags & ACK) and near and not self._closed
+        return bool(segment.flags & ACK) and _near(acknowledged, other.first) and not self._closed
 
     def add(self, segment: Segment, side: int) -> None:
         """Take in what a packet of it brings."""
@@ -147,9 +150,11 @@ class Connection:
         if flags & SYN:
             self._open(segment, side)
             sequence += 1  # it takes a number; data may follow at once (RFC 7413)
+        elif size and not len(half) and len(self._offers[side]) > 1:
+            self._settle(half, self._offers[side], sequence)
         known = half.located
         start = half.offset(sequence % _TURN)
-        if known and abs(start - half.top) > FARTHEST:
+        if known and abs(start - half.top) > FARTHEST and (len(half) or half.floor is not None):
             self._note("far off", segment, side, start, size, segment.payload)
             return
         if flags & ACK and other.located:
@@ -167,13 +172,23 @@ class Connection:
 
     def _open(self, segment: Segment, side: int) -> None:
         half = self.halves[side]
-        if half.initial is None:
+        for each in self.halves:
+            each.reset = False
+        if half.initial != segment.sequence and not len(half):
             half.open(segment.sequence)
+            if len(self._offers[side]) < MAX_OFFERS:
+                self._offers[side].add(segment.sequence)
         if segment.flags & ACK:
             self._answered[side] = segment.acknowledged
             self._client = 1 - side
         elif self._client is None:
             self._client = side
+
+    def _settle(self, half: Half, offers: set[int], sequence: int) -> None:
+        """Bytes tell which of several SYNs holds."""
+        nearest = min(offers, key=lambda offer: (sequence - offer - 1) % _TURN)
+        if nearest != half.initial:
+            half.open(nearest)
 
     def _put(self, segment: Segment, side: int, start: int) -> None:
         half, payload = self.halves[side], segment.payload
@@ -214,3 +229,8 @@ class Connection:
         if len(self.notes) < MAX_NOTES:
             note = Note(kind, side, start, size, segment.index, segment.size, first, had, other[:MAX_OTHER])
             self.notes.append(note)
+
+
+def _near(number: int, expected: int) -> bool:
+    """Two sequence numbers are so close that they are of one connection."""
+    return (number - expected + NEAR) % _TURN <= 2 * NEAR

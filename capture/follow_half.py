@@ -116,6 +116,8 @@ class Half:
 
     def open(self, sequence: int) -> None:
         """A SYN: the first byte has the number after its own."""
+        if not len(self):
+            self._origin, self.top, self.acknowledged = None, 0, None  # what came before was of an attempt before
         self.initial = sequence
         floor = self.offset((sequence + 1) % _TURN)
         if floor != self.floor:

@@ -37,7 +37,20 @@ if TYPE_CHECKING:
     from netwatch.capture.block import Interface
     from netwatch.capture.store import Store
 
-__all__ = ["ACK", "FIN", "RST", "SYN", "TCP", "UDP_PROTOCOL", "Endpoint", "Pair", "Reader", "Segment", "completes"]
+__all__ = [
+    "ACK",
+    "FIN",
+    "RST",
+    "SYN",
+    "TCP",
+    "UDP_PROTOCOL",
+    "Endpoint",
+    "Pair",
+    "Reader",
+    "Segment",
+    "completes",
+    "fragmented_tunnels",
+]
 
 TCP: Final = 6
 UDP_PROTOCOL: Final = 17
@@ -83,8 +96,8 @@ class Pair(NamedTuple):
             return 0
         return 1 if segment.source == self.b and segment.destination == self.a else None
 
-    def candidates(self, rows: Columns) -> NDArray[np.intp]:
-        """Rows that may belong to it, ascending."""
+    def candidates(self, rows: Columns, fragments: bool) -> NDArray[np.intp]:
+        """Rows that may belong to it, ascending; `fragments`: all of them may, as tunnels come in fragments."""
         a, b = self.a, self.b
         there = (rows.sport == a.port) & (rows.dport == b.port)
         back = (rows.sport == b.port) & (rows.dport == a.port)
@@ -96,7 +109,7 @@ class Pair(NamedTuple):
             return found
         marks, few = marks[odd], rows.take(odd)
         inside = (marks & TUNNELLED != 0) & (_CARRIES.of(self.protocol)[few.path] | (marks & FRAGMENT != 0))
-        piece = (marks & FRAGMENT != 0) & (few.kind == a.kind) & _between(few, a, b)
+        piece = (marks & FRAGMENT != 0) & (fragments | (few.kind == a.kind) & _between(few, a, b))
         both: NDArray[np.intp] = np.union1d(found, odd[inside | piece])
         return both
 
@@ -305,6 +318,13 @@ def _segment(walk: _Found, row: int, index: int, ts: int, start: int) -> Segment
         max(limit - first, 0),
         -1 if memory else first - start,
     )
+
+
+def fragmented_tunnels(rows: Columns) -> bool:
+    """Whether datagrams that were put together carry other packets: then no fragment tells by its addresses whose it
+    is."""
+    both = TUNNELLED | REASSEMBLED
+    return bool((rows.marks & both == both).any())
 
 
 def completes(store: Store, index: int) -> int | None:

@@ -28,6 +28,8 @@ SIDES: Final = (None, 0, 1)
 """What is shown: both, the client, the server."""
 _GUTTER: Final = 2
 _OFFSET: Final = 10  # "00000000  "
+_DRAWN: Final = 500
+"""Lines that are kept as they were drawn."""
 _OTHER: Final = 24
 """Characters of the other bytes that a conflict shows."""
 _MARGIN: Final = 3 << 8
@@ -59,8 +61,12 @@ class StreamView(Pane):
         self._at_end = False
         self._target: tuple[int, int] | None = None
         """(turn, offset) where the cursor goes once that is laid out."""
+        self._anchor: tuple[int, int] | None = None
+        """Where it stood when rows began to be laid out in another way; None: it was moved since."""
         self.pattern: re.Pattern[bytes] | None = None
         """What is searched for, and stands out."""
+        self._drawn: dict[tuple[object, ...], list[Segment]] = {}
+        """Lines as they were drawn, by all that decides how they look."""
 
     # What is shown
 
@@ -97,12 +103,15 @@ class StreamView(Pane):
     def begin_again(self) -> None:
         """The conversation is another one."""
         self._top = self._cursor = 0
-        self._target = None
+        self._target = self._anchor = None
+        self._drawn.clear()
         self._lay_out_anew(keep=False)
 
     def changed(self, turn: int, offset: int) -> None:
         """The conversation changed from there on."""
         self._rows.changed(turn, offset)
+        if self._anchor is not None and turn <= self._anchor[0]:
+            self._anchor = None
 
     def work(self, seconds: float) -> bool:
         """Lay out what is not yet; whether there was anything."""
@@ -178,11 +187,18 @@ class StreamView(Pane):
 
     def body(self, inner: int, rows: int) -> list[list[Segment]]:
         self._scroll_to_cursor(rows)
-        lines = []
+        if len(self._drawn) > _DRAWN:
+            self._drawn.clear()
+        lines, client = [], self._follow.connection.client
         for y in range(self._top, min(self._top + rows, len(self._rows))):
-            row = self._rows.row(y)
-            pieces, chosen = self._drawn(row, inner), y == self._cursor
-            lines.append(self._line(pieces, inner, chosen))
+            row, chosen = self._rows.row(y), y == self._cursor
+            key = (row, chosen and self.has_focus, chosen, inner, self._hex, self.pattern, client)
+            line = self._drawn.get(key)
+            if line is None:
+                line = self._line(self._pieces(row, inner), inner, chosen)
+                if row.turn.kind == DATA and self._bytes(row) is not None:
+                    self._drawn[key] = line
+            lines.append(line)
         if not lines:
             words = "no bytes yet" if not self._follow.complete else "no bytes in this conversation"
             if self._side is not None:
@@ -213,7 +229,7 @@ class StreamView(Pane):
     def _lay_out_anew(self, *, keep: bool = True) -> None:
         row = self.here if keep else None
         if row is not None and self._target is None and not self._at_end:
-            self._target = (row.number, row.start)
+            self._target = self._anchor = self._anchor or (row.number, row.start)
         side = self._side
         if side is not None:
             client = self._follow.connection.client
@@ -225,11 +241,14 @@ class StreamView(Pane):
         assert self._target is not None
         found = self._rows.find(*self._target)
         if found is not None:
+            anchor = self._anchor if self._target == self._anchor else None
             self._target = None
             self._put_cursor(found)
+            self._anchor = anchor
 
     def _put_cursor(self, row: int) -> None:
         last = max(len(self._rows) - 1, 0)
+        self._anchor = None
         self._at_end = row > last
         self._cursor = min(max(row, 0), last)
         self.paint()
@@ -254,7 +273,7 @@ class StreamView(Pane):
             room -= width_of(cut)
         return segments
 
-    def _drawn(self, row: Row, inner: int) -> list[Piece]:
+    def _pieces(self, row: Row, inner: int) -> list[Piece]:
         look, colour = self.look, self.colour(row.turn.side)
         client = row.turn.side == self._follow.connection.client
         # Without colours each row says whose it is.

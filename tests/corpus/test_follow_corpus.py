@@ -1,0 +1,95 @@
+"""Streams of real and made captures beside what is known of them, and beside what tshark makes of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netwatch.capture.block import Batch
+from netwatch.capture.decode import Decoder
+from netwatch.capture.follow import GAP, Follow, pair_of
+from netwatch.capture.session import Session
+from netwatch.capture.sources.files import open_file
+from netwatch.capture.stats import partial
+
+TRUTHS = ["dup", "gap", "inorder", "ipv6", "midstream", "multi20", "overlap_same", "portreuse", "reorder", "rst"]
+TRUTHS += ["seqwrap", "vlan_ipfrag"]
+
+
+def session_of(path: Path) -> Session:
+    source, decoder = open_file(str(path)), Decoder()
+    session = Session(source, buffer=None)
+    while not source.exhausted:
+        block = source.next_block(0.1)
+        if block is not None:
+            rows = decoder.decode(block).rows
+            session.ingest(Batch(rows, block.raw if block.owned else None, partial(rows)))
+    return session
+
+
+def followed(session: Session, index: int) -> Follow:
+    pair = pair_of(session, index)
+    assert pair is not None, index
+    follow = Follow(session, pair, index)
+    while follow.work(1):
+        pass
+    follow.update()
+    return follow
+
+
+def bytes_of(follow: Follow) -> tuple[str, bytes, bytes]:
+    """The client's address and port, what it sent, what the server sent."""
+    connection = follow.connection
+    client = connection.client
+    end = (follow.pair.a, follow.pair.b)[client]
+    sent = [
+        b"".join(data or b"" for _, data in follow.bytes_of(side, -(1 << 62), 1 << 62))
+        for side in (client, 1 - client)
+    ]
+    return f"{end.address}:{end.port}", sent[0], sent[1]
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def expected(truth: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """(client, hash of what it sent, hash of what it got) of each connection of a capture."""
+    client, asked = truth["client"], truth["client_to_server"]["sha256"]
+    if "connections" in truth:
+        return [(client, asked, each["server_to_client_sha256"]) for each in truth["connections"]]
+    if "conversations" in truth:
+        return [
+            (each["client"], each["client_to_server_sha256"], each["server_to_client_sha256"])
+            for each in truth["conversations"]
+        ]
+    return [(client, asked, truth["server_to_client"]["sha256"])]
+
+
+@pytest.mark.parametrize("name", TRUTHS)
+def test_every_packet_leads_to_the_bytes_that_were_sent(captures_folder: Path, name: str) -> None:
+    made = Path("made__tcp") / "dev"
+    truth = json.loads((captures_folder / "expected" / made / f"{name}.truth.json").read_text())
+    session = session_of(captures_folder / "files" / made / f"{name}.pcap")
+    found = []
+    for index in range(session.store.end):
+        follow = followed(session, index)
+        client, asked, answered = bytes_of(follow)
+        gaps = [turn for turn in map(follow.turns.__getitem__, range(len(follow.turns))) if turn.kind == GAP]
+        missing = truth.get("missing_ranges_server_to_client", [])
+        assert [[gap.start, gap.end] for gap in gaps] == missing
+        assert follow.connection.conflicts == 0
+        if missing:
+            # The hash is of what was sent: what was captured of it can only be counted.
+            lost = sum(end - start for start, end in missing)
+            assert len(answered) == truth["server_to_client"]["bytes"] - lost
+            assert sha(asked) == truth["client_to_server"]["sha256"]
+            continue
+        if (client, sha(asked), sha(answered)) not in found:
+            found.append((client, sha(asked), sha(answered)))
+    if not truth.get("missing_ranges_server_to_client"):
+        assert sorted(found) == sorted(expected(truth))
