@@ -31,7 +31,9 @@ FLAGS = (
     (0x001, "fin", "Fin", "FIN"),
 )
 SHORT = tuple((bit, short) for bit, _, _, short in reversed(FLAGS))
-FLAG_TEXT = [", ".join(short for bit, short in SHORT if word & bit) or "<None>" for word in range(512)]
+FLAG_TEXT = [
+    ", ".join(short for bit, short in (*SHORT, (0xE00, "Reserved")) if word & bit) or "<None>" for word in range(4096)
+]
 
 TCP = Header(
     "tcp",
@@ -48,7 +50,7 @@ TCP = Header(
                 "flags",
                 "Flags",
                 digits=4,
-                form=lambda word: f"0x{word:03x} ({FLAG_TEXT[word & 0x1FF]})",
+                form=lambda word: f"0x{word:03x} ({FLAG_TEXT[word & 0xFFF]})",
                 bits=(
                     Bit(0xE00, "flags.res", "Reserved"),
                     *(Bit(bit, f"flags.{name}", label) for bit, name, label, _ in FLAGS),
@@ -111,6 +113,8 @@ def tcp(packet: Packet, at: int, limit: int) -> Step | None:
     try:
         layer, values = packet.open(TCP, at, limit)
     except Short:
+        if packet.end(limit) >= at + 4:
+            packet.info = "{} → {}".format(*(packet.uint("TCP", where, 2, limit) for where in (at, at + 2)))
         _quoted_ports(packet, at, limit)
         raise
     source, destination, raw_sequence, raw_acknowledged, word, window, checksum, urgent = values
@@ -125,13 +129,13 @@ def tcp(packet: Packet, at: int, limit: int) -> Step | None:
     sequence, acknowledged, window = seen.sequence, seen.acknowledged, seen.window
     if header < TCP.size:
         bogus = f"bogus TCP header length ({header}, must be at least {TCP.size})"
-        packet.info = f"{source} → {destination} [{FLAG_TEXT[flags]}] Seq={sequence} Win={window}, {bogus}"
+        packet.info = f"{source} → {destination} [{FLAG_TEXT[word & 0xFFF]}] Seq={sequence} Win={window}, {bogus}"
         packet.mark(f"TCP header length {header}, must be at least {TCP.size}", at + 12)
         return None
     start = at + header
     length = limit - start
     layer.said += f", Seq: {sequence}, Len: {max(length, 0)}"
-    info = [f"{source} → {destination} [{FLAG_TEXT[flags]}] Seq={sequence}"]
+    info = [f"{source} → {destination} [{FLAG_TEXT[word & 0xFFF]}] Seq={sequence}"]
     if flags & 0x10:
         info.append(f"Ack={acknowledged}")
     info.append(f"Win={window}")

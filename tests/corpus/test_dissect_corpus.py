@@ -28,7 +28,7 @@ PROTOCOL_FLOOR = 0.98
 INFO_FLOOR = 0.945
 """Reached: 94.9 %, without what tshark knows from packets that other dissectors would need (see STATEFUL)."""
 ANALYSIS_FLOOR = 0.94
-"""Reached: 94.5 %. The rest: tshark's first look at a connection that the capture met half-way, and broken packets."""
+"""Reached: 94.5 %. The rest: connections that the capture met half-way, and broken packets."""
 NAME_FLOORS = {
     # Reached: 99.9, 99.4, 99.8 and 100 %.
     "dns.qry.name": 0.99,
