@@ -148,7 +148,6 @@ BY_TYPE = frozenset({0x000000, 0x0000F8, 0x080007})
 
 @on("llc", 0)
 @on("ethertype", 0x8870)
-@on("gre.proto", 0x00FE)
 @on("linktype", 100)
 def llc(packet: Packet, at: int, limit: int) -> Step | None:
     """Two service access points and a control field of one or two bytes; SNAP gives an EtherType."""
