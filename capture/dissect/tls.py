@@ -94,11 +94,7 @@ def tls_by_port(packet: Packet, at: int, limit: int) -> Step | None:
 def tls(packet: Packet, at: int, limit: int) -> Step | None:
     """On other ports a conversation is TLS from a handshake message or application data on."""
     memory = packet.memory("tls")
-    if (
-        not memory
-        and packet.data[at : at + 1] not in (b"\x16", b"\x17", b"\x80")
-        and not packet.values.get("tls.words")
-    ):
+    if not memory and (limit - at < 2 or packet.data[at : at + 1] not in (b"\x16", b"\x17", b"\x80")):
         return NOT_MINE
     following = _dissect(packet, at, limit, memory)
     if following is not NOT_MINE and "settled" not in memory:
@@ -167,7 +163,7 @@ def _dissect(packet: Packet, at: int, limit: int, memory: dict[Any, Any]) -> Ste
 def _may_be(head: bytes) -> bool:
     """Whether a payload that begins so, with fewer than five bytes too, can be a record."""
     if len(head) < RECORD.size:
-        return len(head) > 1 and head[0] in CONTENT_TYPES and head[1] == 3
+        return head in (b"\x16", b"\x17") or (len(head) > 1 and head[0] in CONTENT_TYPES and head[1] == 3)
     return _plausible(head)
 
 
@@ -266,10 +262,10 @@ def _handshakes(packet: Packet, item: Item, at: int, end: int, sender: int, memo
         if at == end:
             return words
     if end - at < 4:
-        if part or memory.get(("encrypted", sender)):
-            return words or ["Encrypted Handshake Message"]
-        _keep(packet, item, at, end, packet.data[at:end], 0, sender, memory)
-        return words
+        if memory.get(("encrypted", sender)):
+            return ["Encrypted Handshake Message"]
+        word = _keep(packet, item, at, end, packet.data[at:end], 0, sender, memory)
+        return words or [word]
     if not is_plain(packet.data, at, end, memory.get(("encrypted", sender), False)):
         packet.add(item, TLS.message, None, at, end - at, "Encrypted Handshake Message")
         return [*words, "Encrypted Handshake Message"]
