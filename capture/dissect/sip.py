@@ -103,8 +103,8 @@ def sip(packet: Packet, at: int, limit: int) -> Step | None:
         item = packet.add(layer, FIELD, data[start:following].rstrip(b"\r\n"), start, following - start)
         if key in NAMED:
             _value(packet, packet.add(item, NAMED[key], value, value_at, len(value)), key, value, value_at)
-    shown = _info(words, response, fields, [value for key, value, *_ in lines if key == b"contact"])
-    packet.info = layer.said = shown
+    layer.said = _info(words, response, fields, [value for key, value, *_ in lines if key == b"contact"])
+    packet.info = packet.values["sip.info"] = shown = packet.values.get("sip.info", "") + layer.said
     stop = min(after, end)
     if body < stop:
         if fields.get(b"content-type", b"").lower().startswith(b"application/sdp"):
@@ -201,11 +201,12 @@ def _info(words: list[bytes], response: bool, fields: dict[bytes, bytes], contac
 def _bindings(fields: dict[bytes, bytes], contacts: list[bytes], response: bool) -> str:
     """What a registration does with its contacts (10.2)."""
     ends = fields.get(b"expires", b"").strip(b"0") == b"" and b"expires" in fields
-    removed = sum(NOW.search(contact) is not None for contact in contacts) + (len(contacts) if ends else 0)
+    count = sum(max(contact.count(b"<"), 1) for contact in contacts)
+    removed = sum(len(NOW.findall(contact)) for contact in contacts) + (count if ends else 0)
     if b"*" in contacts and ends:
         return "  (remove all bindings)"
     if removed:
         return f"  (remove {removed} binding{'s' if removed > 1 else ''})"
-    if contacts:
-        return f"  ({len(contacts)} binding{'s' if len(contacts) > 1 else ''})"
-    return "" if response else "  (fetch bindings)"
+    if contacts or response:
+        return f"  ({count} binding{'' if count == 1 else 's'})"
+    return "  (fetch bindings)"
