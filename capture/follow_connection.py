@@ -155,7 +155,8 @@ class Connection:
         known = half.located
         start = half.offset(sequence % _TURN)
         if known and abs(start - half.top) > FARTHEST and (len(half) or half.floor is not None):
-            self._note("far off", segment, side, start, size, segment.payload)
+            if size:
+                self._note("far off", segment, side, start, size, segment.payload)
             return
         if flags & ACK and other.located:
             acknowledged = other.offset(segment.acknowledged)

@@ -59,6 +59,7 @@ def text_of(pilot: Pilot[Any]) -> str:
 
 async def settled(pilot: Pilot[Any]) -> None:
     """Until nothing is left to put together or to lay out."""
+    screen: Any = None
     for _ in range(200):
         await pilot.pause(0.02)
         screen = pilot.app.screen
@@ -109,8 +110,12 @@ async def test_the_cursor_stands_on_the_packet_that_was_chosen(one: Any) -> None
         row = one.app.screen.query_one(StreamView).here
         assert row.start == len(ANSWER) + 1460
         await pilot.press("escape")
-        assert isinstance(one.app.screen, MainScreen)
+        assert isinstance(shown_screen(one), MainScreen)
         assert one.app.screen.packets.cursor == 11
+
+
+def shown_screen(one: Any) -> Any:
+    return one.app.screen
 
 
 async def test_from_an_opened_packet(one: Any) -> None:
@@ -122,9 +127,9 @@ async def test_from_an_opened_packet(one: Any) -> None:
         await pilot.pause()
         await pilot.press("f")
         await settled(pilot)
-        assert isinstance(one.app.screen, StreamScreen)
+        assert isinstance(shown_screen(one), StreamScreen)
         await pilot.press("escape")
-        assert isinstance(one.app.screen, DetailScreen)
+        assert isinstance(shown_screen(one), DetailScreen)
         await pilot.press("f")
         await settled(pilot)
         await pilot.press("home", "enter")
@@ -141,7 +146,7 @@ async def test_what_has_no_stream_says_so(world: MakeWorld, packets_of: Callable
         await pilot.pause()
         await pilot.press("f")
         await pilot.pause()
-        assert isinstance(one.app.screen, MainScreen)
+        assert isinstance(shown_screen(one), MainScreen)
         assert "no TCP or UDP" in (one.app.screen.query_one(Footer).notice or "")
 
 
@@ -206,9 +211,9 @@ async def test_finding(one: Any) -> None:
         await settled(pilot)
         assert "not found: nowhere" in (one.app.screen.query_one(Footer).notice or "")
         await pilot.press("escape", "escape")
-        assert isinstance(one.app.screen, StreamScreen)
+        assert isinstance(shown_screen(one), StreamScreen)
         await pilot.press("escape")
-        assert isinstance(one.app.screen, MainScreen)
+        assert isinstance(shown_screen(one), MainScreen)
 
 
 async def test_copying(one: Any) -> None:
@@ -282,7 +287,7 @@ async def test_before_the_first_byte(world: MakeWorld) -> None:
         for key in ("down", "end", "r", "o", "n", "y"):
             await pilot.press(key)
         await pilot.press("escape", "escape")
-        assert isinstance(one.app.screen, MainScreen)
+        assert isinstance(shown_screen(one), MainScreen)
 
 
 async def test_a_hundred_megabytes_open_at_once_and_answer_at_once(world: MakeWorld) -> None:
