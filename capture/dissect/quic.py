@@ -79,6 +79,8 @@ PADDING = octets("quic.coalesced_padding_data", "Coalesced Padding Data")
 MIN_SHORT: Final = 21
 """A short header's packet is no smaller in practice: flags, number, a sample and a tag (RFC 9001, 5.4.2)."""
 MAX_ID: Final = 20
+MAX_VERSIONS: Final = 64
+"""That a server offers, of which one has to be known."""
 MAX_PACKETS: Final = 16
 """Packets of one datagram that are told apart."""
 MAX_OPENED: Final = 4
@@ -131,14 +133,15 @@ def quic(packet: Packet, at: int, limit: int) -> Step | None:
     if not _is_long(packet, head, at, limit):
         return NOT_MINE
     packet.column("quic")
-    packet.settle_on(quic)
     memory = packet.memory("quic")
     first: bytes | None = None
     opened = 0
     for _ in range(MAX_PACKETS):
         found, at, tried = _long(packet, at, limit, memory, opened < MAX_OPENED)
         opened += tried
-        first = found if first is None else first
+        if first is None:
+            first = found
+            packet.settle_on(quic)
         if at >= packet.end(limit):
             return None
         if packet.data[at] & 0x80:
@@ -160,16 +163,19 @@ def _is_long(packet: Packet, head: bytes, at: int, limit: int) -> bool:
     if len(head) < 7:
         return False
     version = int.from_bytes(head[1:5], "big")
+    where = at + 6 + head[5]
+    scid = packet.data[where : where + 1]
     if version:
-        return bool(head[0] & 0x40) and head[5] <= MAX_ID and (version in VERSIONS or _is_grease(version))
-    versions = at + 6 + head[5]
-    if versions >= packet.end(limit):
+        # Once they know each other, the fixed bit need not be set (RFC 9287, 3.1).
+        fixed = head[0] & 0x40 or _is_settled(packet)
+        known = version in VERSIONS or _is_grease(version)
+        return bool(fixed and known and head[5] <= MAX_ID and (not scid or scid[0] <= MAX_ID))
+    if not scid:
         return False
-    versions += 1 + packet.data[versions]
-    size = limit - versions
-    offered = [packet.data[where : where + 4] for where in range(versions, packet.end(limit) - 3, 4)][:64]
-    known = any(one in VERSIONS and one for one in (int.from_bytes(each, "big") for each in offered))
-    return size > 0 and size % 4 == 0 and known
+    where += 1 + scid[0]
+    stop = min(packet.end(limit) - 3, where + 4 * MAX_VERSIONS)
+    offered = [int.from_bytes(packet.data[each : each + 4], "big") for each in range(where, stop, 4)]
+    return limit > where and (limit - where) % 4 == 0 and any(one in VERSIONS for one in offered if one)
 
 
 def _is_settled(packet: Packet) -> bool:

@@ -462,6 +462,17 @@ def test_a_server_of_which_the_client_was_not_seen() -> None:
     assert tree.verdict.kind == "ok"
 
 
+def test_what_only_looks_like_a_long_header_settles_nothing() -> None:
+    capture = Capture(port=5555)
+    assert capture(b"\xc0\0\0\0\x01\x02ab\xffxyz").protocol == "UDP"
+    assert capture(b"\xc0\0\0\0\x01\x02ab\0\0\x7f\xff").verdict.kind == "malformed"
+    assert capture(b"anything").protocol == "UDP"
+    greased = initial(b"\x01", scid=b"x")
+    assert capture(bytes([greased[0] & 0xBF]) + greased[1:]).protocol == "UDP"
+    assert capture(greased).protocol == "QUIC"
+    assert capture(b"\xa0" + protected(2, CID, b"x")[1:]).info == "Handshake, DCID=8394c8f03e515708, SCID=78"
+
+
 def test_lengths_that_lie() -> None:
     packet = initial(CLIENT_PLAIN)
     assert dissect(udp(packet[:-1]), RAW).verdict.kind == "malformed"
