@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,10 +52,18 @@ class FieldError(CaptureError):
         super().__init__(f"unknown field {name!r}: {hint}", EXIT_USAGE)
 
 
+class _Times(NamedTuple):
+    """What earlier packets say of time, in nanoseconds; None: there were none."""
+
+    first: int | None = None
+    latest: int | None = None
+    """Of the packet right before."""
+
+
 class _View:
     """A block and what was decoded of it, as the columns read them."""
 
-    def __init__(self, block: Block, decoded: Decoded, first_number: int) -> None:
+    def __init__(self, block: Block, decoded: Decoded, first_number: int, times: _Times) -> None:
         if decoded.headers is None:
             raise ValueError("fields need the header positions of Decoder(fields=True)")
         self.block = block
@@ -63,6 +71,7 @@ class _View:
         self.rows = (block.marks & EVENT == 0).nonzero()[0]
         """Records that are packets."""
         self.first_number = first_number
+        self.times = times
 
     def header(self, name: str, start: int, size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Packets whose first header `name` has the bytes start ... start + size, and where these are."""
@@ -133,6 +142,27 @@ def _time_epoch(view: _View) -> Texts:
     for row in (view.block.marks[view.rows] & UNTIMED).nonzero()[0].tolist():
         texts[row] = ""
     return texts
+
+
+def _time_relative(view: _View) -> Texts:
+    """Seconds since the first packet."""
+    times = view.block.ts[view.rows]
+    first = view.times.first
+    return _differences(view, times - (times[:1] if first is None else first))
+
+
+def _time_delta(view: _View) -> Texts:
+    """Seconds since the packet before."""
+    times = view.block.ts[view.rows]
+    before = np.concatenate([times[:1] if view.times.latest is None else [view.times.latest], times[:-1]])
+    return _differences(view, times - before[: len(times)])
+
+
+def _differences(view: _View, nanoseconds: NDArray[np.int64]) -> Texts:
+    seconds, rest = np.divmod(np.abs(nanoseconds), 1_000_000_000)
+    signs = np.where(nanoseconds < 0, "-", "").tolist()
+    parts = zip(signs, seconds.tolist(), rest.tolist(), (view.block.marks[view.rows] & UNTIMED).tolist(), strict=True)
+    return ["" if untimed else f"{sign}{second}.{part:09d}" for sign, second, part, untimed in parts]
 
 
 def _frame_len(view: _View) -> Texts:
@@ -239,6 +269,8 @@ _PORTS_WHOLE: Final = 4
 COLUMNS: Final[dict[str, Column]] = {
     "frame.number": _frame_number,
     "frame.time_epoch": _time_epoch,
+    "frame.time_relative": _time_relative,
+    "frame.time_delta": _time_delta,
     "frame.len": _frame_len,
     "frame.cap_len": _frame_cap_len,
     "eth.dst": _address("eth", 0, 6, mac, need=_ETH_WHOLE),
@@ -283,7 +315,7 @@ COLUMNS: Final[dict[str, Column]] = {
 """The fields that are read for a whole block at once."""
 
 
-ROW_COLUMNS: Final = ("_ws.col.Protocol", "_ws.col.Info")
+ROW_COLUMNS: Final = ("_ws.col.Protocol", "_ws.col.Info", "_ws.col.Source", "_ws.col.Destination")
 """What the packet list shows."""
 
 PIECE: Final = 500
@@ -317,7 +349,7 @@ class _Dissected:
         # Without a tree where none of its fields is asked for: half the work.
         look = dissect if self._wanted else summarise
         seen = look(data, linktype, wirelen, context=self._context, number=number, ts=ts or 0)
-        texts = dict(zip(ROW_COLUMNS, (seen.protocol, seen.info), strict=True))
+        texts = dict(zip(ROW_COLUMNS, (seen.protocol, seen.info, seen.source, seen.destination), strict=True))
         if self._wanted:
             _first_texts(seen.layers, self._wanted, texts)  # type: ignore[union-attr]
         return texts
@@ -353,6 +385,7 @@ class FieldWriter:
         others = dict.fromkeys(name for name in names if name not in COLUMNS)
         self._dissected = _Dissected(others) if others else None
         self._number = 1
+        self._times = _Times()
 
     def header(self) -> str:
         """The first line, with its line feed."""
@@ -364,8 +397,11 @@ class FieldWriter:
 
     def pieces(self, block: Block, decoded: Decoded) -> Iterator[str]:
         """The same, some lines at a time where each packet must be dissected."""
-        view = _View(block, decoded, self._number)
+        view = _View(block, decoded, self._number, self._times)
         self._number += len(view.rows)
+        if len(view.rows):
+            times = block.ts[view.rows[[0, -1]]].tolist()
+            self._times = _Times(times[0] if self._times.first is None else self._times.first, times[1])
         columns = {name: COLUMNS[name](view) for name in self._names if name in COLUMNS}
         if self._dissected is None:
             yield self._joined(columns)

@@ -26,7 +26,9 @@ Tell = Callable[[str], None]
 def folder() -> Path:
     """Where they are looked for (XDG Base Directory Specification)."""
     base = os.environ.get("XDG_CONFIG_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".config") / "netwatch" / "plugins"
+    if not os.path.isabs(base):
+        base = os.path.expanduser("~/.config")
+    return Path(base, "netwatch", "plugins")
 
 
 def load(where: Path, tell: Tell) -> list[str]:
@@ -35,10 +37,13 @@ def load(where: Path, tell: Tell) -> list[str]:
     One that fails leaves nothing behind. What a key of a table calls already stays, unless it is registered with
     `replace=True`.
     """
-    if not where.is_dir():
-        tell(f"no plug-ins: there is no folder {where}")
-        return []
-    why = _refusal(where)
+    try:
+        if not (where.is_absolute() and where.is_dir()):
+            tell(f"no plug-ins: there is no folder {where}")
+            return []
+        why = _refusal(where)
+    except OSError as error:
+        why = f"{where}: {error.strerror}"
     if why:
         tell(f"plug-ins left out: {why}")
         return []

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from netwatch.capture.block import Block
-from netwatch.capture.columns import EVENT, REASSEMBLED
+from netwatch.capture.columns import EVENT, REASSEMBLED, UNTIMED
 from netwatch.capture.decode import Decoder
 from netwatch.capture.fields import COLUMNS, PIECE, FieldError, FieldWriter
 from netwatch.capture.rates import FileRates
@@ -195,6 +195,27 @@ def test_without_a_tree_the_columns_of_the_list_are_the_same() -> None:
     beside = print_fields("_ws.col.Info,_ws.col.Protocol,http.host", block_of(*packets))
     assert alone == [line[:2] for line in beside]
     assert (alone[1][0].strip(), alone[1][1]) == ("GET / HTTP/1.1", "HTTP")
+
+
+def test_times_since_the_first_packet_and_the_one_before() -> None:
+    writer, decoder = FieldWriter(["frame.time_relative", "frame.time_delta"]), Decoder(fields=True)
+    block = block_of(SEGMENT, b"eth0 is down", SEGMENT)
+    block.marks[1] = EVENT
+    empty, earlier = block_of(), block_of(SEGMENT, SEGMENT)
+    earlier.ts[:] = block.ts[0] - 1, block.ts[0] + 500
+    lines = [writer.lines(each, decoder.decode(each)) for each in (empty, block, earlier)]
+    assert lines == [
+        "",
+        "0.000000000\t0.000000000\n2.000000002\t2.000000002\n",
+        "-0.000000001\t-2.000000003\n0.000000500\t0.000000501\n",
+    ]
+    block.marks[2] = UNTIMED
+    assert print_fields("frame.time_relative,frame.time_delta", block)[1] == ["", ""]
+
+
+def test_the_columns_of_the_list() -> None:
+    names = "_ws.col.Source,_ws.col.Destination,_ws.col.Protocol"
+    assert print_fields(names, block_of(SEGMENT)) == [["10.0.0.1", "10.0.0.2", "TCP"]]
 
 
 def test_a_name_that_is_asked_for_twice_is_printed_twice() -> None:

@@ -233,6 +233,9 @@ def test_what_is_no_file_does_not_hold_it_up(home: Path) -> None:
 
 def test_it_is_told_where_there_are_none(home: Path, tmp_path: Path) -> None:
     assert loaded(home) == ([], [f"no plug-ins: {home} holds none"])
+    assert loaded(Path("relative")) == ([], ["no plug-ins: there is no folder relative"])
+    long = tmp_path / ("x" * 300)
+    assert loaded(long) == ([], [f"plug-ins left out: {long}: File name too long"])
     assert loaded(tmp_path / "missing") == ([], [f"no plug-ins: there is no folder {tmp_path / 'missing'}"])
 
 
