@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from netwatch.capture.block import Batch
     from netwatch.capture.engine import Engine
     from netwatch.capture.session import Session
+    from netwatch.capture.tshark import Tshark
 
 __all__ = ["NetwatchApp"]
 
@@ -71,6 +72,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         settled: Callable[[], None] | None = None,
         unseen: Callable[[], bool] | None = None,
         trouble: Trouble | None = None,
+        tshark: Tshark | None = None,
         look: Look | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
@@ -99,6 +101,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._settled = settled
         self._unseen = unseen
         self._trouble = trouble
+        self._tshark = tshark
         self._deadline: float | None = None
         self._expected: float | None = None
         self._draining_on: Timer | None = None
@@ -110,7 +113,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._main: MainScreen | None = None
 
     def get_default_screen(self) -> Screen[None]:
-        self._main = MainScreen(self.session, self.look, self.state, self.engine)
+        self._main = MainScreen(self.session, self.look, self.state, self.engine, self._tshark)
         return self._main
 
     def on_mount(self) -> None:

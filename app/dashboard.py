@@ -32,6 +32,12 @@ def run_dashboard(options: Options, source: Source) -> int:
     The capture starts once the first frame stands. Raises CaptureError for what does not let it begin or end well.
     """
     _need_terminal(options)
+    tshark = None
+    if not options.no_tshark:
+        from netwatch.capture.tshark import Tshark
+
+        # Before anything else: the process that will ask tshark has nothing of this one's.
+        tshark = Tshark.start()
     gc.disable()
     # Textual costs 0.2 s to import, numpy half of that: only who shows a dashboard pays.
     from netwatch.app.app import NetwatchApp
@@ -70,6 +76,7 @@ def run_dashboard(options: Options, source: Source) -> int:
         settled=_settled,
         unseen=lambda: written.waiting,
         trouble=Trouble(recording) if recording is not None else None,
+        tshark=tshark,
         driver_class=driver(written),
     )
     try:
@@ -82,6 +89,8 @@ def run_dashboard(options: Options, source: Source) -> int:
             tell(unsaved)
         if recording is not None:
             recording.close()
+        if tshark is not None:
+            tshark.close()
     if report is not None:
         session.release()  # a list of all hosts takes some 25 MB
         summary = Summary(

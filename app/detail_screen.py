@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 from rich.style import Style
 from rich.text import Text
-from textual import events, on
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
@@ -22,12 +22,15 @@ from netwatch.capture.columns import UNTIMED
 from netwatch.capture.dissect import Tree, Verdict
 from netwatch.capture.dissect.packet import CUT
 from netwatch.capture.text import escape
+from netwatch.capture.tshark import TsharkError
 from netwatch.widgets.detail_tree import DetailTree
 from netwatch.widgets.footer import Footer, Hint
 from netwatch.widgets.hex_view import HexView
 
 if TYPE_CHECKING:
+    from netwatch.capture.dissect import Item
     from netwatch.capture.session import Session
+    from netwatch.capture.tshark import Tshark
     from netwatch.widgets.palette import Look
 
 __all__ = ["DetailScreen"]
@@ -63,8 +66,11 @@ class DetailScreen(Screen[int], inherit_bindings=False):
     }
     """
 
-    def __init__(self, session: Session, look: Look, index: int) -> None:
+    def __init__(self, session: Session, look: Look, index: int, tshark: Tshark | None = None) -> None:
         super().__init__()
+        self._tshark = tshark
+        self._of_tshark = False
+        """The tree is tshark's, not our own."""
         self._session = session
         self._look = look
         self._index = index
@@ -118,7 +124,7 @@ class DetailScreen(Screen[int], inherit_bindings=False):
 
     def action_buffer(self) -> None:
         """The bytes of the packet, then what was put together or decrypted for it."""
-        many = len(self._tree.buffers)
+        many = len(self._shown.buffers)
         if many == 1:
             self.query_one(Footer).say("this packet was explained from its own bytes alone")
         else:
@@ -162,6 +168,36 @@ class DetailScreen(Screen[int], inherit_bindings=False):
 
         open_stream(self, self._session, self._look, self._index, back)
 
+    def action_tshark(self) -> None:
+        """The packet as tshark explains it, and back."""
+        if self._of_tshark:
+            self._of_tshark = False
+            self._show()
+        elif self._tshark is None:
+            self.query_one(Footer).say(
+                "tshark is not here: install it (apt-get install tshark), leave out --no-tshark"
+            )
+        else:
+            self.query_one(Footer).say("asking tshark …")
+            self._ask_tshark(self._tshark, self._index)
+
+    @work(thread=True, exclusive=True)
+    def _ask_tshark(self, tshark: Tshark, index: int) -> None:
+        row = self._session.store.rows(np.array([index]))
+        linktype = self._session.source.interfaces[int(row.iface[0])].linktype
+        try:
+            items = tshark.ask(self._data, linktype, int(row.wirelen[0]), int(row.ts[0]))
+        except TsharkError as error:
+            self.app.call_from_thread(self.query_one(Footer).say, str(error))
+        else:
+            self.app.call_from_thread(self._show_tshark, index, items)
+
+    def _show_tshark(self, index: int, items: list[Item]) -> None:
+        if index == self._index:  # nobody has gone on meanwhile
+            self.query_one(Footer).hush()
+            self._of_tshark = True
+            self._show_layers(replace(self._tree, layers=tuple(items), buffers=self._tree.buffers[:1]))
+
     def action_help(self) -> None:
         from netwatch.app.help_screen import HelpScreen
 
@@ -183,20 +219,26 @@ class DetailScreen(Screen[int], inherit_bindings=False):
             self._tree = _not_cut(self._tree, gone)
         when = "no time" if row.marks[0] & UNTIMED else _moment(int(row.ts[0]))
         self._facts = (when, int(row.wirelen[0]), int(row.caplen[0]), escape(interface.name))
-        styles = {layer.field.name: self._look.protocol(layer.field.name) for layer in self._tree.layers}
-        self.query_one(DetailTree).show(self._tree.layers, styles)
-        self._styles = styles
+        self._of_tshark = False
+        self._show_layers(self._tree)
+        self._show_head()
+
+    def _show_layers(self, tree: Tree) -> None:
+        self._shown = tree
+        self._styles = {layer.field.name: self._look.protocol(layer.field.name) for layer in tree.layers}
+        fields = self.query_one(DetailTree)
+        fields.show(tree.layers, self._styles)
+        fields.border_title = "fields, as tshark has them" if self._of_tshark else "fields"
         self._buffer = -1
         self._show_buffer(0)
-        self._show_head()
 
     def _show_buffer(self, which: int) -> None:
         if which == self._buffer:
             return
         self._buffer = which
-        hex_view, look, buffers = self.query_one(HexView), self._look, self._tree.buffers
+        hex_view, look, buffers = self.query_one(HexView), self._look, self._shown.buffers
         data = buffers[which].data
-        hex_view.show(data, _byte_styles(self._tree, self._styles, which, len(data)))
+        hex_view.show(data, _byte_styles(self._shown, self._styles, which, len(data)))
         if len(buffers) == 1:
             hex_view.border_title = Content(f"{len(data):,} bytes")
             return

@@ -27,6 +27,7 @@ from netwatch.widgets.talkers import Talkers, filter_of
 if TYPE_CHECKING:
     from netwatch.capture.engine import Engine
     from netwatch.capture.session import Session
+    from netwatch.capture.tshark import Tshark
     from netwatch.widgets.header import RunState
     from netwatch.widgets.palette import Look
 
@@ -38,8 +39,11 @@ class MainScreen(Travelling, inherit_bindings=False):
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(KEYS))
 
-    def __init__(self, session: Session, look: Look, state: RunState, engine: Engine) -> None:
+    def __init__(
+        self, session: Session, look: Look, state: RunState, engine: Engine, tshark: Tshark | None = None
+    ) -> None:
         super().__init__(session, look, state, engine)
+        self._tshark = tshark
         self.saving = Saving(session)
         self._before: list[str] = []
         """Filters that `enter` on a table replaced; `esc` goes back through them."""
@@ -83,7 +87,7 @@ class MainScreen(Travelling, inherit_bindings=False):
             elif was_following and not session.paused:
                 packets.go_last()
 
-        self.app.push_screen(DetailScreen(session, self.look, index), back)
+        self.app.push_screen(DetailScreen(session, self.look, index, self._tshark), back)
 
     def action_follow(self) -> None:
         """What both ends of the packet's conversation said."""

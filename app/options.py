@@ -89,6 +89,7 @@ class Options:
     hexdump: bool = False
     """Their bytes too."""
     plugins: bool = False
+    no_tshark: bool = False
     """A person's own dissectors may be loaded."""
     buffer: int = DEFAULT_BUFFER
     """Bytes of packets that the dashboard keeps."""
@@ -156,6 +157,7 @@ def parse(arguments: Sequence[str]) -> Options:
         detail=found.detail,
         hexdump=found.hexdump,
         plugins=found.plugins,
+        no_tshark=found.no_tshark,
         buffer=found.buffer,
         ring=found.ring,
         report=found.report,
@@ -354,6 +356,7 @@ def _parser(width: int | None = 80) -> argparse.ArgumentParser:
 
     group = parser.add_argument_group("dissection")
     add = group.add_argument
+    add("--no-tshark", action="store_true", help="no process that asks tshark about a packet (W in an opened packet)")
     add("--plugins", action="store_true", help="load your own dissectors from ~/.config/netwatch/plugins/*.py")
 
     group = parser.add_argument_group("about")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
@@ -15,15 +15,20 @@ from textual.content import Content
 from netwatch.app.detail_screen import DetailScreen
 from netwatch.capture.block import Batch, Loss
 from netwatch.capture.decode import Decoder
+from netwatch.capture.dissect.kit import Field, Item
 from netwatch.capture.session import Session
 from netwatch.capture.sources.files import open_file
 from netwatch.capture.stats import partial
+from netwatch.capture.tshark import TsharkError
 from netwatch.widgets.detail_tree import DetailTree
+from netwatch.widgets.footer import Footer
 from netwatch.widgets.hex_view import HexView, bytes_per_row
 from netwatch.widgets.palette import Look, theme
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from netwatch.capture.tshark import Tshark
 
 
 def dns_packet(name: bytes) -> bytes:
@@ -53,14 +58,14 @@ def session_of(path: Path, packets: list[bytes]) -> Session:
 
 
 class Detail(App[int]):
-    def __init__(self, session: Session, index: int = 0) -> None:
+    def __init__(self, session: Session, index: int = 0, tshark: Tshark | None = None) -> None:
         super().__init__()
-        self.session, self.index, self.look = session, index, Look()
+        self.session, self.index, self.look, self.tshark = session, index, Look(), tshark
         self.register_theme(theme(self.look))
         self.theme = "netwatch"
 
     def on_mount(self) -> None:
-        self.push_screen(DetailScreen(self.session, self.look, self.index), self.exit)
+        self.push_screen(DetailScreen(self.session, self.look, self.index, self.tshark), self.exit)
 
 
 @pytest.fixture
@@ -218,3 +223,39 @@ async def test_a_message_from_two_packets_is_shown_in_bytes_of_its_own(tmp_path:
         assert item.buffer == 1
         await pilot.press("tab", "home")
         assert view.field_hex() == packets[1][:14].hex()
+
+
+class Pretender:
+    """What the screen asks of tshark."""
+
+    def ask(self, data: bytes, linktype: int, wirelen: int, ts: int) -> list[Item]:  # noqa: ARG002
+        if b"refused" in data:
+            raise TsharkError("tshark ended with code 7")
+        return [Item(Field("frame", ""), None, 0, len(data), f"Frame of {len(data)} bytes")]
+
+
+async def test_tshark_explains_the_packet_on_request_and_not_for_good(tmp_path: Path) -> None:
+    packets = [dns_packet(b"one"), dns_packet(b"refused")]
+    app = Detail(session_of(tmp_path / "two.pcap", packets), 0, cast("Tshark", Pretender()))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        tree = app.screen.query_one(DetailTree)
+        ours = [str(node.label) for node in tree.root.children]
+        await pilot.press("W")
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        assert [str(node.label) for node in tree.root.children] == [f"Frame of {len(packets[0])} bytes"]
+        await pilot.press("W")
+        assert [str(node.label) for node in tree.root.children] == ours
+        await pilot.press("n", "W")
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        assert "tshark ended with code 7" in str(app.screen.query_one(Footer).notice)
+        assert len(tree.root.children) > 1
+
+
+async def test_without_tshark_the_key_says_what_to_do(tmp_path: Path) -> None:
+    app = Detail(session_of(tmp_path / "one.pcap", [dns_packet(b"one")]))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("W")
+        assert "apt-get install tshark" in str(app.screen.query_one(Footer).notice)

@@ -55,7 +55,7 @@ def screens(count: int) -> list[range]:
 
 
 def said(explainer: Explainer, order: list[range]) -> dict[int, Summary]:
-    made = {}
+    made: dict[int, Summary] = {}
     for screen in order:
         explainer.prepare(screen)
         made |= {index: explainer.summary(index) for index in screen}
