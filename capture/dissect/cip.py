@@ -222,6 +222,14 @@ def _path(packet: Packet, parent: Item, at: int, end: int) -> Target:
             packet.add(parent, SYMBOL, raw, at + 2, size)
             symbols.append(escape(raw))
             at += 2 + size + size % 2
+        elif first >> 5 == 0 and first:
+            # A port to go out by, and the address there, which may be text (C-1.4.1).
+            start = at + 1
+            size = 1
+            if first & 0x10:
+                size, start = packet.uint("CIP path", at + 1, 1, end), at + 2
+            at = start + (2 if first & 0x0F == 0x0F else 0) + size
+            at += (at - parent.start) % 2
         else:
             break
     return Target(kind, ".".join(symbols))

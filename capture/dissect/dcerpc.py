@@ -23,7 +23,7 @@ from netwatch.capture.dissect.ntlmssp import ntlmssp
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.recall import remember
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on, signature
-from netwatch.capture.dissect.rpc_interfaces import INTERFACES, OPERATIONS, TRANSFERS
+from netwatch.capture.dissect.rpc_interfaces import INTERFACES, OPERATIONS, TRANSFERS, VERSIONED
 from netwatch.capture.protocols import declare
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ class _Pdu:
                 at += 20
             parent.size = at - parent.start
             remember(self.memory, ("context", context), (interface, major))
-            shown = INTERFACES.get(interface, (interface, ""))[0]
+            shown = VERSIONED.get((interface, major)) or INTERFACES.get(interface, (interface, ""))[0]
             parent.said = f"[{context}]: {shown} V{major}.{minor} ({', '.join(offered)})"
             items.append(f" {shown} V{major}.{minor} ({')('.join(offered)})" if offered else f" {shown}")
         return said + ",".join(items)

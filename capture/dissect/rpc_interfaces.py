@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["INTERFACES", "OPERATIONS", "TRANSFERS"]
+__all__ = ["INTERFACES", "OPERATIONS", "TRANSFERS", "VERSIONED"]
 
 TRANSFERS: Final = {
     "8a885d04-1ceb-11c9-9fe8-08002b104860": "32bit NDR",
@@ -28,6 +28,9 @@ INTERFACES: Final = {
     "afa8bd80-7d8a-11c9-bef4-08002b102989": ("MGMT", "mgmt"),
 }
 """Interface → its name in the Protocol column, and its table of calls."""
+
+VERSIONED: Final = {("e1af8308-5d1f-11c9-91a4-08002b14a0fa", 3): "EPMv4"}
+"""Interfaces that a bind calls by another name than their calls."""
 
 OPERATIONS: Final = {
     "srvsvc": {
