@@ -125,8 +125,8 @@ class Half:
         self.top = max(self.top, floor)
 
     def close(self, at: int) -> None:
-        """A FIN; one that bytes came behind already lies."""
-        if self.end is None and at >= self.top:
+        """A FIN; one that bytes came behind already lies, of several the first in the stream holds."""
+        if at >= self.top and (self.end is None or at < self.end):
             self.end = at
 
     # Bytes

@@ -139,6 +139,20 @@ async def test_from_an_opened_packet(one: Any) -> None:
         assert main.packets.cursor == 9
 
 
+@pytest.mark.parametrize("size", [(12, 4), (30, 8), (300, 20)])
+async def test_terminals_of_any_size(one: Any, size: tuple[int, int]) -> None:
+    async with one.app.run_test(size=size) as pilot:
+        await pilot.pause()
+        one.app.screen.packets.go_to(9)
+        await pilot.press("f")
+        await settled(pilot)
+        for key in ("r", "end", "o", "home", "pagedown", "r", "o", "question_mark", "escape"):
+            await pilot.press(key)
+            await settled(pilot)
+        assert one.app.crash is None
+        assert isinstance(shown_screen(one), StreamScreen)
+
+
 async def test_what_has_no_stream_says_so(world: MakeWorld, packets_of: Callable[[int], list[bytes]]) -> None:
     arp = next(packet for packet in packets_of(40) if packet[12:14] == b"\x08\x06")
     one = world(live=False, buffer=None, packets=[arp])

@@ -324,6 +324,11 @@ def test_the_fin_may_overtake() -> None:
     assert [note.size for note in one.follow.connection.notes] == [1]
 
 
+def test_a_late_fin_of_a_connection_before_does_not_last() -> None:
+    one = said([*hello(), up(b"", 9_000_000, FIN | ACK), up(b"all", 1001), up(b"", 1004, FIN | ACK)])
+    assert (one.client, one.shape) == (b"all", ">3")
+
+
 def test_what_was_under_way_when_the_reset_came_was_said() -> None:
     one = said([*hello(), up(b"all", 1001), down(b"why", 5001, RST | ACK), up(b" of it", 1004)])
     assert (one.client, one.server) == (b"all of it", b"")
