@@ -137,9 +137,10 @@ def ldap(packet: Packet, at: int, limit: int) -> Step | None:
         entire(packet, NAME, at, 2, limit)
         if not _begins(packet.data[at : at + 16]):
             return Step((ldap,), at, limit)
-        more = packet.data[at + 1] & 0x7F if packet.data[at + 1] & 0x80 else 0
+        first = packet.uint(NAME, at + 1, 1, limit)
+        more = first & 0x7F if first & 0x80 else 0
         entire(packet, NAME, at, 2 + more, limit)
-        size = int.from_bytes(packet.take(NAME, at + 2, more, limit), "big") if more else packet.data[at + 1]
+        size = packet.uint(NAME, at + 2, more, limit) if more else first
         end = entire(packet, NAME, at, 2 + more + size, limit)
         _show(packet, LDAP, at, min(end, limit), memory)
         at = end

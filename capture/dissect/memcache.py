@@ -223,7 +223,7 @@ def _line(packet: Packet, layer: Item, words: list[bytes], at: int, stop: int, e
 def _binary(packet: Packet, at: int, limit: int) -> Step | None:
     """A head of 24 bytes, extras, key, value."""
     while at < limit:
-        if packet.data[at] not in (0x80, 0x81):
+        if packet.uint(NAME, at, 1, limit) not in (0x80, 0x81):
             return Step((memcache,), at, limit)
         entire(packet, NAME, at, REQUEST.size, limit)
         size = packet.uint(NAME, at + 8, 4, limit)

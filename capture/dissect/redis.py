@@ -157,8 +157,9 @@ def _show(packet: Packet, layer: Item, at: int, end: int, asks: bool, said: list
         depth = len(open_) - 1
         kind = data[at]
         stop = data.find(b"\r\n", at, end)
-        stop = end if stop < 0 else stop
-        after = min(stop + 2, end)
+        if stop < 0:
+            return  # the capture cut it
+        after = stop + 2
         if kind in MANY:
             many = _length(data, at, stop)
             about = MANY[kind]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from netwatch.capture.dissect.framed import Cursor
+from netwatch.capture.dissect.framed import Cursor, entire
 from netwatch.capture.dissect.kit import Header, Item, address, number, text
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on, step_by_ports
@@ -108,7 +108,7 @@ def _request_4(packet: Packet, at: int, limit: int, memory: Memory) -> Step | No
 
 
 def _answer_4(packet: Packet, at: int, limit: int, memory: Memory) -> Step | None:
-    if packet.data[at + 1] not in RESULTS_4:
+    if packet.uint(NAME, at + 1, 1, limit) not in RESULTS_4:
         return NOT_MINE
     layer, cursor = _open(packet, at, limit, "Command Response", 4)
     cursor.number(layer, VERSION, 1)
@@ -140,7 +140,7 @@ def _version_5(packet: Packet, at: int, limit: int, asks: bool, memory: Memory) 
     if size < 4 or packet.data[at + 2 : at + 3] != b"\0":
         return NOT_MINE
     end = _end(packet, at, limit)
-    packet.whole(NAME, at, end - at, limit)
+    entire(packet, NAME, at, end - at, limit)
     command = packet.data[at + 1] if asks else memory.get("command", 0)
     name = COMMANDS.get(command, f"Unknown ({command})")
     layer, cursor = _open(packet, at, min(end, limit), f"Command {'Request' if asks else 'Response'} - {name}", 5)
@@ -164,7 +164,7 @@ def _end(packet: Packet, at: int, limit: int) -> int:
     """Where a request or an answer ends: its address has one of three forms."""
     kind = packet.uint(NAME, at + 3, 1, limit)
     if kind == 3:
-        packet.whole(NAME, at, 5, limit)
+        entire(packet, NAME, at, 5, limit)
         return at + 7 + packet.uint(NAME, at + 4, 1, limit)
     return at + (22 if kind == 4 else 10)
 

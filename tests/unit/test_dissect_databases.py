@@ -1,4 +1,4 @@
-"""PostgreSQL, MySQL, Redis, Memcached: their messages over streams, and what lies in them."""
+"""PostgreSQL, MySQL, Redis, Memcached, TDS: their messages over streams, and what lies in them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netwatch.capture.dissect import Context, Item, Tree, dissect, fields_text, 
 
 RAW = 101
 CLIENT, SERVER = bytes([192, 0, 2, 1]), bytes([198, 51, 100, 7])
-PGSQL, REDIS, MYSQL, MEMCACHE = 5432, 6379, 3306, 11211
+PGSQL, REDIS, MYSQL, MEMCACHE, TDS = 5432, 6379, 3306, 11211, 1433
 
 
 HELLO = bytes.fromhex("160303002d 01000029 0303") + bytes(32) + bytes.fromhex("00 0002 1301 01 00 0000")
@@ -368,6 +368,66 @@ def test_memcached_binary() -> None:
     assert row(tree) == ("MEMCACHE", "Get Response (Key not found)")
 
 
+def tds(kind: int, body: bytes, status: int = 1) -> bytes:
+    return struct.pack("!BBHHBB", kind, status, 8 + len(body), 0, 1, 0) + body
+
+
+def wide(text: str) -> bytes:
+    return text.encode("utf-16-le")
+
+
+def test_tds_login_batch_and_error() -> None:
+    talk = Talk(TDS)
+    options = struct.pack("!BHHB", 1, 6, 1, 0xFF) + b"\2"
+    tree = talk.ask(tds(18, options))
+    assert row(tree) == ("TDS", "TDS7 pre-login message")
+    assert values(tree, "tds.prelogin.option.encryption") == ["2"]
+    names = [b"", wide("ann"), wide("pw"), b"", wide("server"), b"", b"", b"", wide("shop")]
+    head, body = b"", b""
+    for name in names:
+        head += struct.pack("<HH", 94 + len(body), len(name) // 2)
+        body += name
+    login = bytes(36) + head.ljust(58, b"\0") + body
+    tree = talk.ask(tds(16, login))
+    assert row(tree) == ("TDS", "TDS7 login")
+    assert values(tree, "tds.7login.username") == ["ann"]
+    assert values(tree, "tds.7login.databasename") == ["shop"]
+    said = struct.pack("<iBBH", 18456, 1, 14, 6) + wide("Denied")
+    tree = talk.answer(tds(4, b"\xaa" + struct.pack("<H", len(said)) + said))
+    assert row(tree) == ("TDS", "Response")
+    assert values(tree, "tds.error.number") == ["18456"]
+    assert values(tree, "tds.error.msgtext") == ["Denied"]
+    headers = struct.pack("<IIHQI", 22, 18, 2, 0, 1)
+    batch = tds(1, headers + wide("select 1"))
+    assert talk.ask(batch[:20]).protocol == "TCP"
+    tree = talk.ask(batch[20:] + tds(1, wide("select 2"), 0))
+    assert row(tree) == ("TDS", "SQL batch, SQL batch (Not last buffer)")
+    assert values(tree, "tds.query") == ["select 1", "select 2"]
+
+
+WHOLE = {
+    PGSQL: pg(b"Q", b"select 1\0") + pg(b"P", b"s\0select 2\0\0\0"),
+    REDIS: resp(b"SET", b"key", b"value") + resp(b"GET", b"key"),
+    MYSQL: packet(0, b"\3select 1") + packet(0, b"\3select 2"),
+    MEMCACHE: b"set k 0 0 5\r\nvalue\r\nget k\r\n",
+    TDS: tds(1, wide("select 1")) + tds(1, wide("select 2")),
+}
+
+
+@pytest.mark.parametrize("port", WHOLE)
+def test_packets_that_the_capture_cut_say_so(port: int) -> None:
+    payload = WHOLE[port]
+    head = struct.pack("!HHIIHHHH", 40000, port, 1, 1, 5 << 12 | 0x18, 512, 0, 0)
+    data = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40 + len(payload), 1, 0, 64, 6, 0, CLIENT, SERVER) + head + payload
+    whole = dissect(data, RAW, context=Context(), number=1)
+    assert whole.verdict.kind == "ok"
+    for keep in range(41, len(data)):
+        for context in (None, Context()):
+            tree = dissect(data[:keep], RAW, len(data), context=context, number=1)
+            assert tree.verdict.kind == "cut"
+    assert tree.protocol == whole.protocol
+
+
 HOSTILE = [bytes([fill]) * 2000 for fill in (0, 1, 4, 0x30, 0x41, 0x52, 0x80, 0xFF)] + [
     bytes(range(256)) * 8,
     pg(b"T", struct.pack("!H", 0xFFFF) + b"a\0" * 3000),
@@ -379,7 +439,7 @@ HOSTILE = [bytes([fill]) * 2000 for fill in (0, 1, 4, 0x30, 0x41, 0x52, 0x80, 0x
 ]
 
 
-@pytest.mark.parametrize("port", [PGSQL, REDIS, MYSQL, MEMCACHE])
+@pytest.mark.parametrize("port", [PGSQL, REDIS, MYSQL, MEMCACHE, TDS])
 @pytest.mark.parametrize("data", HOSTILE)
 def test_any_bytes_at_any_state(port: int, data: bytes) -> None:
     talk = logged_in() if port == MYSQL else Talk(port)

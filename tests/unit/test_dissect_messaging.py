@@ -325,6 +325,38 @@ def test_socks_4a() -> None:
     assert talk.ask(HELLO).info.startswith("Client Hello")
 
 
+WHOLE = {
+    1883: connect(5) + mqtt(0x30, short(b"topic") + b"\0" + b"message"),
+    5672: method(60, 40, b"\0\0" + tiny(b"ex") + tiny(b"key") + b"\1") + amqp(3, 1, b"hello"),
+    9092: request(18, 0, 7) + request(3, 1, 8, struct.pack("!i", 1) + short(b"events")),
+    389: ldap(1, ber(0x60, ber(2, b"\3"), ber(4, b"cn=ann"), ber(0x80, b"pw"))) + ldap(2, ber(0x42)),
+    1080: b"\5\1\0\3" + tiny(b"example.org") + struct.pack("!H", 80),
+    -1812: struct.pack("!BBH", 1, 7, 25) + bytes(16) + b"\x01\x05ann",
+    -389: ldap(1, ber(0x60, ber(2, b"\3"), ber(4, b"cn=ann"), ber(0x80, b"pw"))),
+    -500: bytes(16) + struct.pack("!BBBBII", 40, 0x20, 34, 8, 0, 40) + struct.pack("!BBH", 0, 0, 12) + b"nonces..",
+}
+
+
+@pytest.mark.parametrize("port", WHOLE)
+def test_packets_that_the_capture_cut_say_so(port: int) -> None:
+    payload = WHOLE[port]
+    if port > 0:
+        head = struct.pack("!HHIIHHHH", 40000, port, 1, 1, 5 << 12 | 0x18, 512, 0, 0)
+    else:
+        head = struct.pack("!HHHH", 40000, -port, 8 + len(payload), 0)
+    total = 20 + len(head) + len(payload)
+    ends = CLIENT + SERVER
+    data = struct.pack("!BBHHHBBH", 0x45, 0, total, 1, 0, 64, 6 if port > 0 else 17, 0) + ends + head + payload
+    whole = dissect(data, RAW, context=Context(), number=1)
+    assert whole.verdict.kind == "ok"
+    assert whole.protocol not in ("TCP", "UDP")
+    for keep in range(20 + len(head), len(data)):
+        for context in (None, Context()):
+            tree = dissect(data[:keep], RAW, len(data), context=context, number=1)
+            assert tree.verdict.kind == "cut"
+    assert tree.protocol == whole.protocol
+
+
 HOSTILE = [bytes([fill]) * 1500 for fill in (0, 1, 2, 4, 5, 0x10, 0x30, 0x60, 0x82, 0xFF)] + [
     bytes(range(256)) * 6,
     connect(5)[:-3] + b"\xff" * 40,
