@@ -23,6 +23,7 @@ from netwatch.capture.dissect.kit import (
     group,
     number,
     octets,
+    text,
 )
 from netwatch.capture.dissect.options import options
 from netwatch.capture.dissect.packet import Packet
@@ -58,8 +59,8 @@ TYPES = {
     152: "Multicast Router Solicitation",
     153: "Multicast Router Termination",
     155: "RPL Control",
-    160: "Extended Echo Request",
-    161: "Extended Echo Reply",
+    160: "Extended Echo request",
+    161: "Extended Echo reply",
 }
 CODES = {
     1: {
@@ -72,6 +73,27 @@ CODES = {
         6: "Reject route to destination",
     },
     3: {0: "hop limit exceeded in transit", 1: "fragment reassembly time exceeded"},
+    139: {
+        0: "Query subject = IPv6 addresses",
+        1: "Query subject = Fully qualified domain names",
+        2: "Query subject = IPv4 addresses",
+    },
+    140: {
+        0: "Successful reply",
+        1: "Responder refuses to supply answer",
+        2: "Unknown query type",
+    },
+    155: {
+        0x00: "DODAG Information Solicitation",
+        0x01: "DODAG Information Object",
+        0x02: "Destination Advertisement Object",
+        0x03: "Destination Advertisement Object Acknowledgement",
+        0x80: "Secure DODAG Information Solicitation",
+        0x81: "Secure DODAG Information Object",
+        0x82: "Secure Destination Advertisement Object",
+    },
+    160: {0: "No error"},
+    161: {0: "No error", 1: "Malformed query", 2: "No such interface", 3: "No such table entry"},
     4: {
         0: "erroneous header field encountered",
         1: "unrecognized Next Header type encountered",
@@ -151,6 +173,25 @@ LISTENER = Header(
     ),
     name="",
 )
+QUERY = Header(
+    "icmpv6.mld",
+    "Multicast Listener Query, version 2",
+    (
+        U16("maximum_response_code", "Maximum Response Code"),
+        Bytes("", "Reserved", 2),
+        Ip6("multicast_address", "Multicast Address"),
+        Flags8(
+            "flag",
+            "Flags",
+            Bit(0x08, "flag.s", "Suppress Router-Side Processing"),
+            Bits(0x07, "flag.qrv", "QRV (Querier's Robustness Variable)"),
+        ),
+        U8("qqi", "QQIC (Querier's Query Interval Code)"),
+        U16("nb_sources", "Number of Sources"),
+    ),
+    name="",
+)
+QUERY_SOURCE = address("icmpv6.mld.source_address", "Source Address", 16)
 REPORT = Header(
     "icmpv6.mldr",
     "Report",
@@ -221,6 +262,45 @@ SERVERS = Header(
     "icmpv6.opt.rdnss", "Recursive DNS Server", (Bytes("", "Reserved", 2), U32("lifetime", "Lifetime")), name=""
 )
 SERVER = address("icmpv6.opt.rdnss", "Recursive DNS Server", 16)
+SEARCHED = Header(
+    "icmpv6.opt.dnssl", "DNS Search List", (Bytes("", "Reserved", 2), U32("lifetime", "Lifetime")), name=""
+)
+DOMAIN = text("icmpv6.opt.dnssl", "Domain Name")
+ROUTE = Header(
+    "icmpv6.opt",
+    "Route Information",
+    (
+        U8("prefix.length", "Prefix Length"),
+        Flags8(
+            "route_info.flag",
+            "Flag",
+            Bits(0x18, "route_info.flag.route_preference", "Route Preference", {0: "Medium", 1: "High", 3: "Low"}),
+        ),
+        U32("route_lifetime", "Route Lifetime"),
+    ),
+    name="",
+)
+ROUTE_PREFIX = address("icmpv6.opt.prefix", "Prefix", 16)
+INTERVAL = Header(
+    "icmpv6.opt",
+    "Advertisement Interval",
+    (Bytes("", "Reserved", 2), U32("advertisement_interval", "Advertisement Interval")),
+    name="",
+)
+HOME_AGENT = Header(
+    "icmpv6.opt.hai",
+    "Home Agent",
+    (Bytes("", "Reserved", 2), U16("preference", "Home Agent Preference"), U16("lifetime", "Home Agent Lifetime")),
+    name="",
+)
+NONCE = octets("icmpv6.opt.nonce", "Nonce")
+REDIRECTED = group("icmpv6.opt.redirected_packet", "Redirected Packet")
+EXTENDED = Header(
+    "icmpv6",
+    "Extended Echo",
+    (Hex16("echo.identifier", "Identifier"), U8("ext.echo.seq", "Sequence Number"), U8("", "Flags")),
+    name="",
+)
 
 
 @on("ip.proto", 58)
@@ -290,6 +370,25 @@ def _redirect(packet: Packet, layer: Item, at: int, limit: int) -> None:
     _options(packet, layer, at + REDIRECT.size, limit, {2: "is at"})
 
 
+def _query(packet: Packet, layer: Item, at: int, limit: int) -> Step | None:
+    """Version 2 has more than a version 1 query's 24 bytes (RFC 3810, 8.1)."""
+    if limit - at < QUERY.size:
+        return _listener(packet, layer, at, limit)
+    *_, count = _part(packet, layer, QUERY, at, limit)
+    at += QUERY.size
+    for _ in range(count):
+        packet.add(layer, QUERY_SOURCE, packet.take("MLD source", at, 16, limit), at, 16)
+        at += 16
+    layer.size = at - layer.start
+    return Step((), at, limit) if at < limit else None
+
+
+def _extended(packet: Packet, layer: Item, at: int, limit: int) -> Step | None:
+    """A request for what an interface is like (RFC 8335)."""
+    _part(packet, layer, EXTENDED, at, limit)
+    return Step((), at + EXTENDED.size, limit) if at + EXTENDED.size < limit else None
+
+
 def _listener(packet: Packet, layer: Item, at: int, limit: int) -> Step | None:
     _part(packet, layer, LISTENER, at, limit)
     return Step((), at + LISTENER.size, limit)
@@ -326,13 +425,52 @@ def _options(packet: Packet, layer: Item, at: int, limit: int, words: dict[int, 
         elif kind in OPTION_HEADERS and size >= OPTION_HEADERS[kind].size:
             header = OPTION_HEADERS[kind]
             packet.add_header(item, header, body, body + size)
-            for server in range(body + header.size, body + size - 15, 16):
-                packet.add(item, SERVER, packet.data[server : server + 16], server, 16)
+            _behind(packet, item, kind, body + header.size, body + size)
+        elif kind == 14:
+            packet.add(item, NONCE, packet.data[body : body + size], body, size)
+        elif kind == 4 and size > 6:
+            quoted = packet.add(item, REDIRECTED, None, body + 6, size - 6)
+            packet.quote(quoted, step("ethertype", 0x86DD, body + 6, body + size))
         else:
             packet.add(item, OPTION_DATA, packet.data[body : body + size], body, size)
 
 
-OPTION_HEADERS = {3: PREFIX, 5: OPTION_MTU, 25: SERVERS}
+def _behind(packet: Packet, item: Item, kind: int, at: int, end: int) -> None:
+    """What follows an option's fixed fields: servers, a prefix of as many bytes as it needs, domains."""
+    if kind == 25:
+        for server in range(at, end - 15, 16):
+            packet.add(item, SERVER, packet.data[server : server + 16], server, 16)
+    elif kind == 24 and at < end:
+        prefix = packet.data[at:end][:16].ljust(16, b"\0")
+        packet.add(item, ROUTE_PREFIX, prefix, at, end - at)
+    elif kind == 31:
+        _domains(packet, item, at, end)
+
+
+def _domains(packet: Packet, item: Item, at: int, end: int) -> None:
+    """Names as in DNS, without compression; zeros fill the option (RFC 8106, 5.2)."""
+    labels: list[bytes] = []
+    start = at
+    while at < end:
+        size = packet.data[at]
+        if not size:
+            if labels:
+                packet.add(item, DOMAIN, b".".join(labels), start, at + 1 - start)
+            labels, start = [], at + 1
+        else:
+            labels.append(packet.data[at + 1 : min(end, at + 1 + size)])
+        at += 1 + size
+
+
+OPTION_HEADERS = {
+    3: PREFIX,
+    5: OPTION_MTU,
+    7: INTERVAL,
+    8: HOME_AGENT,
+    24: ROUTE,
+    25: SERVERS,
+    31: SEARCHED,
+}
 
 MESSAGES: dict[int, Callable[[Packet, Item, int, int], Step | None]] = {
     1: _error(ERROR_WORD),
@@ -341,7 +479,7 @@ MESSAGES: dict[int, Callable[[Packet, Item, int, int], Step | None]] = {
     4: _error(PROBLEM),
     128: _echo,
     129: _echo,
-    130: _listener,
+    130: _query,
     131: _listener,
     132: _listener,
     133: _router_solicitation,
@@ -350,4 +488,6 @@ MESSAGES: dict[int, Callable[[Packet, Item, int, int], Step | None]] = {
     136: _neighbor_advertisement,
     137: _redirect,
     143: _report,
+    160: _extended,
+    161: _extended,
 }

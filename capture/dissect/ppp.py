@@ -1,11 +1,11 @@
-"""PPP (RFC 1661, 1662), its control protocols, and PPP over Ethernet (RFC 2516)."""
+"""PPP (RFC 1661, 1662), its passwords and challenges, and PPP over Ethernet (RFC 2516)."""
 
 from __future__ import annotations
 
 from netwatch.capture.dissect.kit import U8, U16, Bits, Header, Hex8, Hex16, Item, Packed8, number, octets, text
-from netwatch.capture.dissect.options import options, tlvs
+from netwatch.capture.dissect.options import tlvs
 from netwatch.capture.dissect.packet import Packet
-from netwatch.capture.dissect.registry import TABLES, Dissector, Step, on, step
+from netwatch.capture.dissect.registry import TABLES, Step, on, step
 from netwatch.capture.text import escape
 
 PROTOCOLS = {
@@ -15,29 +15,15 @@ PROTOCOLS = {
     0x8021: "Internet Protocol Control Protocol",
     0x8057: "IPv6 Control Protocol",
     0x80FD: "Compression Control Protocol",
+    0x8281: "MPLS Control Protocol",
     0xC021: "Link Control Protocol",
     0xC023: "Password Authentication Protocol",
+    0xC025: "PPP Link Quality Report (0xc025)",
     0xC223: "Challenge Handshake Authentication Protocol",
 }
 PPP = Header("ppp", "Point-to-Point Protocol", ())
 ADDRESS, CONTROL = number("ppp.address", "Address", digits=2), number("ppp.control", "Control", digits=2)
 PROTOCOL = number("ppp.protocol", "Protocol", PROTOCOLS, digits=4)
-
-CODES = {
-    1: "Configuration Request",
-    2: "Configuration Ack",
-    3: "Configuration Nak",
-    4: "Configuration Reject",
-    5: "Termination Request",
-    6: "Termination Ack",
-    7: "Code Reject",
-    8: "Protocol Reject",
-    9: "Echo Request",
-    10: "Echo Reply",
-    11: "Discard Request",
-    12: "Identification",
-    13: "Time Remaining",
-}
 
 SESSION_CODES = {
     0x00: "Session Data",
@@ -66,6 +52,22 @@ TAGS = {
 TAG = number("pppoed.tag", "Tag", TAGS, digits=4)
 AC_NAME = text("pppoed.tags.ac_name", "AC-Name")
 SERVICE_NAME = text("pppoed.tags.service_name", "Service-Name")
+HOST_UNIQUE, COOKIE, MAX_PAYLOAD, RELAY, GENERIC_ERROR = (
+    octets("pppoed.tags.host_uniq", "Host-Uniq"),
+    octets("pppoed.tags.ac_cookie", "AC-Cookie"),
+    octets("pppoed.tags.max_payload", "PPP Max Payload"),
+    octets("pppoed.tags.relay_session_id", "Relay-Session-Id"),
+    text("pppoed.tags.generic_error", "Generic-Error"),
+)
+TAG_FIELDS = {
+    0x0101: SERVICE_NAME,
+    0x0102: AC_NAME,
+    0x0103: HOST_UNIQUE,
+    0x0104: COOKIE,
+    0x0110: RELAY,
+    0x0120: MAX_PAYLOAD,
+    0x0203: GENERIC_ERROR,
+}
 TAG_DATA = octets("pppoed.tag.unknown_data", "Data")
 
 
@@ -108,38 +110,6 @@ def ppp(packet: Packet, at: int, limit: int) -> Step:
         packet.info = PROTOCOLS.get(protocol, f"PPP Unknown (0x{protocol:04x})")
     return step("ppp.protocol", protocol, where + width, limit)
 
-
-def _control(number_: int, name: str, prefix: str, label: str) -> Dissector:
-    rows = (U8("code", "Code", CODES), U8("identifier", "Identifier"), U16("length", "Length"))
-    header = Header("ppp", label, rows, name=prefix)
-    option = number(f"{prefix}.opt.type", "Option")
-    value = octets("", "Data")
-
-    @on("ppp.protocol", number_)
-    def control(packet: Packet, at: int, limit: int) -> Step | None:
-        packet.column(name)
-        layer, (code, _, length) = packet.open(header, at, limit)
-        layer.said = packet.info = CODES.get(code, f"Unknown ({code})")
-        end = min(limit, at + max(length, header.size))
-        if code in (1, 2, 3, 4):
-            for kind, where, size in options(packet, f"{label} option", at + header.size, end):
-                item = packet.add(layer, option, kind, where, size)
-                if size > 2:
-                    packet.add(item, value, packet.data[where + 2 : where + size], where + 2, size - 2)
-                layer.size = where + size - at
-            return None
-        return Step((), at + header.size, end)
-
-    return control
-
-
-for _number, _name, _prefix, _label in (
-    (0xC021, "lcp", "lcp", "PPP Link Control Protocol"),
-    (0x8021, "ipcp", "ipcp", "PPP IP Control Protocol"),
-    (0x8057, "ipv6cp", "ipv6cp", "PPP IPv6 Control Protocol"),
-    (0x80FD, "ccp", "ccp", "PPP Compression Control Protocol"),
-):
-    _control(_number, _name, _prefix, _label)
 
 PAP_CODES = {1: "Authenticate-Request", 2: "Authenticate-Ack", 3: "Authenticate-Nak"}
 PAP = Header(
@@ -246,7 +216,6 @@ def _tag(packet: Packet, layer: Item, kind: int, at: int, size: int) -> None:
     tag = packet.add(layer, TAG, kind, at - 4, 4 + size)
     value = packet.data[at : at + size]
     if size:
-        field = {0x0101: SERVICE_NAME, 0x0102: AC_NAME}.get(kind, TAG_DATA)
-        packet.add(tag, field, value, at, size)
+        packet.add(tag, TAG_FIELDS.get(kind, TAG_DATA), value, at, size)
     if kind == 0x0102:
         packet.info += f" AC-Name='{escape(value)}'"
