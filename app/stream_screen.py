@@ -360,6 +360,8 @@ class StreamScreen(Screen[int], inherit_bindings=False):
         repeated = sum(half.repeated for half in connection.halves)
         if repeated:
             found.append((f"{byte_size(repeated)} sent again", "dim"))
+        if self._follow.full:
+            found.append((f"only its first {connection.packets:,} packets", "truncated"))
         if not self._follow.complete:
             found.append((f"reading {self._follow.share:.0%}", "bright"))
         return found

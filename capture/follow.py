@@ -22,8 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = ["CUT", "DATA", "GAP", "HELD", "NOTE", "Connection", "Follow", "Half", "Note", "Turn", "pair_of"]
 
-HELD: Final = 64 << 20
-"""Bytes of a stream that are copied."""
+HELD: Final = 32 << 20
+"""Bytes of a stream that are copied, with what keeping them costs."""
+HELD_COST: Final = 200
+"""Bytes that keeping a packet's bytes costs beside them."""
+MOST: Final = 1 << 22
+"""Pieces of a stream, each with 80 bytes of places …"""
+MOST_LIVE: Final = 1 << 19
+"""… and of one whose packets are evicted: what is known of it must not grow for ever."""
 PIECE_ROWS: Final = 65_536
 """Rows that are looked at at once …"""
 READ_ROWS: Final = 256
@@ -69,6 +75,8 @@ class Follow:
         self._reader = Reader(session.store, session.source.interfaces)
         self._held: dict[int, bytes] = {}
         self._held_bytes = 0
+        self.full = False
+        """There is more of it than can be followed."""
         self._next = session.store.first
         self._fragments = any(fragmented_tunnels(rows) for _, rows in session.store.chunks())
         self._waiting: Iterator[None] | None = None
@@ -206,8 +214,10 @@ class Follow:
             self._begin_again()
         if segment.payload and (segment.place < 0 or self._store.budget is not None) and self._held_bytes < HELD:
             self._held[segment.index] = segment.payload
-            self._held_bytes += len(segment.payload)
+            self._held_bytes += len(segment.payload) + HELD_COST
         self.connection.add(segment, side)
+        most = MOST if self._store.budget is None else MOST_LIVE
+        self.full = self._ended = sum(len(half) for half in self.connection.halves) >= most
 
     def _begin_again(self) -> None:
         self.connection = Connection(self.pair, self.read)

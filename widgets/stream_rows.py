@@ -21,7 +21,7 @@ __all__ = ["Row", "Rows", "Unit", "shown", "wrap"]
 
 UNIT: Final = 16 << 10
 """Bytes that are laid out at once."""
-_KEPT: Final = 64
+_KEPT: Final = 24
 """Units of which bytes and rows are kept."""
 _TAB: Final = "    "
 _PLAIN: Final = bytes([*range(0x20, 0x7F), 0x0A, 0x0D])

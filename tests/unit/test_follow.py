@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netwatch.capture import follow as module
 from netwatch.capture.block import Batch, Block, Damage, Interface, Loss
 from netwatch.capture.decode import Decoder
 from netwatch.capture.follow import CUT, DATA, GAP, NOTE, Follow, Turn, pair_of
@@ -550,6 +551,12 @@ def test_what_is_evicted_is_told_and_the_rest_is_there() -> None:
     parts = [data for _, data in follow.bytes_of(follow.connection.client, 0, len(text))]
     assert parts[0] is None
     assert parts[-1] is not None
+
+
+def test_what_is_known_of_a_stream_does_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_LIVE", 100)
+    one = said([udp(b"x") for _ in range(150)], buffer=1 << 20)
+    assert (one.client, one.follow.full, one.follow.complete) == (b"x" * 100, True, True)
 
 
 def test_segments_backwards_are_not_quadratic() -> None:
