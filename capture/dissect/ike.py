@@ -132,6 +132,7 @@ SA, PROPOSAL, TRANSFORM = (1, 33), 2, 3
 @on("udp.port", 500)
 def isakmp(packet: Packet, at: int, limit: int) -> Step | None:
     """A head, then payloads that each say what the next one is."""
+    packet.check(NAME, at, ISAKMP.size, limit)
     packet.column("isakmp")
     second = packet.uint(NAME, at + 17, 1, limit) >> 4 == 2
     layer, values = packet.open(ISAKMP_2 if second else ISAKMP, at, limit)

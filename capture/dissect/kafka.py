@@ -66,11 +66,10 @@ MAX_PENDING: Final = 1024
 Memory = dict[Any, Any]
 
 
-@on("tcp.port", PORT, 9093, 9094)
+@on("tcp.port", PORT)
 def kafka(packet: Packet, at: int, limit: int) -> Step | None:
     """Lengths, each with a request of a client or the answer that has its number."""
-    source, destination = packet.values.get("ports", (0, 0))
-    asks = packet.from_client if abs(source - destination) < 3 else destination in (PORT, 9093, 9094)
+    asks = packet.values.get("ports", (0, 0))[1] == PORT
     if not _plausible(packet.data[at : at + 14], asks):
         return NOT_MINE
     memory = packet.memory("kafka")

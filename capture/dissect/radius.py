@@ -59,11 +59,12 @@ def _named(kind: int, name: str, form: str) -> Field:
 FIELDS: Final = {kind: _named(kind, name, form) for kind, (name, form) in ATTRIBUTES.items()}
 
 
-@on("udp.port", 1645, 1646, 1812, 1813, 3799)
+@on("udp.port", 1645, 1646, 1700, 1812, 1813, 3799)
 def radius(packet: Packet, at: int, limit: int) -> Step | None:
     """A head and pairs of attribute and value."""
     if packet.data[at : at + 1] == b"\0":
         return NOT_MINE
+    packet.check("RADIUS", at, RADIUS.size, limit)
     packet.column("radius")
     layer, (code, ident, length, authenticator) = packet.open(RADIUS, at, limit)
     packet.info = f"{CODES.get(code, f'Unknown ({code})')} id={ident}"
