@@ -24,7 +24,9 @@ from netwatch.capture.dissect.der import (
     oid,
 )
 from netwatch.capture.dissect.kit import Item, address, flag, group, number, octets, text
-from netwatch.capture.dissect.packet import Malformed, Packet
+from netwatch.capture.dissect.packet import Malformed, Packet, Short
+from netwatch.capture.dissect.tls_extensions import show_timestamps
+from netwatch.capture.dissect.tls_fields import TLS
 
 __all__ = ["algorithm", "serial_number", "show_certificate", "show_extensions", "show_name", "show_time"]
 
@@ -383,6 +385,15 @@ def _access(packet: Packet, item: Item, at: int, end: int) -> None:
         _names(packet, line, method.end, each.end)
 
 
+def _logged(packet: Packet, item: Item, at: int, end: int) -> None:
+    """That logs have seen it, as TLS writes it (RFC 6962, 3.3)."""
+    value = element(packet, at, end, OCTET_STRING)
+    try:
+        show_timestamps(packet, item, value.body, value.end, TLS)
+    except Short as short:
+        raise Malformed(f"timestamps of logs: need {short.need} bytes", short.offset) from short
+
+
 Body = Callable[[Packet, Item, int, int], None]
 
 BODIES: Final[dict[str, Body]] = {
@@ -395,5 +406,6 @@ BODIES: Final[dict[str, Body]] = {
     "2.5.29.32": _policies,
     "2.5.29.35": _authority_key,
     "2.5.29.37": _purposes,
+    "1.3.6.1.4.1.11129.2.4.2": _logged,
     "1.3.6.1.5.5.7.1.1": _access,
 }

@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 from netwatch.capture.dissect.http_names import JSON, XML
 from netwatch.capture.dissect.kit import Header, number, octets, text
+from netwatch.capture.dissect.ocsp import show_request, show_response
 from netwatch.capture.dissect.registry import Step, step
 from netwatch.capture.protocols import declare
 
@@ -33,18 +34,6 @@ MEDIA: Final = Header("media", "Media Type", ())
 MEDIA_TYPE: Final = text("media.type", "Media type")
 
 OCSP: Final = Header("ocsp", "Online Certificate Status Protocol", ())
-OCSP_STATUS: Final = number(
-    "ocsp.responseStatus",
-    "responseStatus",
-    {
-        0: "successful",
-        1: "malformedRequest",
-        2: "internalError",
-        3: "tryLater",
-        5: "sigRequired",
-        6: "unauthorized",
-    },
-)
 declare("ocsp", "OCSP", "tls")
 declare("doh", "DoH", "dns")
 
@@ -177,15 +166,11 @@ def _media(packet: Packet, kind: bytes, at: int, end: int) -> None:
 
 
 def _ocsp(packet: Packet, at: int, end: int, response: bool) -> None:
-    """A request, or a response of which the first field is a status (RFC 6960, 4.2.1), in DER."""
+    """What an authority says of a certificate, or which ones it is asked about."""
     packet.column("ocsp", "Response" if response else "Request")
-    data = packet.data
     layer = packet.layer(OCSP.field, at, end - at, packet.info)
-    head = data[at : at + 2].ljust(2, b"\0")
-    status = at + 2 + (head[1] & 0x7F if head[1] & 0x80 else 0)
-    if response and head[0] == 0x30 and data[status : status + 2] == b"\x0a\x01" and status + 2 < end:
-        packet.add(layer, OCSP_STATUS, data[status + 2], status, 3)
-    packet.add(layer, FILE_DATA, data[at:end], at, end - at)
+    if packet.build:
+        (show_response if response else show_request)(packet, layer, at, end)
 
 
 def _lines(packet: Packet, at: int, end: int) -> None:

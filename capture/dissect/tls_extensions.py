@@ -6,17 +6,19 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from netwatch.capture.dissect.ja4 import Hello
-from netwatch.capture.dissect.kit import Field, Item
+from netwatch.capture.dissect.kit import Field, Item, absolute
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.tls_fields import Names
 from netwatch.capture.dissect.tls_names import EXTENSIONS, GROUPS
 
-__all__ = ["NAME", "integer", "show_algorithm", "show_algorithms", "show_extensions", "vector"]
+__all__ = ["NAME", "integer", "show_algorithm", "show_algorithms", "show_extensions", "show_timestamps", "vector"]
 
 NAME: Final = "TLS handshake"
 
 CLIENT_HELLO: Final = 1
 SESSION_TICKET: Final = 4
+LAST_MOMENT: Final = 1 << 47
+"""Milliseconds since 1970 that a date can say, roughly."""
 
 
 class Inside(NamedTuple):
@@ -243,19 +245,24 @@ def _shares(packet: Packet, item: Item, at: int, end: int, inside: Inside) -> No
 
 
 def _timestamps(packet: Packet, item: Item, at: int, end: int, inside: Inside) -> None:
-    """That logs have seen a certificate (RFC 6962, 3.3)."""
-    integer(packet, item, inside.names.scts_length, at, 2, end)
+    show_timestamps(packet, item, at, end, inside.names)
+
+
+def show_timestamps(packet: Packet, item: Item, at: int, end: int, names: Names) -> None:
+    """That logs have seen a certificate, in a handshake or in the certificate itself (RFC 6962, 3.3)."""
+    integer(packet, item, names.scts_length, at, 2, end)
     at += 2
     while at < end:
-        size = integer(packet, item, inside.names.sct_length, at, 2, end)
+        size = integer(packet, item, names.sct_length, at, 2, end)
         stop = at + 2 + size
         packet.check(NAME, at + 2, size, end)
-        integer(packet, item, inside.names.sct_version, at + 2, 1, stop)
-        packet.add(item, inside.names.sct_log, packet.take(NAME, at + 3, 32, stop), at + 3, 32)
-        integer(packet, item, inside.names.sct_time, at + 35, 8, stop)
-        where = at + 45 + integer(packet, item, inside.names.sct_extensions, at + 43, 2, stop)
-        show_algorithm(packet, item, where, stop, inside.names)
-        vector(packet, item, inside.names.sct_signature_length, inside.names.sct_signature, where + 2, 2, stop)
+        integer(packet, item, names.sct_version, at + 2, 1, stop)
+        packet.add(item, names.sct_log, packet.take(NAME, at + 3, 32, stop), at + 3, 32)
+        when = packet.uint(NAME, at + 35, 8, stop)
+        packet.add(item, names.sct_time, absolute(when * 10**6) if when < LAST_MOMENT else str(when), at + 35, 8)
+        where = at + 45 + integer(packet, item, names.sct_extensions, at + 43, 2, stop)
+        show_algorithm(packet, item, where, stop, names)
+        vector(packet, item, names.sct_signature_length, names.sct_signature, where + 2, 2, stop)
         at = stop
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Final
 
 from netwatch.capture.dissect.kit import (
@@ -46,13 +45,6 @@ def _seconds(value: int) -> str:
             many = value // size
             return f"{value} seconds ({many} {unit}{'s' if many > 1 else ''})"
     return f"{value} seconds"
-
-
-def _milliseconds(value: int) -> str:
-    seconds, fraction = divmod(value, 1000)
-    if seconds >= 1 << 38:
-        return str(value)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}.{fraction:03} UTC"
 
 
 class Names:
@@ -180,7 +172,7 @@ class Names:
         self.sct_length = number(f"{prefix}.sct.sct_length", "Serialized SCT Length")
         self.sct_version = number(f"{prefix}.sct.sct_version", "SCT Version", {0: "v1"})
         self.sct_log = octets(f"{prefix}.sct.sct_logid", "Log ID")
-        self.sct_time = number(f"{prefix}.sct.sct_timestamp", "Timestamp", form=_milliseconds)
+        self.sct_time = text(f"{prefix}.sct.sct_timestamp", "Timestamp")
         self.sct_extensions = number(f"{prefix}.sct.sct_extensions_length", "Extensions length")
         self.sct_signature_length = number(f"{prefix}.sct.sct_signature_length", "Signature Length")
         self.sct_signature = octets(f"{prefix}.sct.sct_signature", "Signature")
