@@ -1,19 +1,24 @@
-"""SSH (RFC 4253): the version banner and what is in clear before keys are exchanged."""
+"""SSH (RFC 4253): the version, how keys are exchanged (RFC 4419, 5656), host keys; what follows is encrypted."""
 
 from __future__ import annotations
 
-from netwatch.capture.dissect.kit import Header, Item, number, octets, text
+from hashlib import md5
+from typing import Any, Final
+
+from netwatch.capture.dissect.kit import Field, Header, Item, flag, number, octets, text
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on, signature
-from netwatch.capture.text import escape
+from netwatch.capture.dissect.text_lines import as_text, from_server
 
 SSH = Header("ssh", "SSH Protocol", ())
 BANNER = text("ssh.protocol", "Protocol")
+DIRECTION = flag("ssh.direction", "Sent by the server")
 PACKET_LENGTH = number("ssh.packet_length", "Packet Length")
 PADDING_LENGTH = number("ssh.padding_length", "Padding Length")
+PADDING = octets("ssh.padding_string", "Padding String")
 ENCRYPTED = octets("ssh.encrypted_packet", "Encrypted Packet")
 PAYLOAD = octets("ssh.payload", "Payload")
-MESSAGES = {
+MESSAGES: Final = {
     1: "Disconnect",
     2: "Ignore",
     3: "Unimplemented",
@@ -23,100 +28,221 @@ MESSAGES = {
     7: "Extension Information",
     20: "Key Exchange Init",
     21: "New Keys",
-    30: "Diffie-Hellman Key Exchange Init",
-    31: "Diffie-Hellman Key Exchange Reply",
+}
+DIFFIE_HELLMAN: Final = {30: "Diffie-Hellman Key Exchange Init", 31: "Diffie-Hellman Key Exchange Reply"}
+GROUP_EXCHANGE: Final = {
+    30: "Diffie-Hellman Group Exchange Request (Old)",
+    31: "Diffie-Hellman Group Exchange Group",
     32: "Diffie-Hellman Group Exchange Init",
     33: "Diffie-Hellman Group Exchange Reply",
     34: "Diffie-Hellman Group Exchange Request",
 }
-MESSAGE = number("ssh.message_code", "Message Code", MESSAGES)
-LISTS = tuple(
-    text(f"ssh.{name}", label)
-    for name, label in (
-        ("kex_algorithms", "kex_algorithms string"),
-        ("server_host_key_algorithms", "server_host_key_algorithms string"),
-        ("encryption_algorithms_client_to_server", "encryption_algorithms_client_to_server string"),
-        ("encryption_algorithms_server_to_client", "encryption_algorithms_server_to_client string"),
-        ("mac_algorithms_client_to_server", "mac_algorithms_client_to_server string"),
-        ("mac_algorithms_server_to_client", "mac_algorithms_server_to_client string"),
-        ("compression_algorithms_client_to_server", "compression_algorithms_client_to_server string"),
-        ("compression_algorithms_server_to_client", "compression_algorithms_server_to_client string"),
-        ("languages_client_to_server", "languages_client_to_server string"),
-        ("languages_server_to_client", "languages_server_to_client string"),
+ELLIPTIC: Final = {
+    30: "Elliptic Curve Diffie-Hellman Key Exchange Init",
+    31: "Elliptic Curve Diffie-Hellman Key Exchange Reply",
+}
+MESSAGE = number("ssh.message_code", "Message Code")
+LISTS: Final = tuple(
+    (text(f"ssh.{name}", f"{name} string"), number(f"ssh.{name}_length", f"{name} length"))
+    for name in (
+        "kex_algorithms",
+        "server_host_key_algorithms",
+        "encryption_algorithms_client_to_server",
+        "encryption_algorithms_server_to_client",
+        "mac_algorithms_client_to_server",
+        "mac_algorithms_server_to_client",
+        "compression_algorithms_client_to_server",
+        "compression_algorithms_server_to_client",
+        "languages_client_to_server",
+        "languages_server_to_client",
     )
 )
 COOKIE = octets("ssh.cookie", "Cookie")
-MAX_PACKET = 35000
+FOLLOWS = number("ssh.first_kex_packet_follows", "First KEX Packet Follows")
+HASSH: Final = (
+    (text("ssh.kex.hassh_algorithms", "hasshAlgorithms"), text("ssh.kex.hassh", "hassh")),
+    (text("ssh.kex.hasshserver_algorithms", "hasshServerAlgorithms"), text("ssh.kex.hasshserver", "hasshServer")),
+)
+HOST_KEY, HOST_KEY_TYPE = octets("ssh.host_key.data", "Host key data"), text("ssh.host_key.type", "Host key type")
+SIGNATURE, SIGNATURE_TYPE = (
+    octets("ssh.host_sig.data", "Host signature data"),
+    text("ssh.host_sig.type", "Host signature type"),
+)
+PUBLIC: Final = {
+    "dh": (octets("ssh.dh.e", "DH client e"), octets("ssh.dh.f", "DH server f")),
+    "ecdh": (
+        octets("ssh.ecdh.q_c", "ECDH client's ephemeral public key (Q_C)"),
+        octets("ssh.ecdh.q_s", "ECDH server's ephemeral public key (Q_S)"),
+    ),
+}
+LIMITS: Final = (
+    number("ssh.dh_gex.min", "DH GEX Min"),
+    number("ssh.dh_gex.nbits", "DH GEX Number of Bits"),
+    number("ssh.dh_gex.max", "DH GEX Max"),
+)
+GROUP: Final = (octets("ssh.dh_gex.p", "DH GEX modulus (P)"), octets("ssh.dh_gex.g", "DH GEX base (G)"))
+REASON = number("ssh.disconnect_reason", "Disconnect reason")
+SAID = text("ssh.disconnect_description", "Disconnect description")
+
+PORT: Final = 22
+MAX_PACKET: Final = 35000
 """RFC 4253, 6.1."""
+MAX_NAMES: Final = 4096
+"""Bytes of a name list that are kept to find what both know."""
 
 
-@on("tcp.port", 22)
+@on("tcp.port", PORT)
 @signature("tcp")
 def ssh(packet: Packet, at: int, limit: int) -> Step | None:
-    """A banner line, or binary packets; those that do not read as such are encrypted."""
+    """A banner line, then binary packets; those after New Keys are encrypted."""
     start = packet.data[at : at + 4]
-    ports = packet.values.get("ports", (0, 0))
-    if start != b"SSH-" and 22 not in ports:
+    memory = packet.memory("ssh")
+    if start != b"SSH-" and not memory and PORT not in packet.values.get("ports", ()):
         return NOT_MINE
-    side = "Server" if ports[0] == 22 or (22 not in ports and ports[0] < ports[1]) else "Client"
+    server = from_server(packet, PORT)
     if start == b"SSH-":
-        return _banner(packet, side, at, limit)
+        return _banner(packet, server, at, limit, memory)
     end = packet.end(limit)
     words: list[str] = []
     layer: Item | None = None
     begin = at
-    while at + 6 <= end:
-        length, padding, code = (
-            int.from_bytes(packet.data[at : at + 4], "big"),
-            packet.data[at + 4],
-            packet.data[at + 5],
-        )
-        if not 5 <= length <= MAX_PACKET or padding >= length or code not in MESSAGES:
+    while at < end:
+        if not memory.get(("keys", server)) and limit - at < 6 and packet.streaming:
+            packet.whole("SSH packet", at, 6, limit)
+        length = int.from_bytes(packet.data[at : at + 4], "big")
+        clear = not memory.get(("keys", server)) and at + 6 <= end and 5 <= length <= MAX_PACKET
+        padding, code = (packet.data[at + 4], packet.data[at + 5]) if clear else (0, 0)
+        if not clear or padding >= length - 1 or not (code in MESSAGES or 30 <= code <= 34):
+            words.append(f"Encrypted packet (len={limit - at})")
             break
         packet.whole("SSH packet", at, 4 + length, limit)
         if layer is None:
-            packet.column("ssh")
-            packet.protocol = "SSHv2"
-            layer = packet.layer(SSH.field, at, 0)
-        words.append(MESSAGES[code])
-        packet.info = f"{side}: {', '.join(words)}"
-        layer.said = packet.info
-        _clear(packet, layer, at, length, padding, code)
+            layer = _layer(packet, server, begin, memory)
+        words.append(_name(code, memory))
+        packet.info = layer.said = f"{'Server' if server else 'Client'}: {', '.join(words)}"
+        _clear(packet, layer, at, length, padding, code, server, memory)
         at += 4 + length
         layer.size = at - begin
-    if words:
-        return None
-    packet.column("ssh", f"{side}: Encrypted packet (len={limit - at})")
-    packet.protocol = "SSHv2"
-    layer = packet.layer(SSH.field, at, end - at, packet.info)
-    packet.add(layer, ENCRYPTED, packet.data[at:end], at, end - at)
+    if layer is None:
+        layer = _layer(packet, server, begin, memory)
+    packet.info = layer.said = f"{'Server' if server else 'Client'}: {', '.join(words)}"
+    if at < end:
+        packet.add(layer, ENCRYPTED, packet.data[at:end], at, end - at)
+        layer.size = end - begin
     return None
 
 
-def _banner(packet: Packet, side: str, at: int, limit: int) -> Step | None:
+def _layer(packet: Packet, server: bool, at: int, memory: dict[Any, Any]) -> Item:
+    """Wireshark says SSHv2 once a client has said so."""
+    packet.column("ssh")
+    if memory.get("version"):
+        packet.protocol = "SSHv2"
+    layer = packet.layer(SSH.field, at, 0)
+    packet.add(layer, DIRECTION, server, at, 0)
+    return layer
+
+
+def _banner(packet: Packet, server: bool, at: int, limit: int, memory: dict[Any, Any]) -> Step | None:
     end = packet.end(limit)
     stop = packet.data.find(b"\n", at, end)
+    if stop < 0 and end - at < 256:
+        packet.more("SSH", at, limit)
     line = packet.data[at : end if stop < 0 else stop].rstrip(b"\r")
-    packet.column("ssh", f"{side}: Protocol ({escape(line)})")
     after = end if stop < 0 else stop + 1
-    layer = packet.layer(SSH.field, at, after - at, packet.info)
+    layer = _layer(packet, server, at, memory)
+    packet.info = layer.said = f"{'Server' if server else 'Client'}: Protocol ({as_text(line)})"
+    layer.size = after - at
     packet.add(layer, BANNER, line, at, len(line))
-    return Step((), after, limit)
+    memory["seen"] = True
+    if not server:
+        memory["version"] = True
+    packet.settle_on(ssh)
+    return Step((ssh,), after, limit) if after < limit else None
 
 
-def _clear(packet: Packet, layer: Item, at: int, length: int, padding: int, code: int) -> None:
-    item = packet.add(layer, MESSAGE, code, at, 4 + length)
+def _name(code: int, memory: dict[Any, Any]) -> str:
+    """What a message is called, which depends on the method that both agreed on."""
+    if code in MESSAGES:
+        return MESSAGES[code]
+    names = {"gex": GROUP_EXCHANGE, "ecdh": ELLIPTIC}.get(memory.get("method", ""), DIFFIE_HELLMAN)
+    return names.get(code, GROUP_EXCHANGE.get(code, "") if not memory.get("method") else f"Unknown ({code})")
+
+
+def _clear(
+    packet: Packet, layer: Item, at: int, length: int, padding: int, code: int, server: bool, memory: dict[Any, Any]
+) -> None:
+    item = packet.add(layer, MESSAGE, code, at, 4 + length, f"{_name(code, memory)} ({code})")
     packet.add(item, PACKET_LENGTH, length, at, 4)
     packet.add(item, PADDING_LENGTH, padding, at + 4, 1)
-    limit = at + 4 + length
-    where, stop = at + 6, limit - padding
-    if code != 20:
-        if where < stop:
-            packet.add(item, PAYLOAD, packet.rest(where, stop), where, max(0, packet.end(stop) - where))
-        return
-    packet.add(item, COOKIE, packet.take("SSH key exchange", where, 16, stop), where, 16)
-    where += 16
-    for field in LISTS:
-        size = packet.uint("SSH key exchange", where, 4, stop)
-        packet.add(item, field, packet.take("SSH key exchange", where + 4, size, stop), where + 4, size)
-        where += 4 + size
+    where, stop = at + 6, at + 4 + length - padding
+    method = memory.get("method", "")
+    if code == 20:
+        _proposal(packet, item, where, stop, server, memory)
+    elif code == 21:
+        memory["keys", server] = True
+    elif code == 1:
+        packet.add(item, REASON, packet.uint("SSH", where, 4, stop), where, 4)
+        _string(packet, item, SAID, where + 4, stop)
+    elif method == "gex" and code == 34:
+        for field in LIMITS:
+            packet.add(item, field, packet.uint("SSH", where, 4, stop), where, 4)
+            where += 4
+    elif method == "gex" and code == 31:
+        for part in GROUP:
+            where = _string(packet, item, part, where, stop)
+    elif (code == 30 and method in PUBLIC) or (code == 32 and method == "gex"):
+        _string(packet, item, PUBLIC["ecdh" if method == "ecdh" else "dh"][0], where, stop)
+    elif (code == 31 and method in PUBLIC) or (code == 33 and method == "gex"):
+        _reply(packet, item, where, stop, PUBLIC["ecdh" if method == "ecdh" else "dh"][1])
+    elif where < stop:
+        packet.add(item, PAYLOAD, packet.data[where:stop], where, stop - where)
+    if padding:
+        packet.add(item, PADDING, packet.data[stop : stop + padding], stop, padding)
+
+
+def _string(packet: Packet, item: Item, field: Field, at: int, stop: int) -> int:
+    """A length and so many bytes (RFC 4251, 5) -> the offset after them."""
+    size = packet.uint("SSH", at, 4, stop)
+    packet.add(item, field, packet.take("SSH", at + 4, size, stop), at + 4, size)
+    return at + 4 + size
+
+
+def _reply(packet: Packet, item: Item, at: int, stop: int, public: Field) -> None:
+    """Host key, public value, signature; key and signature begin with their type."""
+    after = _string(packet, item, HOST_KEY, at, stop)
+    _string(packet, item, HOST_KEY_TYPE, at + 4, after)
+    at = _string(packet, item, public, after, stop)
+    after = _string(packet, item, SIGNATURE, at, stop)
+    _string(packet, item, SIGNATURE_TYPE, at + 4, after)
+
+
+def _proposal(packet: Packet, item: Item, at: int, stop: int, server: bool, memory: dict[Any, Any]) -> None:
+    """What a side is able to do (7.1); with both sides' the method is known."""
+    packet.add(item, COOKIE, packet.take("SSH key exchange", at, 16, stop), at, 16)
+    at += 16
+    lists: list[bytes] = []
+    for field, length in LISTS:
+        size = packet.uint("SSH key exchange", at, 4, stop)
+        names = packet.take("SSH key exchange", at + 4, size, stop)
+        packet.add(item, length, size, at, 4)
+        packet.add(item, field, names, at + 4, size)
+        lists.append(names)
+        at += 4 + size
+    packet.add(item, FOLLOWS, packet.uint("SSH key exchange", at, 1, stop), at, 1)
+    if packet.build:
+        # The fingerprint of an implementation: what it proposes for its own direction.
+        said = b";".join((lists[0], lists[2 + server], lists[4 + server], lists[6 + server]))
+        algorithms, digest = HASSH[server]
+        packet.add(item, algorithms, said, item.start, 0)
+        packet.add(item, digest, md5(said, usedforsecurity=False).hexdigest(), item.start, 0)
+    memory["kex", server] = lists[0][:MAX_NAMES].split(b",")
+    ours, theirs = memory.get(("kex", False)), memory.get(("kex", True))
+    if ours and theirs:
+        known = set(theirs)
+        memory["method"] = _family(next((each for each in ours if each in known), b""))
+
+
+def _family(method: bytes) -> str:
+    if method.startswith(b"diffie-hellman-group-exchange"):
+        return "gex"
+    return "ecdh" if method.startswith((b"ecdh-", b"curve", b"sntrup", b"mlkem")) else "dh" if method else ""

@@ -1,9 +1,10 @@
-"""Protocols of text lines, and what they announce: FTP, mail, Telnet, IRC, SIP, RTSP with SDP, RTP and RTCP."""
+"""Protocols of text lines, what they announce, and SSH: FTP, mail, Telnet, IRC, SIP, RTSP, SDP, RTP, RTCP, STUN."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
@@ -370,9 +371,108 @@ def test_rtsp_sets_up_and_carries_streams() -> None:
     assert tree.protocol == "RTCP"
 
 
+# STUN
+
+
+def stun(kind: int, *attributes: tuple[int, bytes]) -> bytes:
+    body = b"".join(struct.pack("!HH", code, len(raw)) + raw + bytes(-len(raw) % 4) for code, raw in attributes)
+    return struct.pack("!HHI", kind, len(body), 0x2112A442) + b"transaction!" + body
+
+
+def test_stun_attributes() -> None:
+    net = Net()
+    asked = stun(0x0003, (0x19, b"\x11\0\0\0"), (0x0D, b"\0\0\x02\x58"), (0x15, b"n1"), (0x24, b"\0\0\x01\0"))
+    tree = net.udp(asked, (50000, 3478))
+    assert row(tree) == ("STUN", "Allocate Request UDP lifetime: 600 with nonce")
+    assert values(tree, "stun.att.nonce") == ["n1"]
+    assert values(tree, "stun.att.priority") == ["256"]
+    tree = net.udp(stun(0x0111, (0x0A, b"\0\x99\x80\x01"), (0x03, b"\0\0\0\x02")), (3478, 50000), client=False)
+    assert values(tree, "stun.att.unknown") == ["0x0099", "0x8001"]
+    assert (values(tree, "stun.att.change-ip"), values(tree, "stun.att.change-port")) == (["0"], ["1"])
+
+
+@pytest.mark.parametrize(("wrong", "status"), [(0, "1"), (1, "0")])
+def test_a_fingerprint_is_verified(wrong: int, status: str) -> None:
+    message = stun(0x0001, (0x8028, bytes(4)))
+    right = crc32(message[:-8]) ^ 0x5354554E ^ wrong
+    tree = Net().udp(message[:-4] + struct.pack("!I", right), (50000, 50001))
+    assert values(tree, "stun.att.crc32.status") == [status]
+
+
+def test_data_of_a_channel_that_was_bound() -> None:
+    net = Net()
+    data = struct.pack("!HH", 0x4001, 5) + b"hello"
+    assert net.udp(data, (50000, 3478)).protocol == "UDP"
+    net.udp(stun(0x0009, (0x0C, b"\x40\x01\0\0")), (50000, 3478))
+    net.udp(stun(0x0109), (3478, 50000), client=False)
+    tree = net.udp(data, (50000, 3478))
+    assert row(tree) == ("STUN", "ChannelData TURN Message")
+    assert values(tree, "stun.channel") == ["0x4001"]
+
+
+# SSH
+
+
+def ssh(code: int, payload: bytes) -> bytes:
+    padding = 4 + -(9 + len(payload) + 1) % 8
+    return struct.pack("!IBB", 2 + len(payload) + padding, padding, code) + payload + bytes(padding)
+
+
+def proposal(*first: bytes) -> bytes:
+    lists = [b",".join(first), b"ssh-ed25519", b"aes", b"aes2", b"hmac", b"hmac2", b"none", b"zlib", b"", b""]
+    return ssh(20, bytes(16) + b"".join(string(each) for each in lists) + bytes(5))
+
+
+def string(data: bytes) -> bytes:
+    return struct.pack("!I", len(data)) + data
+
+
+@pytest.mark.parametrize(
+    ("method", "asks", "answers"),
+    [
+        (b"curve25519-sha256", "Elliptic Curve Diffie-Hellman Key Exchange Init", "ssh.ecdh.q_s"),
+        (b"diffie-hellman-group14-sha256", "Diffie-Hellman Key Exchange Init", "ssh.dh.f"),
+    ],
+)
+@pytest.mark.parametrize("step", [1, 50, 5000])
+def test_keys_are_exchanged(method: bytes, asks: str, answers: str, step: int) -> None:
+    talk = Talk(Net(), 22)
+    assert row(talk.client(b"SSH-2.0-mine\r\n")) == ("SSH", "Client: Protocol (SSH-2.0-mine)")
+    assert row(talk.server(b"SSH-2.0-theirs\r\n")) == ("SSHv2", "Server: Protocol (SSH-2.0-theirs)")
+    whole = proposal(b"unknown", method)
+    for at in range(0, len(whole), step):
+        tree = talk.client(whole[at : at + step])
+    assert row(tree) == ("SSHv2", "Client: Key Exchange Init")
+    assert values(tree, "ssh.kex_algorithms") == [f"unknown,{method.decode()}"]
+    assert values(tree, "ssh.kex.hassh_algorithms") == [f"unknown,{method.decode()};aes;hmac;none"]
+    tree = talk.server(proposal(method))
+    assert values(tree, "ssh.kex.hasshserver_algorithms") == [f"{method.decode()};aes2;hmac2;zlib"]
+    assert row(talk.client(ssh(30, string(b"public")))) == ("SSHv2", f"Client: {asks}")
+    key = string(string(b"ssh-ed25519") + string(b"key"))
+    tree = talk.server(
+        ssh(31, key + string(b"mine") + string(string(b"ssh-ed25519") + b"sig")) + ssh(21, b"") + b"x" * 40
+    )
+    assert row(tree)[1] == f"Server: {asks[:-4]}Reply, New Keys, Encrypted packet (len=40)"
+    assert values(tree, answers) == [b"mine".hex()]
+    assert values(tree, "ssh.host_key.type") == ["ssh-ed25519"]
+    assert row(talk.server(ssh(20, b"")))[1].startswith("Server: Encrypted packet")
+
+
+def test_groups_are_exchanged() -> None:
+    talk = Talk(Net(), 22)
+    talk.client(b"SSH-2.0-a\r\n" + proposal(b"diffie-hellman-group-exchange-sha256"))
+    talk.server(b"SSH-2.0-b\r\n" + proposal(b"diffie-hellman-group-exchange-sha256"))
+    tree = talk.client(ssh(34, struct.pack("!III", 2048, 3072, 8192)))
+    assert row(tree)[1] == "Client: Diffie-Hellman Group Exchange Request"
+    assert values(tree, "ssh.dh_gex.nbits") == ["3072"]
+    tree = talk.server(ssh(31, string(b"prime") + string(b"\x02")))
+    assert row(tree)[1] == "Server: Diffie-Hellman Group Exchange Group"
+    assert values(tree, "ssh.dh_gex.p") == [b"prime".hex()]
+
+
 # Hostile
 
-PORTS = (21, 23, 25, 110, 143, 554, 5060, 6667)
+PORTS = (21, 22, 23, 25, 110, 143, 554, 5060, 6667)
 PIECES = [
     b"PASV\r\n227 x (1,2,3,4,5,6)\r\n",
     b"354 go\r\n",
@@ -384,6 +484,9 @@ PIECES = [
     INVITE + DESCRIPTION,
     b"RTSP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nabcde",
     b"$\0\0\x05abcde",
+    b"SSH-2.0-x\r\n",
+    proposal(b"curve25519-sha256"),
+    ssh(31, string(b"key") + string(b"x") + string(b"sig")),
     b"BDAT 5\r\nabcdeBDAT 0 LAST\r\n",
 ]
 
