@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -13,7 +13,6 @@ from netwatch.capture.backlog import Backlog
 from netwatch.capture.block import Batch, Loss, Source
 from netwatch.capture.columns import KIND_IPV4, KIND_IPV6, Columns
 from netwatch.capture.conversations import ConversationRow, Conversations
-from netwatch.capture.explain import Explainer
 from netwatch.capture.kernel.memory import available
 from netwatch.capture.pace import Pace
 from netwatch.capture.protocols import SWITCHES
@@ -22,6 +21,9 @@ from netwatch.capture.stats import Partial, Statistics, partial
 from netwatch.capture.store import Store
 from netwatch.capture.talkers import MAX_HOSTS
 from netwatch.capture.view import View
+
+if TYPE_CHECKING:
+    from netwatch.capture.explain import Explainer
 
 __all__ = ["Session"]
 
@@ -58,7 +60,7 @@ class Session:
         self._buffer = buffer
         self._rereadable = bool(getattr(source, "rereadable", False))
         self.store = Store(None if self._rereadable else buffer, source.read_at)
-        self.explainer = Explainer(self.store, source)
+        self._explainer: Explainer | None = None
         self.view = View(self.store)
         self._follows_from: int | None = getattr(source, "follows_from", None)
         self.flows = source.live or self._follows_from is not None
@@ -191,6 +193,15 @@ class Session:
         """What became of a file from which bytes are missing: `shrank at byte N`, or `shrank` if nobody knows."""
         at = getattr(self.source, "shrank_at", None)
         return "shrank" if at is None else f"shrank at byte {at:,}"
+
+    @property
+    def explainer(self) -> Explainer:
+        """Rows and trees of packets, with what their conversations said before."""
+        if self._explainer is None:
+            from netwatch.capture.explain import Explainer  # a tenth of a second: the first frame comes before it
+
+            self._explainer = Explainer(self.store, self.source)
+        return self._explainer
 
     # Pause
 

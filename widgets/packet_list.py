@@ -291,7 +291,9 @@ class PacketList(Pane):
         lit = 2 if self.has_focus else 1
         deadline = perf_counter() + _DISSECT_BUDGET
         waiting = [index for index in shown if not self._words.settled(index) and session.store.number(index)]
-        if waiting and (len(waiting) <= _FEW or self._settling):
+        # Before the first frame nothing is dissected: rows stand sooner than their words.
+        ready = self._words.ready or self._settling
+        if waiting and ready and (len(waiting) <= _FEW or self._settling):
             self._words.settle(self._rows(waiting), deadline)
         self._settling = False
         keys: list[tuple[object, ...]] = [
@@ -312,8 +314,8 @@ class PacketList(Pane):
             line = self._drawn.get(key)
             if line is None:
                 row = fresh[index]
-                in_time = not left_over and perf_counter() < deadline
-                line, complete = self._line_of(row, layout, inner, key, in_time or index == missing[0])
+                in_time = (not left_over and perf_counter() < deadline) or index == missing[0]
+                line, complete = self._line_of(row, layout, inner, key, in_time and ready)
                 if complete:
                     self._drawn[key] = line
                 left_over |= not complete

@@ -3,16 +3,17 @@ soon as there is time."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from textual.cache import LRUCache
 
-from netwatch.capture.dissect import Summary, summarise
 from netwatch.widgets.units import exact
 
 if TYPE_CHECKING:
+    from netwatch.capture.dissect import Summary
     from netwatch.capture.session import Session
     from netwatch.widgets.packet_row import Row
 
@@ -20,6 +21,8 @@ __all__ = ["RowWords"]
 
 _KEPT: Final = 4096
 """Rows whose words are remembered."""
+
+_DISSECTORS: Final = "netwatch.capture.dissect"
 
 _LONGEST_INFO: Final = 512
 """Characters of an info text that are kept: no screen is wider."""
@@ -38,6 +41,11 @@ class RowWords:
         self._session = session
         self._known: LRUCache[int, _Words] = LRUCache(_KEPT)
 
+    @property
+    def ready(self) -> bool:
+        """Whether the dissectors are loaded. They take as long as all the rest of the first frame's work."""
+        return _DISSECTORS in sys.modules
+
     def known(self, index: int) -> Summary | None:
         """What was found out so far."""
         words = self._known.get(index)
@@ -53,6 +61,8 @@ class RowWords:
         words = self._known.get(row.row)
         if words is not None:
             return words.summary
+        from netwatch.capture.dissect import summarise
+
         session = self._session
         data = session.store.data(row.row)
         linktype = session.source.interfaces[row.iface].linktype
