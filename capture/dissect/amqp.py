@@ -165,14 +165,15 @@ def _frame(packet: Packet, cursor: Cursor, layer: Item, memory: Memory) -> None:
         _method(cursor, layer)
     elif kind == 2:
         content = _content(cursor, layer)
-        key = ("content", packet.from_client, channel)
-        if content and len(memory) < MAX_CHANNELS:
-            memory[key] = content
-        else:
-            memory.pop(key, None)
+        key = packet.from_client, channel
+        contents = memory.setdefault("contents", {})
+        contents.pop(key, None)
+        if len(contents) >= MAX_CHANNELS:
+            del contents[next(iter(contents))]
+        contents[key] = content
     elif kind == 3:
         layer.said = "Content-Body"
-        content = memory.get(("content", packet.from_client, channel), "")
+        content = memory.get("contents", {}).get((packet.from_client, channel), "")
         _say(packet, "Content-Body " + (f" ({content})" if content else ""))
         cursor.rest(layer, PAYLOAD)
     else:

@@ -119,8 +119,9 @@ def _request(packet: Packet, cursor: Cursor, layer: Item, memory: Memory) -> Non
     version = cursor.number(layer, VERSION, 2)
     packet.info = f"{_name(key, version)} Request" + ("" if key in NAMES else " [Unknown API key]")
     correlation = cursor.number(layer, CORRELATION, 4, signed=True)
-    if len(memory) < MAX_PENDING:
-        memory[correlation] = key, version
+    if len(memory) >= MAX_PENDING:
+        del memory[next(iter(memory))]  # some are never answered
+    memory[correlation] = key, version
     _string(cursor, layer, CLIENT)
     show = REQUESTS.get(key)
     if show is not None and version < FLEXIBLE[key]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from netwatch.capture.dissect.kit import Bit, Field, Flags16, Header
+from netwatch.capture.dissect.kit import Bit, Bits, Field, Flags16, Header
 
 __all__ = ["CAPABILITIES", "COLLATIONS", "COLUMN_TYPES", "COMMANDS", "bits"]
 
@@ -110,16 +110,18 @@ COLUMN: Final = (
 )
 
 
-def bits(name: str, label: str, prefix: str, table: tuple[tuple[str, str], ...]) -> Header:
+def bits(name: str, label: str, prefix: str, table: tuple[tuple[str, str], ...], *others: Field) -> Header:
     """A little-endian word of flags, the first of the table in its lowest bit."""
     flags: list[Field] = [Bit(1 << place, f"{prefix}.{short}", long) for place, (short, long) in enumerate(table)]
+    flags += others
     return Header("mysql", label, (Flags16(name, label, *flags),), name="", little=True)
 
 
 SERVER_CAPABILITIES: Final = bits("caps.server", "Server Capabilities", "caps", CAPABILITIES)
 CLIENT_CAPABILITIES: Final = bits("caps.client", "Client Capabilities", "caps", CAPABILITIES)
-SERVER_EXTENDED: Final = bits("extcaps.server", "Extended Server Capabilities", "caps", EXTENDED)
-CLIENT_EXTENDED: Final = bits("extcaps.client", "Extended Client Capabilities", "caps", EXTENDED)
+UNUSED: Final = Bits(0xC000, "caps.unused", "Unused", digits=4)
+SERVER_EXTENDED: Final = bits("extcaps.server", "Extended Server Capabilities", "caps", EXTENDED, UNUSED)
+CLIENT_EXTENDED: Final = bits("extcaps.client", "Extended Client Capabilities", "caps", EXTENDED, UNUSED)
 SERVER_STATUS: Final = bits("server_status", "Server Status", "stat", STATUS)
 COLUMN_FLAGS: Final = bits("field.flags", "Flags", "field.flags", COLUMN)
 

@@ -72,8 +72,9 @@ def radius(packet: Packet, at: int, limit: int) -> Step | None:
     if code in (1, 4, 12, 40, 43):
         if known.get((code, ident)) == authenticator:
             packet.info += ", Duplicate Request"
-        elif len(known) < MAX_KNOWN:
-            known[code, ident] = authenticator
+        elif len(known) >= MAX_KNOWN:
+            del known[next(iter(known))]
+        known[code, ident] = authenticator
     layer.said = packet.info
     end = min(limit, at + max(length, RADIUS.size))
     if end <= at + RADIUS.size:
