@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from netwatch.capture.dissect.framed import Cursor, contained, entire, roomy
 from netwatch.capture.dissect.kit import Field, Header, Item, number, octets, text
-from netwatch.capture.dissect.packet import MALFORMED_MARK, Packet
+from netwatch.capture.dissect.packet import MALFORMED_MARK, Malformed, Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on
 
 PORT: Final = 9092
@@ -53,7 +53,11 @@ MIN_VERSION, MAX_VERSION, SUPPORTED = (
     number("kafka.api_versions.api_key", "API Key", NAMES),
 )
 RECORDS = octets("kafka.message_set", "Records")
+CODEC = number("kafka.batch_codec", "Compression Codec", {0: "None", 1: "Gzip", 2: "Snappy", 3: "LZ4", 4: "Zstd"})
+KEY, VALUE = octets("kafka.message_key", "Key"), octets("kafka.message_value", "Value")
 PAYLOAD = octets("", "Payload")
+BATCH_HEAD: Final = 61
+"""Bytes of a batch before its records."""
 
 FLEXIBLE: Final = {0: 9, 1: 12, 3: 9, 10: 3, 18: 3}
 """Version of a request from which lengths are written in another way (KIP-482): its body is shown as bytes."""
@@ -161,7 +165,42 @@ def _produce(cursor: Cursor, layer: Item, version: int) -> None:
             cursor.number(layer, PARTITION, 4)
             size = cursor.uint(4, signed=True)
             if size > 0:
-                cursor.octets(layer, RECORDS, size)
+                _records(cursor, layer, size)
+
+
+def _records(cursor: Cursor, layer: Item, size: int) -> None:
+    """Batches of format 2; those that are compressed, and older formats, are left as bytes."""
+    packet, start = cursor.packet, cursor.at
+    raw = cursor.octets(layer, RECORDS, size)
+    parent = layer.children[-1] if packet.build else layer
+    at = 0
+    while at + BATCH_HEAD <= len(raw) and raw[at + 16] == 2:
+        inner = Cursor(packet, NAME, start + at + BATCH_HEAD, start + size)
+        codec = packet.add(parent, CODEC, raw[at + 22] & 7, start + at + 21, 2).value
+        for _ in range(0 if codec else int.from_bytes(raw[at + 57 : at + 61], "big")):
+            end = _varint(inner) + inner.at
+            inner.uint(1)  # attributes
+            _varint(inner)  # time and offset, relative to the batch's
+            _varint(inner)
+            for field in (KEY, VALUE):
+                length = _varint(inner)
+                if length >= 0:
+                    inner.octets(parent, field, length)
+            if not inner.at <= end <= inner.end:
+                raise Malformed("Kafka: a record beyond its batch", inner.at)
+            inner.at = end
+        at += 12 + int.from_bytes(raw[at + 8 : at + 12], "big")
+
+
+def _varint(cursor: Cursor) -> int:
+    """Seven bits a byte, the sign in the lowest (Protocol Buffers' zigzag)."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = cursor.uint(1)
+        value |= (byte & 0x7F) << shift
+        if not byte & 0x80:
+            break
+    return value >> 1 ^ -(value & 1)
 
 
 def _fetch(cursor: Cursor, layer: Item, version: int) -> None:

@@ -197,6 +197,29 @@ def test_kafka_answers_are_named_by_their_requests() -> None:
     assert row(talk.answer(reply(9, bytes(8)))) == ("Kafka", "Kafka Response (Undecoded, Request Missing)")
 
 
+def test_kafka_records() -> None:
+    record = b"\0\0\0" + b"\x06key" + b"\x0avalue" + b"\0"
+    record = bytes([2 * len(record)]) + record
+    head = struct.pack("!qiibIhiqqqhii", 0, 49 + 2 * len(record), 0, 2, 0, 0, 1, 0, 0, -1, -1, -1, 2)
+    batch = head + 2 * record
+    body = struct.pack("!hhii", -1, 1, 1000, 1) + short(b"events") + struct.pack("!iii", 1, 0, len(batch)) + batch
+    talk = Talk(9092)
+    tree = talk.ask(request(0, 3, 1, body))
+    assert row(tree) == ("Kafka", "Kafka Produce v3 Request")
+    assert values(tree, "kafka.message_key") == [b"key".hex()] * 2
+    assert values(tree, "kafka.message_value") == [b"value".hex()] * 2
+    lying = body.replace(record, bytes([0x7E]) + record[1:])
+    assert talk.ask(request(0, 3, 1, lying)).verdict.kind == "malformed"
+
+
+def test_kafka_requests_that_are_never_answered_do_not_fill_up() -> None:
+    talk = Talk(9092)
+    for number in range(1100):
+        talk.ask(request(0, 3, number, b"\xff\xff\0\0" + bytes(8)))
+    assert row(talk.answer(reply(1099, b""))) == ("Kafka", "Kafka Produce v3 Response")
+    assert "Request Missing" in talk.answer(reply(3, b"")).info
+
+
 def ber(tag: int, *content: bytes) -> bytes:
     body = b"".join(content)
     size = bytes([len(body)]) if len(body) < 128 else b"\x82" + struct.pack("!H", len(body))
