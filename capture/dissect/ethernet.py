@@ -36,13 +36,13 @@ PROVIDER_VLAN = Header(
 @on("linktype", 1)
 @on("ethertype", 0x6558)
 def ethernet(packet: Packet, at: int, limit: int) -> Step | None:
-    """Type or length behind two addresses: up to 1500 it is a length (IEEE 802.3, 3.2.6)."""
+    """Type or length behind two addresses: up to 1500 it is a length (IEEE 802.3, 3.2.6), 0 neither."""
     packet.column("eth", "Ethernet II")
     layer, (destination, source, kind) = packet.open(ETHERNET, at, limit)
     packet.source, packet.destination = mac(source), mac(destination)
     layer.said = f"Src: {packet.source}, Dst: {packet.destination}"
     start = at + ETHERNET.size
-    if kind > 1500:
+    if kind > 1500 or not kind:
         return by_type(packet, kind, start, limit)
     if packet.build:
         layer.children[2] = Item(LENGTH, kind, at + 12, 2)

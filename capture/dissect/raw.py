@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netwatch.capture.dissect.ethernet import by_type
-from netwatch.capture.dissect.kit import U8, U16, U32, Bytes, Header, Hex16, group, number
+from netwatch.capture.dissect.kit import U8, U16, U32, Bytes, Header, Hex16, Item, address, group, number, octets
 from netwatch.capture.dissect.numbers import ETHERTYPES
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import Step, on, step
@@ -25,7 +25,7 @@ COOKED = Header(
         U16("pkttype", "Packet type", PACKET_TYPES),
         U16("hatype", "Link-layer address type"),
         U16("halen", "Link-layer address length"),
-        Bytes("", "Source", 8),
+        Bytes("src.other", "Source", 8),
         Hex16("etype", "Protocol", ETHERTYPES),
     ),
 )
@@ -39,9 +39,11 @@ COOKED2 = Header(
         U16("hatype", "Link-layer address type"),
         U8("pkttype", "Packet type", PACKET_TYPES),
         U8("halen", "Link-layer address length"),
-        Bytes("", "Source", 8),
+        Bytes("src.other", "Source", 8),
     ),
 )
+SENDER, UNUSED = address("sll.src.eth", "Source", 6), octets("sll.unused", "Unused")
+HARDWARE_SIZE = 6
 NETLINK_OR_CAN = frozenset({280, 824})
 
 
@@ -87,12 +89,23 @@ def _cooked(packet: Packet, kind: int, hardware: int, sender: bytes, at: int, li
     return by_type(packet, kind, at, limit)
 
 
+def _sender(packet: Packet, layer: Item, place: int, length: int, value: bytes) -> None:
+    """Eight bytes hold an address of six as such, and what is left over."""
+    if packet.build and length == HARDWARE_SIZE:
+        at = layer.children[place].start
+        layer.children[place : place + 1] = [
+            Item(SENDER, value[:HARDWARE_SIZE], at, HARDWARE_SIZE),
+            Item(UNUSED, value[HARDWARE_SIZE:], at + HARDWARE_SIZE, 2),
+        ]
+
+
 @on("linktype", 113)
 def cooked(packet: Packet, at: int, limit: int) -> Step:
     """What `any` gave before there was version 2 (LINKTYPE_LINUX_SLL)."""
     packet.column("sll", "Ethernet II")
     layer, (direction, hardware, length, sender, kind) = packet.open(COOKED, at, limit)
     layer.said = PACKET_TYPES.get(direction, "")
+    _sender(packet, layer, 3, length, sender)
     return _cooked(packet, kind, hardware, sender[: min(length, 8)], at + COOKED.size, limit)
 
 
@@ -102,4 +115,5 @@ def cooked2(packet: Packet, at: int, limit: int) -> Step:
     packet.column("sll", "Ethernet II")
     layer, (kind, _, _, hardware, direction, length, sender) = packet.open(COOKED2, at, limit)
     layer.said = PACKET_TYPES.get(direction, "")
+    _sender(packet, layer, 6, length, sender)
     return _cooked(packet, kind, hardware, sender[: min(length, 8)], at + COOKED2.size, limit)
