@@ -151,13 +151,21 @@ def _dissect(packet: Packet, at: int, limit: int, memory: dict[Any, Any]) -> Ste
         if kind == 22 and not memory.get("version") and found != ["Client Hello"]:
             memory["version"] = shown
         packet.protocol = SHOWN_VERSIONS.get(memory.get("version", shown), "TLS")
-        item.said = f"{packet.protocol} {', '.join(found) or CONTENT_TYPES[kind]}"
         said += found
         words += found
-        packet.info = ", ".join(words)
+        # A record in the middle of a message has no words of its own; a row without any would say nothing.
+        middle = "" if found else _going_on(memory, sender)
+        item.said = f"{packet.protocol} {', '.join(found) or middle}"
+        packet.info = ", ".join(words) or middle
         at = end
     layer.said = ", ".join(said)
     return Step((), at, limit) if at < limit else None
+
+
+def _going_on(memory: dict[Any, Any], sender: int) -> str:
+    """`[Certificate Fragment]`: what a side has begun to send."""
+    part, _ = memory.get(("part", sender), (b"", 0))
+    return f"[{HANDSHAKES.get(part[0], 'Handshake') if part else 'Handshake'} Fragment]"
 
 
 def _may_be(head: bytes) -> bool:
@@ -250,21 +258,23 @@ def is_plain(data: bytes, at: int, end: int, encrypted: bool) -> bool:
 
 def _handshakes(packet: Packet, item: Item, at: int, end: int, sender: int, memory: dict[Any, Any]) -> list[str]:
     """Messages of a record, the first of which may have begun in others, the last of which may go on."""
-    part, count = memory.pop(("part", sender), (b"", 0))
+    part, count = memory.pop(("part", sender), (bytearray(), 0))
     words: list[str] = []
     if part:
-        joined = part + packet.data[at:end]
-        length = 4 + int.from_bytes(joined[1:4], "big")
-        if len(joined) < 4 or len(joined) < length:
-            return [_keep(packet, item, at, end, joined, count, sender, memory)]
-        _show_joined(packet, joined[:length], count + 1, words, memory)
-        at += length - len(part)
+        before = len(part)
+        part += packet.data[at:end]
+        length = 4 + int.from_bytes(part[1:4], "big")
+        if len(part) < 4 or len(part) < length:
+            _keep(packet, item, at, end, part, count, sender, memory)
+            return []
+        _show_joined(packet, bytes(part[:length]), count + 1, words, memory)
+        at += length - before
         if at == end:
             return words
     if end - at < 4:
         if memory.get(("encrypted", sender)):
             return ["Encrypted Handshake Message"]
-        word = _keep(packet, item, at, end, packet.data[at:end], 0, sender, memory)
+        word = _keep(packet, item, at, end, bytearray(packet.data[at:end]), 0, sender, memory)
         return words or [word]
     if not is_plain(packet.data, at, end, memory.get(("encrypted", sender), False)):
         packet.add(item, TLS.message, None, at, end - at, "Encrypted Handshake Message")
@@ -272,7 +282,7 @@ def _handshakes(packet: Packet, item: Item, at: int, end: int, sender: int, memo
     shown = show_handshakes(packet, item, at, end, state=memory)
     words += shown.words
     if shown.end < end:
-        rest = packet.data[shown.end : end]
+        rest = bytearray(packet.data[shown.end : end])
         word = _keep(packet, item, shown.end, end, rest, 0, sender, memory)
         if not words:
             words.append(word)
@@ -280,14 +290,14 @@ def _handshakes(packet: Packet, item: Item, at: int, end: int, sender: int, memo
 
 
 def _keep(
-    packet: Packet, item: Item, at: int, end: int, joined: bytes, count: int, sender: int, memory: dict[Any, Any]
+    packet: Packet, item: Item, at: int, end: int, part: bytearray, count: int, sender: int, memory: dict[Any, Any]
 ) -> str:
     """The part of a message that a record holds, kept for the record that ends it: its word."""
     packet.add(item, FRAGMENT, packet.data[at:end], at, end - at)
-    if len(joined) >= 4 and int.from_bytes(joined[1:4], "big") > MAX_MESSAGE:
+    if len(part) >= 4 and int.from_bytes(part[1:4], "big") > MAX_MESSAGE:
         return "Encrypted Handshake Message"
-    memory["part", sender] = joined, count + 1
-    return f"[{HANDSHAKES.get(joined[0], 'Handshake')} Fragment]"
+    memory["part", sender] = part, count + 1
+    return _going_on(memory, sender)
 
 
 def _show_joined(packet: Packet, joined: bytes, count: int, words: list[str], memory: dict[Any, Any]) -> None:

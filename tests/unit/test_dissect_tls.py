@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from time import perf_counter
 
 import pytest
 from cryptography import x509
@@ -448,3 +449,16 @@ def test_every_shorter_hello_says_so() -> None:
         assert tree.info == "Client Hello", size
         # a hello may end before its extensions
         assert tree.verdict.kind == ("ok" if size == 4 + 2 + 32 + 1 + 8 + 2 else "malformed"), size
+
+
+def test_a_message_in_very_many_records_takes_time_once_for_each() -> None:
+    talk = Talk()
+    start = message(11, bytes(100_000))[:4]
+    talk.send(record(22, start), server=True)
+    segment = record(22, b"\0") * 240
+    began = perf_counter()
+    for _ in range(200):
+        talk.send(segment, server=True)
+    assert perf_counter() - began < 20
+    state = next(iter(talk.trees._conversations.values())).memory["tls"]
+    assert len(state["part", 1][0]) == 4 + 200 * 240
