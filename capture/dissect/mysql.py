@@ -479,7 +479,7 @@ def _compressed(packet: Packet, at: int, limit: int, asks: bool, memory: Memory)
 
 
 def _inside(packet: Packet, layer: Item, at: int, end: int, full: int, asks: bool, memory: Memory) -> None:
-    """The packets in a compressed one. One that goes on in the next is shown as far as it is here."""
+    """The packets in a compressed one; the last may go on in the next compressed one."""
     raw = packet.take(NAME, at, end - at, end)
     packet.add(layer, PAYLOAD, raw, at, len(raw))
     if full:
@@ -488,10 +488,19 @@ def _inside(packet: Packet, layer: Item, at: int, end: int, full: int, asks: boo
         except zlib.error as error:
             packet.mark(f"MySQL: {error}", at)
             return
+    raw = memory.pop(("rest", asks), b"") + raw
+    stop = 0
+    while (following := stop + HEAD + int.from_bytes(raw[stop : stop + 3], "little")) <= len(raw):
+        stop = following
+    if len(raw) - stop <= MAX_MESSAGE:
+        memory["rest", asks] = raw[stop:]
+    if not stop:
+        packet.info = packet.info or ("Request" if asks else "Response ")
+        return
 
     def inner(packet: Packet, at: int, limit: int) -> Step | None:
         _packets(packet, at, limit, asks, memory)
         return None
 
     shown: Callable[[Packet, int, int], Step | None] = inner
-    packet.aside("Uncompressed MySQL", raw, Step((shown,), 0, len(raw)))
+    packet.aside("Uncompressed MySQL", raw[:stop], Step((shown,), 0, stop))

@@ -168,9 +168,14 @@ def _login(packet: Packet, cursor: Cursor, layer: Item) -> None:
 def _prelogin(packet: Packet, cursor: Cursor, layer: Item) -> None:
     """Options, each with the place of its value; or TLS records."""
     start = cursor.at
-    if packet.uint(NAME, start, 1, cursor.end) in (20, 21, 22, 23):
-        packet.within(layer, Step((tls,), start, cursor.end))
-        packet.column("tds", "")
+    memory = packet.memory("tds")
+    if memory.get("tls") or packet.uint(NAME, start, 1, cursor.end) in (20, 21, 22, 23):
+        memory["tls"] = True
+        if _records_end(packet, start, cursor.end):
+            packet.within(layer, Step((tls,), start, cursor.end))
+            packet.column("tds", "")
+        else:
+            cursor.rest(layer, DATA)  # a record goes on in the next TDS packet
         return
     while (code := cursor.uint(1)) != 0xFF:
         offset, size = (int.from_bytes(packet.take(NAME, cursor.at + skip, 2, cursor.end), "big") for skip in (0, 2))
@@ -182,6 +187,13 @@ def _prelogin(packet: Packet, cursor: Cursor, layer: Item) -> None:
             packet.add(item, ENCRYPTION, raw[0], start + offset, 1)
         elif raw:
             packet.add(item, OPTION_VALUE, raw, start + offset, size)
+
+
+def _records_end(packet: Packet, at: int, end: int) -> bool:
+    """Whether TLS records fill the bytes."""
+    while at + 5 <= end and packet.uint(NAME, at, 1, end) in (20, 21, 22, 23):
+        at += 5 + packet.uint(NAME, at + 3, 2, end)
+    return at == end
 
 
 def _tokens(packet: Packet, cursor: Cursor, layer: Item) -> None:

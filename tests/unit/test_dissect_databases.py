@@ -15,7 +15,7 @@ CLIENT, SERVER = bytes([192, 0, 2, 1]), bytes([198, 51, 100, 7])
 PGSQL, REDIS, MYSQL, MEMCACHE, TDS = 5432, 6379, 3306, 11211, 1433
 
 
-HELLO = bytes.fromhex("160303002d 01000029 0303") + bytes(32) + bytes.fromhex("00 0002 1301 01 00 0000")
+HELLO = bytes.fromhex("160303002f 0100002b 0303") + bytes(32) + bytes.fromhex("00 0002 1301 01 00 0000")
 """A TLS Client Hello without extensions."""
 
 
@@ -330,6 +330,25 @@ def test_mysql_switches_to_tls_and_to_compression() -> None:
     assert row(tree) == ("MySQL", "Response  OK")
 
 
+def test_mysql_packets_over_compressed_ones() -> None:
+    talk = logged_in(CAPABILITIES | 0x20)
+    query = packet(0, b"\x03select n")
+    talk.ask(len(query).to_bytes(3, "little") + b"\0\0\0\0" + query)
+    data = result()
+    trees = []
+    for part in (data[:30], data[30:32], data[32:]):
+        trees.append(talk.answer(len(part).to_bytes(3, "little") + b"\1\0\0\0" + part))
+    assert {tree.protocol for tree in trees} == {"MySQL"}
+    assert [values(tree, "mysql.num_fields") for tree in trees] == [["1"], [], []]
+    assert values(trees[2], "mysql.row.text") == ["abc", "NULL"]
+    # The compressed packet itself over segments, too.
+    talk.ask(len(query).to_bytes(3, "little") + b"\0\0\0\0" + query)
+    squeezed = zlib.compress(data)
+    whole = len(squeezed).to_bytes(3, "little") + b"\1" + len(data).to_bytes(3, "little") + squeezed
+    assert talk.answer(whole[:20]).protocol == "TCP"
+    assert values(talk.answer(whole[20:]), "mysql.row.text") == ["abc", "NULL"]
+
+
 def test_mysql_what_is_compressed_does_not_grow_without_bound() -> None:
     talk = logged_in(CAPABILITIES | 0x20)
     bomb = zlib.compress(bytes(60 << 20))[:60_000]
@@ -392,6 +411,11 @@ def test_tds_login_batch_and_error() -> None:
     assert row(tree) == ("TDS", "TDS7 login")
     assert values(tree, "tds.7login.username") == ["ann"]
     assert values(tree, "tds.7login.databasename") == ["shop"]
+    tree = talk.ask(tds(18, HELLO))
+    assert row(tree) == ("TDS", "TDS7 pre-login message")
+    assert "tls" in [child.field.name for child in tree.layers[-1].children]
+    assert row(talk.ask(tds(18, HELLO[:40]))) == ("TDS", "TDS7 pre-login message")
+    assert row(talk.ask(tds(18, HELLO[40:]))) == ("TDS", "TDS7 pre-login message")
     said = struct.pack("<iBBH", 18456, 1, 14, 6) + wide("Denied")
     tree = talk.answer(tds(4, b"\xaa" + struct.pack("<H", len(said)) + said))
     assert row(tree) == ("TDS", "Response")

@@ -11,7 +11,7 @@ from netwatch.capture.dissect import Context, Item, Tree, dissect, fields_text
 
 RAW = 101
 CLIENT, SERVER = bytes([192, 0, 2, 1]), bytes([198, 51, 100, 7])
-HELLO = bytes.fromhex("160303002d 01000029 0303") + bytes(32) + bytes.fromhex("00 0002 1301 01 00 0000")
+HELLO = bytes.fromhex("160303002f 0100002b 0303") + bytes(32) + bytes.fromhex("00 0002 1301 01 00 0000")
 """A TLS Client Hello without extensions."""
 
 
