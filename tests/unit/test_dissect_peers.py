@@ -299,3 +299,61 @@ def test_the_row_says_what_the_tree_says(port: int, transport: str, payload: byt
     packet = struct.pack("!BBHHHBBH4s4s", 0x45, 0, total, 1, 0, 64, protocol, 0, CLIENT, SERVER) + head + payload
     tree, row = dissect(packet, RAW), summarise(packet, RAW)
     assert (tree.protocol, tree.info) == (row.protocol, row.info)
+
+
+# DHCP, DHCPv6, NTP
+
+
+def dhcp(*options: tuple[int, bytes]) -> bytes:
+    head = struct.pack("!BBBBIHH16x6s10x", 2, 1, 6, 0, 0x1234, 0, 0, b"\2\0\0\0\0\1") + bytes(192)
+    made = b"".join(bytes([code, len(raw)]) + raw for code, raw in options)
+    return head + bytes.fromhex("63825363") + made + b"\xff"
+
+
+def test_options_of_dhcp_with_parts() -> None:
+    tree = Talk(67, "udp", client=68).say(
+        dhcp(
+            (53, b"\5"),
+            (61, b"\1\2\0\0\0\0\1"),
+            (119, b"\7example\3org\0\3sub\xc0\0"),
+            (121, bytes.fromhex("180a0001 0a000002 00 0a000001")),
+            (82, b"\1\2ab\2\3cde"),
+            (43, b"\1\2xy\xff"),
+            (81, b"\4\0\0\2pc\0"),
+        ),
+        back=True,
+    )
+    assert (tree.protocol, tree.info) == ("DHCP", "DHCP ACK      - Transaction ID 0x1234")
+    assert value(tree, "dhcp.option.dhcp_dns_domain_search_list_fqdn") == "example.org"
+    route = find(tree, "dhcp.option.classless_static_route")
+    assert route is not None
+    assert (route.text, fields_text(route)) == ("10.0.1.0/24-10.0.0.2", "180a00010a000002")
+    assert value(tree, "dhcp.option.agent_information_option.agent_remote_id") == b"cde".hex()
+    assert value(tree, "dhcp.fqdn.name") == "pc"
+
+
+def test_a_search_list_that_points_at_itself_is_marked() -> None:
+    tree = Talk(67, "udp", client=68).say(dhcp((53, b"\5"), (119, b"\xc0\0" * 40)), back=True)
+    assert tree.verdict.kind == "malformed"
+
+
+def test_a_dhcpv6_client_is_known_by_its_link() -> None:
+    duid = bytes.fromhex("000300010200000000ab")
+    host = b"\0\2pc\7example\0"
+    body = struct.pack("!HH", 1, len(duid)) + duid + struct.pack("!HH", 39, len(host)) + host
+    tree = Talk(547, "udp", client=546).say(b"\1\0\0\x07" + body)
+    assert tree.info == "Solicit XID: 0x000007 CID: 000300010200000000ab "
+    assert value(tree, "dhcpv6.duidll.link_layer_addr") == "02:00:00:00:00:ab"
+    assert value(tree, "dhcpv6.client_domain") == "pc.example"
+
+
+def test_ntp_is_signed_behind_its_extensions() -> None:
+    body = b"\x24\1\6\xe8" + bytes(8) + b"GPS\0" + bytes(32)
+    extension = struct.pack("!HH", 0x0104, 16) + b"u" * 12
+    tree = Talk(123, "udp").say(body + extension + b"\0\0\0\1" + b"k" * 16)
+    assert value(tree, "ntp.ext.type") == "0x0104"
+    assert value(tree, "ntp.keyid") == "00000001"
+    assert value(tree, "ntp.mac") == (b"k" * 16).hex()
+    reference = find(tree, "ntp.refid")
+    assert reference is not None
+    assert (reference.text, fields_text(reference)) == ("GPS", b"GPS\0".hex())
