@@ -23,7 +23,7 @@ from netwatch.capture.dissect.der import (
     moment,
     oid,
 )
-from netwatch.capture.dissect.kit import Item, address, flag, group, number, octets, text
+from netwatch.capture.dissect.kit import Field, Item, address, flag, group, number, octets, text
 from netwatch.capture.dissect.packet import Malformed, Packet, Short
 from netwatch.capture.dissect.tls_extensions import show_timestamps
 from netwatch.capture.dissect.tls_fields import TLS
@@ -36,6 +36,7 @@ SERIAL: Final = octets("x509af.serialNumber", "serialNumber")
 SIGNATURE: Final = group("x509af.signature_element", "signature")
 ALGORITHM: Final = text("x509af.algorithm.id", "Algorithm Id")
 ISSUER, SUBJECT = number("x509af.issuer", "issuer"), number("x509af.subject", "subject")
+ISSUER_PARTS, SUBJECT_PARTS = number("x509if.rdnSequence", "rdnSequence"), number("x509af.rdnSequence", "rdnSequence")
 VALIDITY: Final = group("x509af.validity_element", "validity")
 NOT_BEFORE, NOT_AFTER = number("x509af.notBefore", "notBefore"), number("x509af.notAfter", "notAfter")
 UTC, GENERALIZED = text("x509af.utcTime", "utcTime"), text("x509af.generalizedTime", "generalizedTime")
@@ -57,6 +58,9 @@ VALUES: Final = {
     0x1C: text("x509sat.universalString", "universalString"),
     0x1E: text("x509sat.bmpString", "bmpString"),
 }
+STRING: Final = number("x509sat.DirectoryString", "DirectoryString")
+CHOICES: Final = (0x14, 0x13, 0x1C, 0x1E, 0x0C)
+"""Tags of the strings that an attribute may be, in the order of their type (X.520, 2.6)."""
 COUNTRY, PRINTABLE = text("x509sat.CountryName", "CountryName"), text("x509sat.PrintableString", "PrintableString")
 SPECIAL: Final = {
     "2.5.4.5": PRINTABLE,
@@ -142,7 +146,7 @@ def _signed(packet: Packet, item: Item, signed: Element) -> str:
     algorithm(packet, packet.add(item, SIGNATURE, None, kind.at, kind.size), kind)
     issuer = element(packet, kind.end, end, SEQUENCE)
     line = packet.add(item, ISSUER, 0, issuer.at, issuer.size)
-    line.said = show_name(packet, line, issuer.at, issuer.end)
+    line.said = _parts(packet, line, ISSUER_PARTS, issuer)
     validity = element(packet, issuer.end, end, SEQUENCE)
     line = packet.add(item, VALIDITY, None, validity.at, validity.size)
     times = []
@@ -151,7 +155,7 @@ def _signed(packet: Packet, item: Item, signed: Element) -> str:
     line.said = " to ".join(times)
     subject = element(packet, validity.end, end, SEQUENCE)
     line = packet.add(item, SUBJECT, 0, subject.at, subject.size)
-    line.said = said = show_name(packet, line, subject.at, subject.end)
+    line.said = said = _parts(packet, line, SUBJECT_PARTS, subject)
     key = element(packet, subject.end, end, SEQUENCE)
     _key(packet, packet.add(item, KEY, None, key.at, key.size), key)
     for each in elements(packet, key.end, end):
@@ -187,6 +191,14 @@ def _both(identifier: str) -> str:
     return f"{identifier} ({OIDS[identifier]})" if identifier in OIDS else identifier
 
 
+def _parts(packet: Packet, parent: Item, field: Field, name: Element) -> str:
+    line = packet.add(parent, field, 0, name.at, name.size)
+    said = show_name(packet, line, name.at, name.end)
+    line.value = len(line.children)
+    line.said = f"{line.value} item{'s' if line.value != 1 else ''} ({said})"
+    return said
+
+
 def show_name(packet: Packet, parent: Item, at: int, end: int) -> str:
     """A distinguished name: its attributes as lines, the most specific first in words (RFC 4514, 2.1)."""
     said: list[str] = []
@@ -214,7 +226,12 @@ def _text(packet: Packet, line: Item, identifier: str, value: Element) -> str:
     shown = raw.decode(
         encoding, "replace" if encoding.startswith("utf-") and encoding != "utf-8" else "surrogateescape"
     )
-    field = SPECIAL.get(identifier) or VALUES.get(value.tag, PRINTABLE)
+    field = SPECIAL.get(identifier)
+    if field is None:
+        field = VALUES.get(value.tag, PRINTABLE)
+        if value.tag in CHOICES:
+            choice = CHOICES.index(value.tag)
+            line = packet.add(line, STRING, choice, value.at, value.size, f"{field.label} ({choice})")
     packet.add(line, field, shown, value.body, value.length)
     return shown
 
