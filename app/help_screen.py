@@ -56,6 +56,9 @@ _NOTES: Final = (
     "The gauge: memory that packets take, of --buffer; packets that are kept; the time that they cover.",
     "Conversations (v) are of what is kept when you ask for them, and of all that comes while they are shown. In "
     "and out are those of the end at the left, which has the higher port.",
+    "A followed stream (f) is put together from what is kept. Of bytes that came twice and differ the first ones are "
+    "shown; a line names both packets and what the second one says. Bytes behind the end (FIN) or with a reset are "
+    "left out, and told. A saved stream has nothing in place of what is missing.",
     "In and out in the table of talkers are the address's own: in is what it received. It wears the colour of the "
     "protocol that it spoke most of late.",
 )

@@ -115,11 +115,11 @@ class StreamScreen(Screen[int], inherit_bindings=False):
         changed = follow.update()
         if changed is not None:
             view.changed(*changed)
-        if not self._opened:
+        if not self._opened and follow.passed:
+            self._opened = True
             place = follow.place(follow.index)
             if place is not None:
                 view.jump(*place)
-            self._opened = place is not None or follow.passed
         if view.work(_SLICE) or changed is not None:
             view.paint()
         if self._searching is not None:

@@ -149,14 +149,16 @@ class Follow:
         return half.rows[max(at, 0)] if len(half) else self._index
 
     def place(self, row: int) -> tuple[int, int] | None:
-        """(number of a turn, offset in it) of the first byte that a packet brought; None: it brought none."""
+        """(number of a turn, offset in it) of the first byte that a packet brought; of one without bytes of its own,
+        of what came last before it. None: nothing did."""
+        best: tuple[int, int, int] | None = None
         for side, half in enumerate(self.connection.halves):
-            found = (np.array(half.rows, np.int64) == row).nonzero()[0]
-            if len(found):
-                offset = half.starts[int(found[0])]
-                turn = self.turns.holding(side, offset)
-                return None if turn is None else (turn, offset)
-        return None
+            rows = np.array(half.rows, np.int64)
+            before = np.where(rows <= row, rows, -1)
+            if len(rows) and (last := int(before.max())) >= 0 and (best is None or last > best[0]):
+                best = last, side, half.starts[int(before.argmax())]
+        turn = None if best is None else self.turns.holding(*best[1:])
+        return None if best is None or turn is None else (turn, best[2])
 
     @property
     def passed(self) -> bool:

@@ -357,11 +357,8 @@ class StreamView(Pane):
         size = f"{note.size:,} byte{'' if note.size == 1 else 's'}"
         other = escape(note.other[:_OTHER])
         if note.kind == "conflict":
-            first = f"packet {self._follow.number(note.first):,}"
-            return (
-                f"conflict: {packet} ({note.packet_size:,} bytes) has {size} other than {first} ({note.first_size:,} "
-                f"bytes), which came first: {other}"
-            )
+            first = f"packet {self._follow.number(note.first):,} ({note.first_size:,} bytes)"
+            return f"conflict: {packet} ({note.packet_size:,} bytes) differs in {note.size:,} from {first}: {other}"
         if note.kind == "after FIN":
             return f"{size} behind the end of the stream, left out: {packet}: {other}"
         if note.kind == "with RST":

@@ -94,7 +94,7 @@ async def test_from_the_list_and_back_to_the_packet_of_the_line(one: Any) -> Non
         assert "1,460 bytes missing in capture" in text
         assert "tail \\x1b[31m\\u202e" in text
         assert "1 gap, 1,460 bytes missing" in text
-        assert "conflict: packet 13 (10 bytes) has 5 bytes other than packet 10 (38 bytes)" in text
+        assert "conflict: packet 13 (10 bytes) differs in 5 from packet 10 (38 bytes): evil!" in text
         await pilot.press("end", "enter")
         await pilot.pause()
         assert one.app.screen is main
@@ -109,6 +109,15 @@ async def test_the_cursor_stands_on_the_packet_that_was_chosen(one: Any) -> None
         await settled(pilot)
         row = one.app.screen.query_one(StreamView).here
         assert row.start == len(ANSWER) + 1460
+        await pilot.press("escape")
+        one.app.screen.packets.go_to(12)  # nothing of it is shown but that it differs
+        await pilot.press("f")
+        await settled(pilot)
+        assert one.app.screen.query_one(StreamView).here.start == row.start
+        one.app.screen.dismiss(11)
+        await pilot.pause()
+        await pilot.press("f")
+        await settled(pilot)
         await pilot.press("escape")
         assert isinstance(shown_screen(one), MainScreen)
         assert one.app.screen.packets.cursor == 11

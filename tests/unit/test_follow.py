@@ -23,6 +23,7 @@ from netwatch.capture import follow as module
 from netwatch.capture.block import Batch, Block, Damage, Interface, Loss
 from netwatch.capture.decode import Decoder
 from netwatch.capture.follow import CUT, DATA, GAP, NOTE, Follow, Turn, pair_of
+from netwatch.capture.follow_half import Half
 from netwatch.capture.follow_save import StreamSave
 from netwatch.capture.follow_search import pattern, search
 from netwatch.capture.session import Session
@@ -228,6 +229,18 @@ def test_numbers_wrap() -> None:
     one = said(packets)
     assert one.client == b"abcdefg"
     assert one.follow.connection.halves[0].repeated == 7
+
+
+def test_numbers_wrap_more_than_once() -> None:
+    step = 1 << 29
+    half = Half()
+    half.open(4_000_000_000)
+    for at in range(20):
+        start = half.offset((4_000_000_001 + at * step) % 2**32)
+        assert start == at * step
+        half.add(start, step, step, at, 0)
+        assert half.offset((4_000_000_001 + at * step - 5) % 2**32) == at * step - 5
+    assert half.last == 20 * step
 
 
 def test_segments_that_overtake_the_syn() -> None:
