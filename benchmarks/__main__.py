@@ -17,7 +17,7 @@ from benchmarks.measure import Table
 from benchmarks.setting import Setting
 from benchmarks.traffic import MIXES, make
 
-NAMES: Final = ("summary", "start", "filter", "live", "keys", "terminal", "growth", "memory")
+NAMES: Final = ("summary", "start", "filter", "dissect", "live", "keys", "terminal", "growth", "memory")
 """Each a module with `measure(setting) -> Table`, under its own name or that of MODULES."""
 MODULES: Final = {"filter": "display_filter", "terminal": "screen_bytes"}
 QUICK: Final = 20_000

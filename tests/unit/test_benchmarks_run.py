@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-WITHOUT_ROOT = ("summary", "start", "filter", "growth")
+WITHOUT_ROOT = ("summary", "start", "filter", "dissect", "growth")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
