@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from netwatch.capture.dissect.http_body import entity, show_chunks, walk
 from netwatch.capture.dissect.http_names import LONGEST_METHOD, METHODS, NAMED, PORTS, REASONS, said_of
 from netwatch.capture.dissect.kit import Header, Item, flag, number, text
+from netwatch.capture.dissect.ntlmssp import ntlmssp
 from netwatch.capture.dissect.packet import SEGMENT_MARK, TO_THE_END, Packet, Short
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on, signature, step
 
@@ -53,6 +54,9 @@ PART = text("", "Part of a body")
 
 MAX_ASKED: Final = 64
 """Requests of a connection that wait for their response; a client chooses how many it sends at once."""
+TICKETS: Final = frozenset((b"authorization", b"www-authenticate", b"proxy-authorization", b"proxy-authenticate"))
+NTLM: Final = b"TlRMTVNTUA"
+"""What a message of NTLM begins with, in Base64."""
 SHOWN_PARTS: Final = 100
 """Parameters of a query, pairs of a cookie."""
 
@@ -180,6 +184,9 @@ def _message(packet: Packet, header: Header, at: int, limit: int) -> int:
     packet.column(header.field.name, info)
     layer = packet.layer(header.field, at, min(stop, packet.end(limit)) - at)
     _show_head(packet, layer, head, at)
+    for line in head.lines:
+        if line.name in TICKETS:
+            packet.info += _ticket(packet, layer, line.value)
     layer.said = packet.info[len(before) :]
     if over_tcp:
         _remember(packet, layer, head, request, memory)
@@ -285,6 +292,24 @@ def _show_head(packet: Packet, layer: Item, head: Head, at: int) -> None:
         if named is not None:
             item = packet.add(parent, named, line.value, line.value_at, len(line.value))
             _show_value(packet, item, line)
+
+
+def _ticket(packet: Packet, layer: Item, value: bytes) -> str:
+    """NTLM within a header field (RFC 4559) -> its words of the Info column."""
+    scheme, _, coded = value.partition(b" ")
+    if scheme.lower() not in (b"ntlm", b"negotiate") or not coded.startswith(NTLM):
+        return ""
+    said = ""
+
+    def show(packet: Packet, at: int, limit: int) -> Step | None:
+        nonlocal said
+        said = ntlmssp(packet, layer, at, limit)
+        return None
+
+    with suppress(Error):
+        ticket = a2b_base64(coded)
+        packet.aside("Decoded NTLMSSP", ticket, Step((show,), 0, len(ticket)))
+    return said
 
 
 def _show_uri(packet: Packet, start: Item, uri: bytes, at: int) -> None:

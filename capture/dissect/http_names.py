@@ -40,8 +40,6 @@ SHOWN_AS: Final = {
     b"image/png": " (PNG)",
     b"image/jpeg": " (JPEG JFIF image)",
     b"image/gif": " (GIF89a)",
-    b"multipart/form-data": "",
-    b"multipart/mixed": "",
     b"application/octet-stream": "",
     b"application/grpc": "",
     b"application/cbor": "",
@@ -61,4 +59,6 @@ def said_of(content: bytes) -> tuple[str, str]:
         return "/XML", ""
     if JSON.match(kind):
         return "/JSON", f", JavaScript Object Notation ({shown})"
+    if kind.startswith(b"multipart/"):
+        return "", ""
     return "", SHOWN_AS.get(kind, f" ({shown})")

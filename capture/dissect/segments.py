@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from netwatch.capture.dissect.packet import More
     from netwatch.capture.dissect.registry import Dissector
 
-__all__ = ["SHOWN_NUMBERS", "after", "name_packets", "payload"]
+__all__ = ["SHOWN_NUMBERS", "after", "forget_lost", "name_packets", "payload"]
 
 SEGMENTS: Final = group("tcp.segments", "Reassembled TCP segments")
 SEGMENT_NUMBER: Final = number("tcp.segment", "Packet")
@@ -31,6 +31,15 @@ MAX_UNKNOWN: Final = 1 << 16
 def after(sequence: int, than: int) -> int:
     """How far one sequence number is behind another; negative: before it (RFC 9293, 3.4: modulo 2^32)."""
     return ((sequence - than + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+
+
+def forget_lost(context: Context, side: Side, acknowledged: int) -> None:
+    """What was acknowledged and not seen will not come any more: the message that waits for it is given up."""
+    message = side.message
+    if message is None or not message.early or message.size == TO_THE_END:
+        return
+    if after(acknowledged, message.sequence + len(message.data)) > 0:
+        context.hold(side, None)
 
 
 def payload(
@@ -125,7 +134,7 @@ class _Segment:
         while True:
             have = len(message.data)
             whole = have >= message.size if message.size > 0 else message.size == 0 or have > MAX_MESSAGE
-            whole = whole or (message.size == TO_THE_END and fin and not message.early)
+            whole = whole or (message.size == TO_THE_END and fin)
             if not whole:
                 break
             if message.size == 0 and have > MAX_UNKNOWN:

@@ -13,7 +13,7 @@ from netwatch.capture.dissect.kit import U16, U32, Bit, Bits, Header, Hex16, Ite
 from netwatch.capture.dissect.options import options
 from netwatch.capture.dissect.packet import TO_THE_END, Packet, Short
 from netwatch.capture.dissect.registry import Step, on, step_by_ports
-from netwatch.capture.dissect.segments import after, payload
+from netwatch.capture.dissect.segments import after, forget_lost, payload
 from netwatch.capture.dissect.tcp_analysis import Segment, analyse
 
 if TYPE_CHECKING:
@@ -164,6 +164,9 @@ def tcp(packet: Packet, at: int, limit: int) -> Step | None:
     if seen.conversation is not None:
         segment = Segment(flags, raw_sequence, raw_acknowledged, values[5], length)
         packet.prefix += analyse(packet, layer, seen.conversation, segment, reused=seen.reused)
+        if flags & 0x10 and packet.context is not None:
+            other = seen.conversation.sides[1 - seen.conversation.side(packet)]
+            forget_lost(packet.context, other, raw_acknowledged)
     packet.values["tcp.flags"] = flags
     following = step_by_ports("tcp", source, destination, start, limit)
     if length <= 0 or start >= packet.caplen:

@@ -269,6 +269,34 @@ def test_a_request_cut_by_the_snap_length(keep: int) -> None:
         assert tree.protocol == "HTTP"
 
 
+def test_what_was_lost_in_capture_does_not_hide_what_follows() -> None:
+    talk = Talk()
+    talk.client(GET)
+    talk.server(OK + b"Content-Length: 3000\r\n\r\n" + b"x" * 1000)
+    talk.next[1] += 1000  # sent, acknowledged, and not captured
+    assert talk.server(b"x" * 1000).protocol == "TCP"
+    assert talk.client(GET).protocol == "HTTP"
+    assert row(talk.server(OK + b"Content-Length: 0\r\n\r\n")) == ("HTTP", "HTTP/1.1 200 OK")
+
+
+def test_what_comes_out_of_order_is_put_in_its_place() -> None:
+    talk = Talk()
+    talk.server(OK + b"Content-Length: 30\r\n\r\n" + b"a" * 10)
+    start = talk.next[1]
+    talk.next[1] = start + 10
+    assert talk.server(b"c" * 10).protocol == "TCP"
+    talk.next[1] = start
+    tree = talk.server(b"b" * 10)
+    assert values(tree, "http.file_data") == ["a" * 10 + "b" * 10 + "c" * 10]
+
+
+def test_ntlm_within_a_header() -> None:
+    ticket = b"TlRMTVNTUAABAAAABwIAAgcABwAoAAAACAAIAC8AAAAKAGFKAAAAD1NNVFBET01TTVRQSE9TVA=="
+    for scheme in (b"NTLM", b"Negotiate"):
+        tree = Talk().client(b"GET / HTTP/1.1\r\nAuthorization: " + scheme + b" " + ticket + b"\r\n\r\n")
+        assert row(tree) == ("HTTP", "GET / HTTP/1.1 , NTLMSSP_NEGOTIATE")
+
+
 def test_tiny_chunks_take_no_time() -> None:
     talk = Talk()
     flood = OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 20_000
