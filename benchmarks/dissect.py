@@ -93,8 +93,8 @@ def measure(setting: Setting) -> Table:
         *((f"tree, {name}", *three(found["trees"][name])) for name in COMMON if name in found["trees"]),
     ]
     notes = [
-        f"ms of CPU. Rows at {SCREENS} places of {setting.packets:,} packets; what they need from packets before them "
-        "is done between frames, eight milliseconds at a time. Trees of up to 200 packets of each protocol of the demo."
+        f"ms of CPU. Rows at {SCREENS} places of {setting.packets:,} packets; what they need from those before them is "
+        "done between frames, eight milliseconds at a time. Trees of up to 200 packets a protocol, from the demo."
     ]
     both = {"netwatch": [*NETWATCH, "-r", str(DEMO), "--fields", FIELDS]}
     if installed("tshark"):
