@@ -52,9 +52,10 @@ MAX_MESSAGE: Final = 1 << 17
 """Of a handshake message in several records; who sends more has no certificate."""
 
 PORTS: Final = (
-    *(261, 324, 443, 448, 465, 563, 614, 636, 802, 853, 989, 990, 992, 993, 994, 995, 1300, 2221, 2443, 3249, 3250),
-    *(3251, 3252, 3496, 4843, 5061, 5671, 5684, 5868, 8443, 8883, 9443, 11207, 19999, 27017),
+    *(324, 443, 465, 636, 802, 853, 993, 995, 1300, 2221, 2443, 3249, 3250, 3251, 3252, 3496),
+    *(5061, 5671, 5684, 5868, 8883, 11207, 19999),
 )
+"""Where what is no text is taken for TLS; on all others it is recognised by its first bytes."""
 
 HELLO_2: Final = Header(
     "tls.record",
