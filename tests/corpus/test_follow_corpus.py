@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from netwatch.capture.block import Batch
 from netwatch.capture.decode import Decoder
+from netwatch.capture.errors import CaptureError
 from netwatch.capture.follow import GAP, Follow, pair_of
+from netwatch.capture.follow_packets import TCP
 from netwatch.capture.session import Session
 from netwatch.capture.sources.files import open_file
 from netwatch.capture.stats import partial
+
+if TYPE_CHECKING:
+    from tests.corpus.conftest import Capture
+
+STREAMS = 8
+"""Streams of a capture that are compared …"""
+PACKETS = 600
+"""… that begin among so many packets."""
+MARKS = [b"bytes missing".hex()]
 
 TRUTHS = ["dup", "gap", "inorder", "ipv6", "midstream", "multi20", "overlap_same", "portreuse", "reorder", "rst"]
 TRUTHS += ["seqwrap", "vlan_ipfrag"]
@@ -93,3 +106,56 @@ def test_every_packet_leads_to_the_bytes_that_were_sent(captures_folder: Path, n
             found.append((client, sha(asked), sha(answered)))
     if not truth.get("missing_ranges_server_to_client"):
         assert sorted(found) == sorted(expected(truth))
+
+
+def streams_of_tshark(path: Path, count: int) -> list[tuple[set[str], list[str]]]:
+    """Of each of the first TCP streams of a capture: its ends, and what either side sent, in hexadecimal."""
+    wanted = [word for number in range(count) for word in ("-z", f"follow,tcp,raw,{number}")]
+    run = subprocess.run(["tshark", "-n", "-q", "-r", str(path), *wanted], capture_output=True, check=False)
+    found = []
+    for block in run.stdout.decode(errors="replace").split("=" * 67 + "\n"):
+        lines = block.splitlines()
+        if not block.startswith("Follow:") or len(lines) < 4:
+            continue
+        sides = ["", ""]
+        for line in lines[4:]:
+            sides[line.startswith("\t")] += line.strip()
+        found.append(({line.partition(": ")[2] for line in lines[2:4]}, sides))
+    return found
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="no tshark")
+def test_streams_without_gaps_are_those_of_tshark(captures: list[Capture]) -> None:
+    """tshark writes words into the bytes where some are missing, and takes what comes behind a FIN for data: of the
+    others every byte must be the same."""
+    compared = 0
+    for capture in captures:
+        try:
+            session = session_of(capture.path)
+        except CaptureError:
+            continue
+        flags = [rows.tcp_flags for _, rows in session.store.chunks()]
+        if not any(each.any() for each in flags):
+            continue
+        theirs = streams_of_tshark(capture.path, STREAMS)
+        ends = [frozenset(pair) for pair, _ in theirs]
+        ours: dict[frozenset[str], Follow] = {}
+        for index in range(min(session.store.end, PACKETS)):
+            pair = pair_of(session, index)
+            if pair is None or pair.protocol != TCP:
+                continue
+            key = frozenset((str(pair.a), str(pair.b)))
+            if key in ends and key not in ours:
+                ours[key] = followed(session, index)
+        for key, (_, sides) in zip(ends, theirs, strict=True):
+            follow = ours.get(key)
+            if follow is None or ends.count(key) > 1:
+                continue
+            connection = follow.connection
+            marked = any(word in side for side in sides for word in MARKS)
+            if marked or follow.turns.missing()[0] or connection.notes:
+                continue
+            _, *sent = bytes_of(follow)
+            assert sorted(each.hex() for each in sent) == sorted(sides), (capture.path, sorted(key))
+            compared += 1
+    assert compared > 100

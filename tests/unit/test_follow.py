@@ -514,6 +514,20 @@ def test_any_segmentation_duplication_and_order(
     assert whole.turns == one.turns  # slice by slice as at once
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 60), st.binary(max_size=20)), max_size=25))
+def test_of_every_byte_the_first_one_stays(segments: list[tuple[int, bytes]]) -> None:
+    """Whatever overlaps with whatever: beside a model of one byte a place."""
+    model: dict[int, int] = {}
+    for at, data in segments:
+        for place, byte in enumerate(data, at):
+            model.setdefault(place, byte)
+    one = said([*hello(), *(up(data, 1001 + at) for at, data in segments)])
+    assert one.client == bytes(model[place] for place in sorted(model))
+    holes = max(model, default=-1) + 1 - len(model)
+    assert one.follow.turns.missing()[1] == holes
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 40), st.integers(0, 12), st.integers(0, 31)), max_size=40))
 def test_whatever_comes_in_slices_it_is_as_at_once(segments: list[tuple[bool, int, int, int]]) -> None:
