@@ -93,7 +93,7 @@ def measure(setting: Setting) -> Table:
         *((f"tree, {name}", *three(found["trees"][name])) for name in COMMON if name in found["trees"]),
     ]
     notes = [
-        f"ms of CPU. Rows at {SCREENS} places of {setting.packets:,} packets; what they need of others before them is "
+        f"ms of CPU. Rows at {SCREENS} places of {setting.packets:,} packets; what they need of earlier ones is "
         "done between frames, eight milliseconds at a time. Trees of up to 200 packets a protocol, from the demo."
     ]
     both = {"netwatch": [*NETWATCH, "-r", str(DEMO), "--fields", FIELDS]}
