@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netwatch.capture.dissect.dhcp_options import PARTS
 from netwatch.capture.dissect.kit import (
     U8,
     U16,
@@ -65,15 +66,39 @@ MESSAGES = {
 NAMES = {
     0: "Padding",
     1: "Subnet Mask",
+    2: "Time Offset",
     3: "Router",
+    4: "Time Server",
+    5: "Name Server",
     6: "Domain Name Server",
+    7: "Log Server",
+    8: "Quotes Server",
+    9: "LPR Server",
+    11: "Resource Location Server",
     12: "Host Name",
+    13: "Boot File Size",
     15: "Domain Name",
+    16: "Swap Server",
+    17: "Root Path",
+    18: "Extensions Path",
+    19: "IP Forwarding",
+    20: "Non-Local Source Routing",
+    21: "Policy Filter",
+    22: "Maximum Datagram Reassembly Size",
+    23: "Default IP Time-to-Live",
     26: "Interface MTU",
     28: "Broadcast Address",
+    29: "Perform Mask Discovery",
+    31: "Perform Router Discover",
+    33: "Static Route",
+    40: "Network Information Service Domain",
+    41: "Network Information Service Servers",
     42: "Network Time Protocol Servers",
     43: "Vendor-Specific Information",
     44: "NetBIOS over TCP/IP Name Server",
+    45: "NetBIOS over TCP/IP Datagram Distribution Name Server",
+    46: "NetBIOS over TCP/IP Node Type",
+    47: "NetBIOS over TCP/IP Scope",
     50: "Requested IP Address",
     51: "IP Address Lease Time",
     52: "Option Overload",
@@ -88,10 +113,34 @@ NAMES = {
     61: "Client identifier",
     66: "TFTP Server Name",
     67: "Bootfile name",
+    69: "SMTP Server",
+    70: "POP3 Server",
+    77: "User Class Information",
+    78: "Directory Agent Information",
+    79: "Service Location Agent Scope",
+    80: "Rapid commit",
     81: "Client Fully Qualified Domain Name",
     82: "Agent Information Option",
+    90: "Authentication",
+    93: "Client System Architecture",
+    94: "Client Network Device Interface",
+    95: "LDAP",
+    97: "UUID/GUID-based Client Identifier",
+    100: "PCode",
+    101: "TCode",
+    108: "IPv6-Only Preferred",
+    114: "DHCP Captive-Portal",
+    116: "DHCP Auto-Configuration",
+    118: "Subnet Selection Option",
     119: "Domain Search",
+    120: "SIP Servers",
     121: "Classless Static Route",
+    124: "V-I Vendor Class",
+    125: "V-I Vendor-specific Information",
+    150: "TFTP Server Address",
+    162: "DNR",
+    249: "Private/Classless Static Route (Microsoft)",
+    252: "Private/Proxy autodiscovery",
     255: "End",
 }
 OPTION = number("dhcp.option.type", "Option")
@@ -103,6 +152,15 @@ ITEM = number("dhcp.option.request_list_item", "Parameter Request List Item", NA
 ADDRESSES = {
     1: address("dhcp.option.subnet_mask", "Subnet Mask", 4),
     3: address("dhcp.option.router", "Router", 4),
+    4: address("dhcp.option.time_server", "Time Server", 4),
+    5: address("dhcp.option.name_server", "Name Server", 4),
+    7: address("dhcp.option.log_server", "Log Server", 4),
+    9: address("dhcp.option.lpr_server", "LPR Server", 4),
+    41: address("dhcp.option.nis_server", "Network Information Service Server", 4),
+    69: address("dhcp.option.smtp_server", "SMTP Server", 4),
+    70: address("dhcp.option.pop3_server", "POP3 Server", 4),
+    118: address("dhcp.option.subnet_selection_option", "Subnet Selection Option", 4),
+    150: address("dhcp.option.tftp_server_address", "TFTP Server Address", 4),
     6: address("dhcp.option.domain_name_server", "Domain Name Server", 4),
     28: address("dhcp.option.broadcast_address", "Broadcast Address", 4),
     42: address("dhcp.option.ntp_server", "Network Time Protocol Server", 4),
@@ -113,12 +171,25 @@ ADDRESSES = {
 TEXTS = {
     12: text("dhcp.option.hostname", "Host Name"),
     15: text("dhcp.option.domain_name", "Domain Name"),
+    17: text("dhcp.option.root_path", "Root Path"),
+    40: text("dhcp.option.nis_domain", "Network Information Service Domain"),
+    47: text("dhcp.option.netbios_over_tcpip_scope", "NetBIOS over TCP/IP Scope"),
     56: text("dhcp.option.message", "Message"),
     60: text("dhcp.option.vendor_class_id", "Vendor class identifier"),
     66: text("dhcp.option.tftp_server_name", "TFTP Server Name"),
     67: text("dhcp.option.bootfile_name", "Bootfile name"),
+    100: text("dhcp.option.tz_pcode", "TZ PCode"),
+    101: text("dhcp.option.tz_tcode", "TZ TCode"),
+    114: text("dhcp.option.captive_portal", "Captive Portal"),
+    252: text("dhcp.option.private_proxy_autodiscovery", "Private/Proxy autodiscovery"),
 }
 NUMBERS = {
+    2: number("dhcp.option.time_offset", "Time Offset (s)"),
+    13: number("dhcp.option.boot_file_size", "Boot File Size"),
+    23: number("dhcp.option.default_ip_ttl", "Default IP Time-to-Live"),
+    46: number("dhcp.option.netbios_over_tcpip_node_type", "NetBIOS over TCP/IP Node Type"),
+    93: number("dhcp.option.client_system_architecture", "Client System Architecture"),
+    108: number("dhcp.option.ipv6_only_preferred", "IPv6-Only Preferred (s)"),
     26: number("dhcp.option.interface_mtu", "Interface MTU"),
     51: number("dhcp.option.ip_address_lease_time", "IP Address Lease Time (s)"),
     57: number("dhcp.option.dhcp_max_message_size", "Maximum DHCP Message Size"),
@@ -184,8 +255,10 @@ def _value(packet: Packet, option: Item, kind: int, at: int, size: int) -> None:
             packet.add(option, ADDRESSES[kind], packet.data[where : where + 4], where, 4)
     elif kind in TEXTS:
         packet.add(option, TEXTS[kind], raw.rstrip(b"\0"), at, size)
-    elif kind in NUMBERS and size in (2, 4):
+    elif kind in NUMBERS and size in (1, 2, 4):
         packet.add(option, NUMBERS[kind], int.from_bytes(raw, "big"), at, size)
+    elif kind in PARTS and size:
+        PARTS[kind](packet, option, at, at + size)
     elif kind == 55:
         for where in range(at, at + size):
             packet.add(option, ITEM, packet.data[where], where, 1)

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from netwatch.capture.dissect.kit import U8, U32, Bytes, Header, Hex24, Ip6, Item, address, number, octets, text
+from netwatch.capture.dissect.dns_name import read_name
+from netwatch.capture.dissect.kit import (
+    U8,
+    U32,
+    Bytes,
+    Field,
+    Header,
+    Hex24,
+    Ip6,
+    Item,
+    address,
+    number,
+    octets,
+    text,
+)
 from netwatch.capture.dissect.options import tlvs
-from netwatch.capture.dissect.packet import Packet
+from netwatch.capture.dissect.packet import Packet, Stopped
 from netwatch.capture.dissect.registry import on
-from netwatch.capture.text import ipv6
+from netwatch.capture.text import ipv6, mac
 
 MESSAGES = {
     1: "Solicit",
@@ -72,6 +86,27 @@ DUID = octets("dhcpv6.duid.bytes", "DUID")
 REQUESTED = number("dhcpv6.requested_option_code", "Requested Option code", OPTIONS)
 ELAPSED = number("dhcpv6.elapsed_time", "Elapsed time (ms)")
 STATUS, STATUS_TEXT = number("dhcpv6.status_code", "Status Code"), text("dhcpv6.status_msg", "Status Message")
+DUID_TYPE = number(
+    "dhcpv6.duid.type",
+    "DUID Type",
+    {1: "link-layer address plus time", 2: "assigned by vendor", 3: "link-layer address", 4: "UUID"},
+)
+LINK_ADDRESS = text("dhcpv6.duidll.link_layer_addr", "Link-layer address")
+LINK_TIME_ADDRESS = text("dhcpv6.duidllt.link_layer_addr", "Link-layer address")
+PREFERENCE = number("dhcpv6.option_preference", "Pref-value")
+HOST_FLAGS, HOST = (
+    number("dhcpv6.client_fqdn_flags", "Flags", digits=2),
+    text("dhcpv6.client_domain", "Client Domain Name"),
+)
+SEARCH = text("dhcpv6.search_list_entry", "List entry")
+SNTP = address("dhcpv6.sntp_server", "SNTP server address", 16)
+INTERFACE = octets("dhcpv6.interface_id", "Interface-ID")
+ENTERPRISE = number("dhcpv6.vendorclass.enterprise", "Enterprise ID")
+CLASS_DATA = text("dhcpv6.vendorclass.data", "vendor-class-data")
+REMOTE_ENTERPRISE, REMOTE = (
+    number("dhcpv6.remoteid.enterprise", "Enterprise ID"),
+    octets("dhcpv6.remoteid_enterprise_id", "Remote-ID"),
+)
 SERVER = address("dhcpv6.dns_server", "DNS server address", 16)
 IA = Header("dhcpv6", "IA", (Bytes("iaid", "IAID", 4), U32("iaid.t1", "T1"), U32("iaid.t2", "T2")), name="")
 IA_ADDRESS = Header(
@@ -151,7 +186,8 @@ def _options(packet: Packet, parent: Item, at: int, limit: int, info: list[str],
 def _value(packet: Packet, item: Item, code: int, at: int, end: int, info: list[str]) -> None:
     raw = packet.data[at:end]
     if code in (1, 2):
-        packet.add(item, DUID, raw, at, end - at)
+        duid = packet.add(item, DUID, raw, at, end - at)
+        _duid(packet, duid, at, end)
         if code == 1:
             info.append(f"CID: {raw.hex()}")
     elif code == 6:
@@ -165,5 +201,48 @@ def _value(packet: Packet, item: Item, code: int, at: int, end: int, info: list[
     elif code == 23 and len(raw) % 16 == 0:
         for where in range(at, end, 16):
             packet.add(item, SERVER, packet.data[where : where + 16], where, 16)
+    elif code == 7 and len(raw) == 1:
+        packet.add(item, PREFERENCE, raw[0], at, 1)
+    elif code == 16 and len(raw) >= 6:
+        packet.add(item, ENTERPRISE, int.from_bytes(raw[:4], "big"), at, 4)
+        size = int.from_bytes(raw[4:6], "big")
+        packet.add(item, CLASS_DATA, raw[6 : 6 + size], at + 6, len(raw[6 : 6 + size]))
+    elif code == 18:
+        packet.add(item, INTERFACE, raw, at, len(raw))
+    elif code == 24:
+        _names(packet, item, SEARCH, at, end)
+    elif code == 31 and len(raw) % 16 == 0:
+        for where in range(at, end, 16):
+            packet.add(item, SNTP, packet.data[where : where + 16], where, 16)
+    elif code == 37 and len(raw) >= 4:
+        packet.add(item, REMOTE_ENTERPRISE, int.from_bytes(raw[:4], "big"), at, 4)
+        packet.add(item, REMOTE, raw[4:], at + 4, len(raw) - 4)
+    elif code == 39 and raw:
+        packet.add(item, HOST_FLAGS, raw[0], at, 1)
+        _names(packet, item, HOST, at + 1, end)
     elif raw:
         packet.add(item, VALUE, raw, at, len(raw))
+
+
+def _duid(packet: Packet, item: Item, at: int, end: int) -> None:
+    """RFC 8415, 11: of the first and the third kind, the address of an interface."""
+    if end - at < 2:
+        return
+    kind = int.from_bytes(packet.data[at : at + 2], "big")
+    packet.add(item, DUID_TYPE, kind, at, 2)
+    head = {1: 8, 3: 4}.get(kind, end - at)
+    if at + head < end:
+        field = LINK_TIME_ADDRESS if kind == 1 else LINK_ADDRESS
+        packet.add(item, field, mac(packet.data[at + head : end]), at + head, end - at - head)
+
+
+def _names(packet: Packet, item: Item, field: Field, at: int, end: int) -> None:
+    """Names as in DNS, uncompressed (RFC 8415, 10); the last of a host's may lack its end."""
+    while at < end:
+        try:
+            name, after = read_name(packet, at, at, end)
+        except Stopped:
+            packet.add(item, field, packet.data[at + 1 : end], at, end - at)
+            return
+        packet.add(item, field, name, at, after - at)
+        at = after

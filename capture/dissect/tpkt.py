@@ -8,12 +8,20 @@ from typing import Any, Final
 from netwatch.capture.dissect.ber import integer, oid, tlv
 from netwatch.capture.dissect.kit import U8, U16, Header, Hex8, Hex16, number, octets, text
 from netwatch.capture.dissect.packet import Packet
-from netwatch.capture.dissect.registry import Step, on, step
+from netwatch.capture.dissect.registry import NOT_MINE, Step, on, step
 from netwatch.capture.protocols import declare
+from netwatch.capture.text import escape
 
 __all__ = ["elements"]
 
-for _name, _label in (("cotp", "COTP"), ("ses", "SES"), ("pres", "PRES"), ("mms", "MMS"), ("s7comm", "S7COMM")):
+for _name, _label in (
+    ("cotp", "COTP"),
+    ("ses", "SES"),
+    ("pres", "PRES"),
+    ("mms", "MMS"),
+    ("s7comm", "S7COMM"),
+    ("rdp", "RDP"),
+):
     declare(_name, _label, "data")
 TPKT: Final = Header("tpkt", "TPKT", (U8("version", "Version"), U8("reserved", "Reserved"), U16("length", "Length")))
 CONTINUED: Final = octets("tpkt.continuation_data", "Continuation data")
@@ -61,14 +69,28 @@ PDV: Final = octets("pres.fully_encoded_data", "fully-encoded-data")
 USER_DATA: Final = 0xC1
 MMS_SYNTAX: Final = "1.0.9506.2.1"
 MAX_ELEMENTS: Final = 128
+RDP_PORT: Final = 3389
+RDP: Final = Header("rdp", "Remote Desktop Protocol", ())
+COOKIE: Final = text("rdp.rt_cookie", "Routing Token/Cookie")
+NEGOTIATIONS: Final = {1: "Negotiate Request", 2: "Negotiate Response", 3: "Negotiate Failure"}
+NEGOTIATION: Final = number("rdp.neg_type", "Type", NEGOTIATIONS, digits=2)
+PROTOCOLS: Final = number("rdp.negReq.requestedProtocols", "requestedProtocols", digits=8)
+SELECTED: Final = number(
+    "rdp.negReq.selectedProtocol",
+    "selectedProtocol",
+    {0: "Standard RDP Security", 1: "TLS security", 2: "CredSSP", 8: "CredSSP with early user authorization"},
+    digits=8,
+)
 
 
-@on("tcp.port", 102)
+@on("tcp.port", 102, RDP_PORT)
 def tpkt(packet: Packet, at: int, limit: int) -> Step | None:
     """A version, a length; COTP within."""
     while at < limit:
         head = packet.rest(at, min(at + 4, limit))
         if head[:2] not in (b"\3\0", b"\3"):
+            if 102 not in packet.values.get("ports", ()):
+                return NOT_MINE
             packet.column("tpkt", "Continuation")
             rest = packet.rest(at, limit)
             layer = packet.layer(TPKT.field, at, len(rest), "Continuation")
@@ -98,6 +120,9 @@ def cotp(packet: Packet, at: int, limit: int) -> Step | None:
         target, source = packet.add_header(layer, REFERENCES, at + 2, limit)
         packet.info = f"{CONNECTS[kind >> 4]} TPDU src-ref: 0x{source:04x} dst-ref: 0x{target:04x}"
         layer.said = packet.info
+        if kind >> 4 in (0xD, 0xE) and RDP_PORT in packet.values.get("ports", ()):
+            _remote_desktop(packet, at + 7, min(at + 1 + size, limit))
+            return Step((), at + 1 + size, limit) if at + 1 + size < limit else None
         for code, start, stop in _parameters(packet, at + 7, min(at + 1 + size, limit)):
             if code in TSAPS:
                 packet.add(layer, TSAPS[code], packet.data[start:stop], start, stop - start)
@@ -118,6 +143,27 @@ def cotp(packet: Packet, at: int, limit: int) -> Step | None:
     if packet.data[where : where + 1] == b"\x32":
         return step("cotp.data", 0x32, where, limit)
     return Step((session,), where, limit) if packet.data[where : where + 1] in SPDU_HEADS else Step((), where, limit)
+
+
+def _remote_desktop(packet: Packet, at: int, end: int) -> None:
+    """A cookie with the user's name, which security is asked for (MS-RDPBCGR 2.2.1.1, 2.2.1.2)."""
+    if at >= packet.end(end):
+        return
+    packet.column("rdp")
+    layer = packet.layer(RDP.field, at, packet.end(end) - at)
+    words = []
+    stop = packet.data.find(b"\r\n", at, packet.end(end))
+    if stop >= 0:
+        packet.add(layer, COOKIE, packet.data[at:stop], at, stop - at)
+        words.append(escape(packet.data[at:stop]))
+        at = stop + 2
+    if at + 8 <= end and packet.data[at : at + 1] in (b"\1", b"\2", b"\3"):
+        kind = packet.data[at]
+        packet.add(layer, NEGOTIATION, kind, at, 1)
+        words.append(NEGOTIATIONS[kind])
+        value = int.from_bytes(packet.take("RDP", at + 4, 4, end), "little")
+        packet.add(layer, PROTOCOLS if kind == 1 else SELECTED, value, at + 4, 4)
+    packet.info = layer.said = ", ".join(words)
 
 
 SPDU_HEADS: Final = frozenset(bytes([kind]) for kind in SPDUS)
@@ -274,6 +320,7 @@ S7: Final = Header(
     ),
     name="s7comm",
 )
+S7_ERROR: Final = number("s7comm.param.errcod", "Error code", digits=4)
 S7_FUNCTION: Final = number("s7comm.param.func", "Function", FUNCTIONS, digits=2)
 
 
@@ -284,11 +331,15 @@ def s7comm(packet: Packet, at: int, limit: int) -> Step | None:
     layer, (_, kind, _, _, parameters, _) = packet.open(S7, at, limit)
     packet.info = f"ROSCTR:[{ROSCTR.get(kind, f'Unknown: 0x{kind:02x}'):8}]"
     where = at + S7.size + (2 if kind in (2, 3) else 0)
+    failed = packet.uint("S7COMM", at + S7.size, 2, limit) if kind in (2, 3) else 0
+    if failed:
+        packet.add(layer, S7_ERROR, failed, at + S7.size, 2)
     if parameters and kind != 7:
         function = packet.uint("S7COMM", where, 1, limit)
         packet.add(layer, S7_FUNCTION, function, where, 1)
         packet.info += f" Function:[{FUNCTIONS.get(function, f'Unknown: 0x{function:02x}')}]"
         where += 1
+    packet.info += f" -> Errorcode:[0x{failed:04x}]" if failed else ""
     layer.size = where - at
     layer.said = packet.info
     return Step((), where, limit) if where < limit else None
