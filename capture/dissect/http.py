@@ -212,6 +212,9 @@ def _wait(packet: Packet, at: int, size: int, limit: int, info: str) -> None:
 def _head(packet: Packet, at: int, limit: int, over_tcp: bool) -> Head:
     """What stands before the body. Raises More where its end is still to come."""
     data, end = packet.data, packet.end(limit)
+    waits = over_tcp and limit <= packet.caplen and not packet.values.get("stream.ended")
+    if waits and data.find(b"\n\r\n", at, end) < 0 and data.find(b"\n\n", at, end) < 0:
+        packet.more("HTTP", at, limit)
     stop = _line_end(data, at, end)
     line, where = data[at:stop].rstrip(b"\r"), _after(stop, end)
     after_line = where
@@ -230,8 +233,6 @@ def _head(packet: Packet, at: int, limit: int, over_tcp: bool) -> Head:
         else:
             complete = True
         where = following
-    if not complete and over_tcp and limit <= packet.caplen and not packet.values.get("stream.ended"):
-        packet.more("HTTP", at, limit)
     response = line.startswith(b"HTTP/")
     code = line.split(b" ", 2)[1][:3] if response and b" " in line else b""
     status = int(code) if code.isdigit() else 0

@@ -120,18 +120,25 @@ def magic(packet: Packet, at: int, limit: int) -> Step | None:
 
 @on("http.upgrade", 2)
 def http2(packet: Packet, at: int, limit: int) -> Step | None:
-    """One frame; the next stands behind it. Asked for by the magic, or by an upgrade from HTTP/1.1."""
+    """Frames, as many as are complete. Asked for by the magic, or by an upgrade from HTTP/1.1."""
     if packet.data[at : at + 6] == MAGIC[:6]:
         return magic(packet, at, limit)
+    while at < limit:
+        at = _next(packet, at, limit)
+    return None
+
+
+def _next(packet: Packet, at: int, limit: int) -> int:
+    """One frame -> the offset after it."""
     memory, side = packet.memory("http2"), packet.from_client
-    left = memory.get(("left", side), 0)
+    left: int = memory.get(("left", side), 0)
     if left:
         size = min(left, limit - at)
         memory["left", side] = left - size
         packet.info += SEGMENT_MARK
         layer = packet.layer(HTTP2.field, at, packet.end(at + size) - at, "goes on")
         packet.add(layer, FRAME_DATA, packet.data[at : layer.end], at, layer.size)
-        return Step((http2,), at + size, limit) if size < limit - at else None
+        return at + size
     packet.whole("HTTP/2 frame", at, FRAME.size, limit)
     length, kind = int.from_bytes(packet.data[at : at + 3], "big"), packet.data[at + 3]
     end = at + FRAME.size + length
@@ -152,7 +159,7 @@ def http2(packet: Packet, at: int, limit: int) -> Step | None:
         packet.info = packet.values["http2.info"] = f"{packet.info}{words}"
     if kind in (0, 1) and flags & 1:
         _body(packet, stream, memory)
-    return Step((http2,), end, limit) if end < limit else None
+    return end
 
 
 def _say(packet: Packet, words: str) -> None:

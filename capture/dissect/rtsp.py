@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from netwatch.capture.dissect.kit import U8, U16, Header, number, octets, text
-from netwatch.capture.dissect.packet import Packet
+from netwatch.capture.dissect.packet import Packet, data
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on
 from netwatch.capture.dissect.rtp import announce, rtp
 from netwatch.capture.dissect.sdp import sdp
@@ -37,11 +37,13 @@ SERVER_PORT: Final = re.compile(rb"server_port=(\d{1,5})")
 @on("tcp.port", 554, 8554)
 def rtsp(packet: Packet, at: int, limit: int) -> Step | None:
     """One message, or one frame of RTP or RTCP; the next may stand behind it."""
-    data, end = packet.data, packet.end(limit)
-    if data[at : at + 1] == b"$":
-        return _interleaved(packet, at, limit)
-    stop = data.find(b"\n", at, end)
-    start = data[at : end if stop < 0 else stop].rstrip(b"\r")
+    raw, end = packet.data, packet.end(limit)
+    if raw[at : at + 1] == b"$":
+        while packet.data[at : at + 1] == b"$" and at < limit:
+            at = _interleaved(packet, at, limit)
+        return Step((rtsp,), at, limit) if at < limit else None
+    stop = raw.find(b"\n", at, end)
+    start = raw[at : end if stop < 0 else stop].rstrip(b"\r")
     reply = start.startswith(b"RTSP/")
     words = start.split(b" ", 2)
     if not reply and words[0] not in METHODS:
@@ -52,9 +54,9 @@ def rtsp(packet: Packet, at: int, limit: int) -> Step | None:
     first = where
     complete = False
     while where < end and not complete:
-        stop = data.find(b"\n", where, end)
+        stop = raw.find(b"\n", where, end)
         after = end if stop < 0 else stop + 1
-        line = data[where:after].rstrip(b"\r\n")
+        line = raw[where:after].rstrip(b"\r\n")
         complete = not line
         if line:
             key, _, value = line.partition(b":")
@@ -78,9 +80,9 @@ def rtsp(packet: Packet, at: int, limit: int) -> Step | None:
         packet.add(item, METHOD, words[0], at, len(words[0]))
         packet.add(item, URL, words[1], second, len(words[1]))
     for key, value, begins, after in lines:
-        header = packet.add(layer, HEADER, data[begins:after].rstrip(b"\r\n"), begins, after - begins)
+        header = packet.add(layer, HEADER, raw[begins:after].rstrip(b"\r\n"), begins, after - begins)
         if key in NAMED:
-            packet.add(header, NAMED[key], value, data.find(value, begins, after), len(value))
+            packet.add(header, NAMED[key], value, raw.find(value, begins, after), len(value))
     if reply:
         _announce(packet, fields.get(b"transport", b""))
     if where < last:
@@ -107,18 +109,15 @@ def _announce(packet: Packet, transport: bytes) -> None:
             announce(packet, host, int(found[1]), "RTSP", {})
 
 
-def _interleaved(packet: Packet, at: int, limit: int) -> Step | None:
-    """`$`, a channel, a length, and RTP or RTCP (10.12)."""
+def _interleaved(packet: Packet, at: int, limit: int) -> int:
+    """`$`, a channel, a length, and RTP or RTCP (10.12) -> the offset after them."""
     packet.whole("RTSP frame", at, INTERLEAVED.size, limit)
     size = int.from_bytes(packet.data[at + 2 : at + 4], "big")
     packet.whole("RTSP frame", at, INTERLEAVED.size + size, limit)
     packet.column("rtsp")
-    layer, (_, channel, size) = packet.open(INTERLEAVED, at, limit)
+    layer, (_, channel, _) = packet.open(INTERLEAVED, at, limit)
     start, stop = at + INTERLEAVED.size, at + INTERLEAVED.size + size
     layer.said = packet.info = f"Interleaved channel 0x{channel:02x}, {size} bytes"
-
-    def within(packet: Packet, at: int, limit: int) -> Step | None:
-        return rtp("RTSP", 0, {}, packet, at, limit)
-
-    packet.run(Step((within,), start, min(stop, limit)))
-    return Step((rtsp,), stop, limit) if stop < limit else None
+    if rtp("RTSP", 0, {}, packet, start, min(stop, limit)) is NOT_MINE:
+        data(packet, start, min(stop, limit))
+    return stop

@@ -73,7 +73,14 @@ class Frame(NamedTuple):
 
 @on("http.upgrade", 1)
 def websocket(packet: Packet, at: int, limit: int) -> Step | None:
-    """One frame; the next stands behind it. Asked for by HTTP alone: a frame does not say what it is."""
+    """Frames, as many as are complete. Asked for by HTTP alone: a frame does not say what it is."""
+    while at < limit:
+        at = _next(packet, at, limit)
+    return None
+
+
+def _next(packet: Packet, at: int, limit: int) -> int:
+    """One frame -> the offset after it."""
     side = packet.from_client
     memory = packet.memory("websocket")
     left = memory.get(("left", side), 0)
@@ -102,17 +109,17 @@ def websocket(packet: Packet, at: int, limit: int) -> Step | None:
         data = _unmasked(data, key)
     if end <= limit:
         _payload(packet, layer, frame, data, memory)
-    return Step((websocket,), end, limit) if end < limit else None
+    return end
 
 
-def _goes_on(packet: Packet, at: int, limit: int, memory: dict[Any, Any], left: int) -> Step | None:
+def _goes_on(packet: Packet, at: int, limit: int, memory: dict[Any, Any], left: int) -> int:
     """A frame too long to be put together."""
     size = min(left, limit - at)
     memory["left", packet.from_client] = left - size
     layer = packet.layer(FRAME.field, at, packet.end(at + size) - at, "goes on")
     packet.add(layer, REST, packet.data[at : layer.end], at, layer.size)
     packet.info += SEGMENT_MARK
-    return Step((websocket,), at + size, limit) if size < limit - at else None
+    return at + size
 
 
 def _frame(packet: Packet, at: int, limit: int) -> Frame:

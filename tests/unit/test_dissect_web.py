@@ -306,6 +306,14 @@ def test_tiny_chunks_take_no_time() -> None:
     assert time.process_time() - start < 4
 
 
+def test_a_head_byte_by_byte_takes_no_time() -> None:
+    talk = Talk()
+    start = time.process_time()
+    for part in parts(b"GET / HTTP/1.1\r\n" + b"a:\r\n" * 3000, 10):
+        assert talk.client(part).protocol == "TCP"
+    assert time.process_time() - start < 4
+
+
 # WebSocket
 
 UPGRADE = b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
@@ -468,6 +476,14 @@ def test_the_rest_of_the_frames() -> None:
     assert values(tree, "http2.goaway.addata") == [b"calm".hex()]
     assert values(tree, "http2.window_update.window_size_increment") == ["65535"]
     assert values(tree, "http2.pong") == [b"pongpong".hex()]
+
+
+def test_hundreds_of_frames_in_a_segment() -> None:
+    talk = Talk2()
+    tree = talk.client(frame2(6, 0, 0, b"12345678") * 100 + frame2(1, 5, 1, talk.encoders[0].encode(ASKS)))
+    assert tree.info.endswith("PING[0], HEADERS[1]: GET /x?y")
+    assert tree.verdict.kind == "ok"
+    assert row(talk.client(frame2(1, 5, 3, talk.encoders[0].encode(ASKS))))[1] == "HEADERS[3]: GET /x?y"
 
 
 def test_an_upgrade_from_http_1() -> None:
