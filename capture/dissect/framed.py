@@ -91,6 +91,11 @@ class Cursor:
         self.at += size
         return raw
 
+    def address(self, parent: Item, field: Field, size: int) -> bytes:
+        """Bytes that mean nothing if one of them is missing."""
+        self.packet.check(self.label, self.at, size, self.end)
+        return self.octets(parent, field, size)
+
     def rest(self, parent: Item, field: Field) -> bytes:
         """All to the end of the message, if there is any."""
         return self.octets(parent, field, self.left) if self.left > 0 else b""

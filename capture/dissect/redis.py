@@ -68,6 +68,10 @@ SHORTEST: Final = 3
 """Bytes that any element takes: a letter, CR and LF."""
 MAX_LINE: Final = 1 << 16
 """Servers take no longer line."""
+MAX_LATE_LINE: Final = 4096
+"""Of one in a message that is longer than that already."""
+MAX_NESTED: Final = 64
+"""Arrays within arrays; servers answer with a few."""
 MAX_NUMBER: Final = 32
 """Digits of a length."""
 MAX_DEPTH: Final = 30
@@ -87,7 +91,7 @@ def resp(packet: Packet, at: int, limit: int) -> Step | None:
     end = packet.end(limit)
     while at < end:
         try:
-            size = _size(packet, at, end)
+            size, line = _size(packet, at, end)
         except Malformed as malformed:
             layer = packet.layer(RESP.field, at, end - at)
             packet.add(layer, INLINE, packet.data[at:end], at, end - at)
@@ -95,6 +99,8 @@ def resp(packet: Packet, at: int, limit: int) -> Step | None:
             packet.info += MALFORMED_MARK
             return None
         if at + size > end and limit <= packet.caplen:
+            if line:
+                packet.more(NAME, at, limit)
             packet.whole(NAME, at, size, limit)
         if roomy(packet):
             layer = packet.layer(RESP.field, at, min(size, end - at))
@@ -106,23 +112,31 @@ def resp(packet: Packet, at: int, limit: int) -> Step | None:
     return None
 
 
-def _size(packet: Packet, at: int, end: int) -> int:
-    """Bytes of the element at `at`; more than there are to `end`: at least so many."""
+def _size(packet: Packet, at: int, end: int) -> tuple[int, bool]:
+    """Bytes of the element at `at`; more than there are to `end`: at least so many. And whether what is missing is
+    the end of a line, wherever that may be."""
     data = packet.data
     start, left = at, 1
+    within: list[int] = []  # elements that are left behind each array that is open
     while left:
         if at >= end:
-            return at + left * SHORTEST - start
+            return at + left * SHORTEST - start, False
         kind = data[at]
         stop = data.find(b"\r\n", at, end)
         if stop < 0:
-            if end - at > (MAX_NUMBER if kind in BULK or kind in MANY else MAX_LINE):
+            number = kind in BULK or kind in MANY
+            whole = end - start < MAX_LINE
+            if end - at > (MAX_NUMBER if number else MAX_LINE if whole else MAX_LATE_LINE):
                 raise Malformed("RESP: a line without its end", at)
-            return max(end + 1, at + left * SHORTEST) - start
+            return max(end + 1, at + left * SHORTEST) - start, whole and not number
         left -= 1
         if kind in MANY:
-            many = _length(data, at, stop)
-            left += max(many, 0) * MANY[kind].each
+            while within and left < within[-1]:
+                within.pop()
+            within.append(left)
+            left += max(_length(data, at, stop), 0) * MANY[kind].each
+            if len(within) > MAX_NESTED:
+                raise Malformed("RESP: arrays nest too deep", at)
         elif kind in BULK:
             size = _length(data, at, stop)
             stop += size + 2 if size >= 0 else 0
@@ -131,7 +145,7 @@ def _size(packet: Packet, at: int, end: int) -> int:
         at = stop + 2
         if at - start + left * SHORTEST > MAX_MESSAGE:
             break
-    return at - start + left * SHORTEST
+    return at - start + left * SHORTEST, False
 
 
 def _length(data: bytes, at: int, stop: int) -> int:

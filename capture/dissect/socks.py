@@ -99,7 +99,7 @@ def _request_4(packet: Packet, at: int, limit: int, memory: Memory) -> Step | No
     cursor.number(layer, VERSION, 1)
     cursor.number(layer, COMMAND, 1)
     port = cursor.number(layer, REMOTE_PORT, 2)
-    target = cursor.octets(layer, REMOTE, 4)
+    target = cursor.address(layer, REMOTE, 4)
     cursor.cstring(layer, USER)
     if target[:3] == b"\0\0\0" and target[3] and cursor.left:
         cursor.cstring(layer, DNS_NAME)
@@ -114,7 +114,7 @@ def _answer_4(packet: Packet, at: int, limit: int, memory: Memory) -> Step | Non
     cursor.number(layer, VERSION, 1)
     result = cursor.number(layer, RESULT_4, 1)
     cursor.number(layer, REMOTE_PORT, 2)
-    cursor.octets(layer, REMOTE, 4)
+    cursor.address(layer, REMOTE, 4)
     memory["open"] = result == 90
     return None
 
@@ -151,7 +151,7 @@ def _version_5(packet: Packet, at: int, limit: int, asks: bool, memory: Memory) 
     if kind == 3:
         cursor.octets(layer, REMOTE_NAME, cursor.uint(1))
     else:
-        cursor.octets(layer, REMOTE_6 if kind == 4 else REMOTE, 16 if kind == 4 else 4)
+        cursor.address(layer, REMOTE_6 if kind == 4 else REMOTE, 16 if kind == 4 else 4)
     port = cursor.number(layer, PORT_FIELD, 2)
     if asks:
         memory.update(command=command, port=port)

@@ -172,7 +172,10 @@ def _prelogin(packet: Packet, cursor: Cursor, layer: Item) -> None:
     if memory.get("tls") or packet.uint(NAME, start, 1, cursor.end) in (20, 21, 22, 23):
         memory["tls"] = True
         if _records_end(packet, start, cursor.end):
+            # What it lacks does not follow in the next segment, but in the next TDS packet.
+            streaming, packet.streaming = packet.streaming, False
             packet.within(layer, Step((tls,), start, cursor.end))
+            packet.streaming = streaming
             packet.column("tds", "")
         else:
             cursor.rest(layer, DATA)  # a record goes on in the next TDS packet

@@ -152,9 +152,9 @@ def test_postgresql_with_a_count_that_lies_goes_on_with_the_next_message() -> No
 def test_thousands_of_rows_are_walked_to_the_last_one() -> None:
     rows = pg(b"D", struct.pack("!Hi", 1, 1) + b"x") * 4000
     talk = Talk(PGSQL)
-    started = time.perf_counter()
+    started = time.process_time()
     assert talk.answer(rows + pg(b"C", b"SEL")[:6]).verdict.kind == "ok"
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 1
     tree = talk.answer(b"ECT 4000\0"[:2])
     assert tree.protocol == "PGSQL"
 
@@ -188,6 +188,24 @@ def test_redis_version_3() -> None:
     assert values(tree, "resp.map.length") == ["1"]
 
 
+def test_redis_arrays_side_by_side_do_not_nest() -> None:
+    data = b"*100\r\n" + b"".join(b"*%d\r\n" % size + b":1\r\n" * size for size in range(100))
+    tree = Talk(REDIS).answer(data)
+    assert row(tree) == ("RESP", "Response: Array(100)")
+    assert tree.verdict.kind == "ok"
+    deep = Talk(REDIS).answer(b"*1\r\n" * 40 + b":1\r\n")
+    assert deep.verdict.kind == "ok"
+    assert values(deep, "resp.integer") == ["1"]
+    assert Talk(REDIS).answer(b"*1\r\n" * 100 + b":1\r\n").verdict.kind == "malformed"
+
+
+def test_redis_a_long_line_over_segments() -> None:
+    talk = Talk(REDIS)
+    for _ in range(20):
+        assert talk.answer(b"+" * 1400).protocol == "TCP"
+    assert talk.answer(b"end\r\n").protocol == "RESP"
+
+
 def test_redis_array_over_segments() -> None:
     talk = Talk(REDIS)
     command = resp(b"MSET", *(b"key%d" % number for number in range(300)))
@@ -210,22 +228,23 @@ def test_redis_array_over_segments() -> None:
         b"$5\r\nab\r\ncdefgh\r\n",
         b"*" + b"1" * 500,
     ],
+    ids=lambda payload: repr(payload[:12]),
 )
 def test_redis_lengths_that_lie_are_bounded(payload: bytes) -> None:
     talk = Talk(REDIS)
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(3):
         talk.ask(payload)
         talk.answer(payload)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_redis_elements_that_trickle_in_take_linear_time() -> None:
     talk = Talk(REDIS)
     command = b"*60000\r\n" + b"$1\r\na\r\n" * 60_000
-    started = time.perf_counter()
+    started = time.process_time()
     trees = [talk.ask(command[at : at + 1400]) for at in range(0, len(command), 1400)]
-    assert time.perf_counter() - started < 4
+    assert time.process_time() - started < 4
     assert trees[-1].protocol == "RESP"
     assert {tree.protocol for tree in trees[:-1]} == {"TCP"}
 
@@ -464,7 +483,7 @@ HOSTILE = [bytes([fill]) * 2000 for fill in (0, 1, 4, 0x30, 0x41, 0x52, 0x80, 0x
 
 
 @pytest.mark.parametrize("port", [PGSQL, REDIS, MYSQL, MEMCACHE, TDS])
-@pytest.mark.parametrize("data", HOSTILE)
+@pytest.mark.parametrize("data", HOSTILE, ids=range(len(HOSTILE)))
 def test_any_bytes_at_any_state(port: int, data: bytes) -> None:
     talk = logged_in() if port == MYSQL else Talk(port)
     for cut in (1, 3, 7, 40, 700, len(data)):

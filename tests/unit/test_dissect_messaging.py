@@ -353,7 +353,7 @@ WHOLE = {
     5672: method(60, 40, b"\0\0" + tiny(b"ex") + tiny(b"key") + b"\1") + amqp(3, 1, b"hello"),
     9092: request(18, 0, 7) + request(3, 1, 8, struct.pack("!i", 1) + short(b"events")),
     389: ldap(1, ber(0x60, ber(2, b"\3"), ber(4, b"cn=ann"), ber(0x80, b"pw"))) + ldap(2, ber(0x42)),
-    1080: b"\5\1\0\3" + tiny(b"example.org") + struct.pack("!H", 80),
+    1080: b"\5\1\0\1\1\2\3\4\0\x50",
     -1812: struct.pack("!BBH", 1, 7, 25) + bytes(16) + b"\x01\x05ann",
     -389: ldap(1, ber(0x60, ber(2, b"\3"), ber(4, b"cn=ann"), ber(0x80, b"pw"))),
     -500: bytes(16) + struct.pack("!BBBBII", 40, 0x20, 34, 8, 0, 40) + struct.pack("!BBH", 0, 0, 12) + b"nonces..",
@@ -377,6 +377,11 @@ def test_packets_that_the_capture_cut_say_so(port: int) -> None:
         for context in (None, Context()):
             tree = dissect(data[:keep], RAW, len(data), context=context, number=1)
             assert tree.verdict.kind == "cut"
+            below = list(tree.layers)
+            while below:
+                item = below.pop()
+                assert item.text.isprintable()
+                below += item.children
     assert tree.protocol == whole.protocol
 
 
@@ -396,7 +401,7 @@ HOSTILE = [bytes([fill]) * 1500 for fill in (0, 1, 2, 4, 5, 0x10, 0x30, 0x60, 0x
 @pytest.mark.parametrize("port", [1883, 5672, 9092, 389, 1080, -389, -1812, -500, -4500])
 def test_any_bytes_at_any_state(port: int) -> None:
     """Negative: over UDP."""
-    started = time.perf_counter()
+    started = time.process_time()
     for data in HOSTILE:
         talk = Talk(abs(port), 6 if port > 0 else 17)
         if port == 1883:
@@ -404,4 +409,4 @@ def test_any_bytes_at_any_state(port: int) -> None:
         for cut in (1, 3, 7, 40, 700, len(data)):
             talk.ask(data[:cut])
             talk.answer(data[:cut])
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
