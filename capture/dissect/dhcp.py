@@ -189,7 +189,7 @@ NUMBERS = {
     23: number("dhcp.option.default_ip_ttl", "Default IP Time-to-Live"),
     46: number("dhcp.option.netbios_over_tcpip_node_type", "NetBIOS over TCP/IP Node Type"),
     93: number("dhcp.option.client_system_architecture", "Client System Architecture"),
-    108: number("dhcp.option.ipv6_only_preferred", "IPv6-Only Preferred (s)"),
+    108: number("", "IPv6-Only Preferred (s)"),
     26: number("dhcp.option.interface_mtu", "Interface MTU"),
     51: number("dhcp.option.ip_address_lease_time", "IP Address Lease Time (s)"),
     57: number("dhcp.option.dhcp_max_message_size", "Maximum DHCP Message Size"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from netwatch.capture.dissect.kit import U8, U16, Bit, Bits, Flags8, Header, Hex16, number, octets
+from netwatch.capture.dissect.kit import U8, U16, Bit, Flags8, Header, Hex16, number, octets
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on, signature
 
@@ -77,16 +77,17 @@ DNP3: Final = Header(
             "Control",
             Bit(0x80, "ctl.dir", "Direction"),
             Bit(0x40, "ctl.prm", "Primary"),
-            Bits(0x0F, "ctl.func", "Function Code"),
         ),
     ),
 )
 ADDRESSES: Final = Header(
     "dnp3", "Addresses", (U16("dst", "Destination"), U16("src", "Source")), name="", little=True
 )
+PRIMARY_FUNCTION: Final = number("dnp3.ctl.prifunc", "Control Function Code", FROM_PRIMARY)
+SECONDARY_FUNCTION: Final = number("dnp3.ctl.secfunc", "Control Function Code", FROM_SECONDARY)
 CHECKSUM: Final = number("dnp3.hdr.CRC", "Data Link Header checksum", digits=4)
 CHECKSUM_STATUS: Final = number(
-    "dnp3.hdr.CRC.status", "Data Link Header Checksum Status", {0: "Bad", 1: "Good", 2: "Unverified"}
+    "dnp.hdr.CRC.status", "Data Link Header Checksum Status", {0: "Bad", 1: "Good", 2: "Unverified"}
 )
 FINAL, FIRST, SEQUENCE = (
     number("dnp3.tr.fin", "Final"),
@@ -96,8 +97,8 @@ FINAL, FIRST, SEQUENCE = (
 FUNCTION: Final = number("dnp3.al.func", "Function Code", FUNCTIONS, digits=2)
 CONTROL: Final = number("dnp3.al.ctl", "Application Control", digits=2)
 INDICATIONS: Final = number("dnp3.al.iin", "Internal Indications", digits=4)
-OBJECTS: Final = octets("dnp3.al.objects", "Objects")
-USER_DATA: Final = octets("dnp3.data_chunk", "Data Chunk")
+OBJECTS: Final = octets("", "Objects")
+USER_DATA: Final = octets("dnp.data_chunk", "Data Chunk")
 MAGIC: Final = b"\x05\x64"
 HEAD, CHUNK = 10, 16
 MAX_FRAGMENT: Final = 1 << 14
@@ -158,6 +159,7 @@ def _frame(packet: Packet, at: int, size: int, end: int) -> None:
     packet.add(layer, CHECKSUM, stated, at + 8, 2)
     packet.add(layer, CHECKSUM_STATUS, int(_good(packet.data[at : at + HEAD])), at + 8, 2)
     layer.size = packet.end(end) - at
+    packet.add(layer, PRIMARY_FUNCTION if control & PRIMARY else SECONDARY_FUNCTION, control & 0x0F, at + 3, 1)
     names = FROM_PRIMARY if control & PRIMARY else FROM_SECONDARY
     name = names.get(control & 0x0F, "Unknown function")
     packet.info = f"from {source} to {target}, len={length}, {name}"
@@ -194,7 +196,7 @@ def _transport(packet: Packet, layer: Item, at: int, data: bytes, source: int) -
     packet.aside("DNP3 application data", whole, Step((_application,), 0, len(whole)))
 
 
-AL: Final = Header("dnp3.al", "DNP 3.0 Application Layer", ())
+AL: Final = Header("dnp3.al", "DNP 3.0 Application Layer", (), name="")
 
 
 def _application(packet: Packet, at: int, limit: int) -> Step | None:

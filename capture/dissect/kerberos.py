@@ -65,7 +65,7 @@ ERROR_MESSAGE: Final = 30
 APPLICATION: Final = 0x60
 """Class and form of the outermost tag; its number is the message's type."""
 KERBEROS: Final = Header("kerberos", "Kerberos", ())
-MARK: Final = number("kerberos.record_mark.length", "Record Length")
+MARK: Final = number("kerberos.rm.length", "Record Length")
 TYPE: Final = number("kerberos.msg_type", "msg-type", TYPES)
 ERROR: Final = number("kerberos.error_code", "error-code", ERRORS)
 REALM, CLIENT_REALM = text("kerberos.realm", "realm"), text("kerberos.crealm", "crealm")

@@ -28,7 +28,7 @@ PDUS: Final = {
     0xAD: "conclude-ErrorPDU",
 }
 MMS: Final = Header("mms", "MMS", ())
-PDU: Final = number("mms.MMSpdu", "MMSpdu", {tag & 0x1F: name for tag, name in PDUS.items()})
+PDU: Final = number("", "MMSpdu", {tag & 0x1F: name for tag, name in PDUS.items()})
 INVOKE: Final = number("mms.invokeID", "invokeID")
 NAME: Final = text("mms.itemId", "itemId")
 BODY: Final = octets("", "Body")

@@ -106,7 +106,7 @@ def test_the_checksum_is_the_standards() -> None:
 def test_what_a_master_asks(control: int, user: bytes, info: str) -> None:
     tree = Talk(20000).say(dnp3(control, user))
     assert (tree.protocol, tree.info) == ("DNP 3.0", info)
-    assert value(tree, "dnp3.hdr.CRC.status") == "1"
+    assert value(tree, "dnp.hdr.CRC.status") == "1"
 
 
 def test_segments_of_a_fragment_are_put_together() -> None:
@@ -182,7 +182,25 @@ def test_a_controller_is_asked_for_its_setup() -> None:
     assert (tree.protocol, tree.info) == ("S7COMM", "ROSCTR:[Job     ] Function:[Setup communication]")
 
 
-# NetFlow
+def test_remote_desktop_begins_with_a_cookie() -> None:
+    body = b"Cookie: mstshash=someone\r\n" + b"\1\0\x08\0\3\0\0\0"
+    talk = Talk(3389)
+    tree = talk.say(tpkt(bytes([6 + len(body)]) + b"\xe0\0\0\0\0\0" + body))
+    assert (tree.protocol, tree.info) == ("RDP", "Cookie: mstshash=someone, Negotiate Request")
+    tree = talk.say(tpkt(b"\x0e\xd0\0\0\x12\x34\0" + b"\2\0\x08\0\1\0\0\0"), back=True)
+    assert tree.info == "Negotiate Response"
+    assert value(tree, "rdp.negReq.selectedProtocol") == "0x00000001"
+
+
+# NetFlow and sFlow
+
+
+def test_sflow_says_whose_samples() -> None:
+    sample = struct.pack("!II", 2, 8) + bytes(8)
+    head = struct.pack("!II", 5, 1) + CLIENT + struct.pack("!IIII", 7, 9, 1000, 1)
+    tree = Talk(6343, "udp").say(head + sample)
+    assert (tree.protocol, tree.info) == ("sFlow", "V5, agent 192.0.2.1, sub-agent ID 7, seq 9, 1 samples")
+    assert Talk(6343, "udp").say(head).verdict.kind == "malformed"
 
 
 def test_flows_are_read_by_the_template_that_came_before() -> None:
