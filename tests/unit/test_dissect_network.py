@@ -1,0 +1,522 @@
+"""Network layer protocols, DCCP, SCTP and UDP-Lite: their rows as tshark has them, field values, cuts and lies."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+import pytest
+
+from netwatch.capture.dissect import Context, Item, Tree, dissect, fields_text, find, summarise
+from netwatch.capture.dissect.checksum import ones_sum
+from netwatch.capture.dissect.packet import MAX_ITEMS
+
+
+class Sample(NamedTuple):
+    """A packet, its row, and values that its fields must have."""
+
+    data: bytes
+    linktype: int
+    protocol: str
+    info: str
+    fields: dict[str, str]
+
+
+def value(tree: Tree, name: str) -> str:
+    item = find(tree, name)
+    return "" if item is None else fields_text(item)
+
+
+def texts(tree: Tree) -> list[str]:
+    """Every line of the tree, from the outermost in."""
+    said: list[str] = []
+    below = list(tree.layers)[::-1]
+    while below:
+        item = below.pop()
+        said.append(f"{item.field.label}: {item.text}")
+        below += item.children[::-1]
+    return said
+
+
+def holds(tree: Tree, size: int) -> None:
+    """Each line lies within what it is a part of, and there is no end of them."""
+    below: list[tuple[Item, int, int]] = [(layer, 0, size) for layer in tree.layers if not layer.buffer]
+    count = 0
+    while below:
+        item, first, last = below.pop()
+        count += 1
+        assert first <= item.start <= item.end <= last, item
+        below += [(child, item.start, item.end) for child in item.children if not child.buffer]
+    assert count <= 2 * MAX_ITEMS
+
+
+ETHERNET, RAW = 1, 101
+PING = bytes.fromhex("4500001c00010000400166de0a0000010a0000020800f7ff00000000")
+ECHO = "Echo (ping) request  id=0x0000, seq=0/0, ttl=64"
+QUOTED = bytes.fromhex("4500002400010000401166c60a0000010a000002 03e80035001056196162636465666768")
+SIX = bytes.fromhex("20010db8000000000000000000000001")
+
+
+def ip(payload: bytes, protocol: int) -> bytes:
+    ends = bytes([192, 0, 2, 1]), bytes([198, 51, 100, 7])
+    return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 1, 0, 64, protocol, 0, *ends) + payload
+
+
+def ip6(payload: bytes, following: int) -> bytes:
+    return struct.pack("!IHBB16s16s", 6 << 28, len(payload), following, 255, SIX, SIX) + payload
+
+
+def udp(source: int, destination: int, payload: bytes) -> bytes:
+    return ip(struct.pack("!HHHH", source, destination, 8 + len(payload), 0) + payload, 17)
+
+
+def summed(data: str, at: int) -> bytes:
+    """With a right checksum at `at`."""
+    raw = bytes.fromhex(data)
+    return raw[:at] + struct.pack("!H", 0xFFFF - ones_sum(raw)) + raw[at + 2 :]
+
+
+def ospf(kind: int, body: str) -> bytes:
+    raw = bytes.fromhex(body)
+    return ip(struct.pack("!BBHII", 2, kind, 24 + len(raw), 0x01010101, 0) + bytes(12) + raw, 89)
+
+
+def lsa(kind: int, body: str) -> str:
+    return f"000102{kind:02x} 0a000001 01010101 80000001 0000 {20 + len(bytes.fromhex(body)):04x} {body}"
+
+
+def dccp(kind: int, rest: str, sequence: int = 7, words: int = 6) -> bytes:
+    head = struct.pack("!HHBBHBBHI", 5000, 6000, words, 0, 0, kind << 1 | 1, 0, 0, sequence)
+    return ip(head + bytes.fromhex(rest), 33)
+
+
+def sctp(*chunks: tuple[int, int, str]) -> bytes:
+    data = struct.pack("!HHII", 2905, 2906, 1, 0)
+    for kind, flags, body in chunks:
+        raw = bytes.fromhex(body)
+        data += struct.pack("!BBH", kind, flags, 4 + len(raw)) + raw + bytes(-len(raw) % 4)
+    return ip(data, 132)
+
+
+def gre(head: str, payload: bytes) -> bytes:
+    return ip(bytes.fromhex(head) + payload, 47)
+
+
+def icmp(data: bytes) -> bytes:
+    return ip(summed(data.hex(), 2), 1)
+
+
+def isis(kind: int, rest: str) -> bytes:
+    raw = bytes.fromhex(f"fefe03 831b0100 {kind:02x} 010000 {rest}")
+    return bytes(12) + struct.pack("!H", len(raw)) + raw
+
+
+def appletalk(kind: int, payload: str) -> bytes:
+    raw = bytes.fromhex(payload)
+    head = struct.pack("!HHHHBBBBB", 13 + len(raw), 0, 10, 20, 1, 2, 3, 4, kind)
+    return bytes(12) + b"\x80\x9b" + head + raw
+
+
+FRAME = bytes(12) + b"\x08\0" + PING
+
+SAMPLES = [
+    Sample(
+        ip(summed("16000000e0000105", 2), 2),
+        RAW,
+        "IGMPv2",
+        "Membership Report group 224.0.1.5",
+        {"igmp.maddr": "224.0.1.5", "igmp.checksum.status": "1"},
+    ),
+    Sample(ip(summed("1100000000000000", 2), 2), RAW, "IGMPv1", "Membership Query", {"igmp.type": "0x11"}),
+    Sample(
+        ip(summed("11640000 e0000105 0a7d0002 c0000201 c0000202", 2), 2),
+        RAW,
+        "IGMPv3",
+        "Membership Query, specific for group 224.0.1.5, sources {192.0.2.1, 192.0.2.2}",
+        {"igmp.qrv": "2", "igmp.s": "1", "igmp.num_src": "2", "igmp.saddr": "192.0.2.1"},
+    ),
+    Sample(
+        ip(summed("22000000 00000002 04000000e00000fb 01010001e0000105c0000201aabbccdd", 2), 2),
+        RAW,
+        "IGMPv3",
+        "Membership Report / Join group 224.0.0.251 for any sources / Join group 224.0.1.5 for source {192.0.2.1}",
+        {"igmp.num_grp_recs": "2", "igmp.aux_data": "aabbccdd"},
+    ),
+    Sample(
+        ospf(1, "ffffff00 000a 02 01 00000028 0a000001 0a000002 02020202"),
+        RAW,
+        "OSPF",
+        "Hello Packet",
+        {
+            "ospf.hello.network_mask": "255.255.255.0",
+            "ospf.v2.options.e": "1",
+            "ospf.hello.designated_router": "10.0.0.1",
+            "ospf.hello.active_neighbor": "2.2.2.2",
+        },
+    ),
+    Sample(
+        ospf(2, "05dc4207 00001234" + lsa(1, "")),
+        RAW,
+        "OSPF",
+        "DB Description",
+        {"ospf.db.interface_mtu": "1500", "ospf.dbd.ms": "1", "ospf.lsa.id": "10.0.0.1"},
+    ),
+    Sample(
+        ospf(
+            4,
+            "00000003"
+            + lsa(1, "00000001 0a000002 0a000001 0200000a")
+            + lsa(2, "ffffff00 01010101 02020202")
+            + lsa(5, "ffffff00 80000014 00000000 00000007"),
+        ),
+        RAW,
+        "OSPF",
+        "LS Update",
+        {
+            "ospf.ls.number_of_lsas": "3",
+            "ospf.lsa.router.linkdata": "10.0.0.1",
+            "ospf.lsa.router.metric0": "10",
+            "ospf.lsa.network.attchrtr": "1.1.1.1",
+            "ospf.lsa.asext.extrttag": "7",
+        },
+    ),
+    Sample(
+        ip(summed("21016401 00010000 c0000201 0000000000000000", 6), 112),
+        RAW,
+        "VRRP",
+        "Announcement (v2)",
+        {"vrrp.prio": "100", "vrrp.ip_addr": "192.0.2.1", "vrrp.checksum.status": "1"},
+    ),
+    Sample(
+        udp(1985, 1985, bytes.fromhex("000010030a780100") + b"cisco\0\0\0" + bytes.fromhex("c0000201")),
+        RAW,
+        "HSRP",
+        "Hello (state Active)",
+        {"hsrp.auth_data": "cisco", "hsrp.virt_ip": "192.0.2.1"},
+    ),
+    Sample(
+        udp(
+            1985,
+            1985,
+            bytes.fromhex("0128020006040001001122334455000000640000 0bb800002710c0000201")
+            + bytes(12)
+            + b"\x03\x08cisco\0\0\0",
+        ),
+        RAW,
+        "HSRPv2",
+        "Hello (state Active)",
+        {"hsrp2.group": "1", "hsrp2.virt_ip": "192.0.2.1", "hsrp2.auth_data": "cisco"},
+    ),
+    Sample(
+        udp(520, 520, bytes.fromhex("02020000 000200010a000000ff0000000000000000000001")),
+        RAW,
+        "RIPv2",
+        "Response",
+        {"rip.ip": "10.0.0.0", "rip.netmask": "255.0.0.0", "rip.metric": "1", "rip.route_tag": "1"},
+    ),
+    Sample(
+        udp(521, 521, bytes.fromhex("02010000") + SIX + bytes.fromhex("00002001")),
+        RAW,
+        "RIPng",
+        " Command Response, Version 1",
+        {"ripng.rte.ipv6_prefix": "2001:db8::1", "ripng.rte.prefix_length": "32"},
+    ),
+    Sample(
+        ip(summed("0205000000000000000000000000000000000064 0001000c0100010000 00000f 000400080c000102", 2), 88),
+        RAW,
+        "EIGRP",
+        "Hello",
+        {"eigrp.as": "100", "eigrp.par.k1": "1", "eigrp.par.holdtime": "15", "eigrp.release_version": "3072"},
+    ),
+    Sample(
+        ip(summed("20000000 000100020069 0013000400000001 0014000412345678 0002000401f40bb8", 2), 103),
+        RAW,
+        "PIMv2",
+        "Hello",
+        {"pim.holdtime": "105", "pim.dr_priority": "1", "pim.propagation_delay": "500", "pim.cksum.status": "1"},
+    ),
+    Sample(
+        ip(summed("23000000 0100c0000201 000100d2 01000020e0000105 00010000 01000720c0000201", 2), 103),
+        RAW,
+        "PIMv2",
+        "Join/Prune",
+        {"pim.unicast": "192.0.2.1", "pim.group": "224.0.1.5", "pim.numjoins": "1", "pim.mask_len": "32"},
+    ),
+    Sample(
+        udp(49152, 3784, bytes.fromhex("20c80318 00000001 00000002 000f4240 000f4240 00000000")),
+        RAW,
+        "BFD Control",
+        "Diag: No Diagnostic, State: Up, Flags: 0x08",
+        {"bfd.sta": "0x3", "bfd.flags.c": "1", "bfd.my_discriminator": "0x00000001"},
+    ),
+    Sample(gre("00000800", PING), RAW, "ICMP", ECHO, {"gre.proto": "0x0800"}),
+    Sample(gre("300088be00000005 00000006 1005180300000007", FRAME), RAW, "ICMP", ECHO, {"erspan.spanid": "3"}),
+    Sample(
+        gre("100022eb00000001 2005180300000007 00018000", FRAME),
+        RAW,
+        "ICMP",
+        ECHO,
+        {"erspan.version": "2", "erspan.timestamp": "7"},
+    ),
+    Sample(gre("000088be", FRAME), RAW, "ICMP", ECHO, {"gre.proto": "0x88be", "eth.type": "0x0800"}),
+    Sample(
+        udp(1, 4789, bytes.fromhex("0800000000007b00") + FRAME),
+        RAW,
+        "ICMP",
+        ECHO,
+        {"vxlan.vni": "123", "vxlan.flag_i": "1"},
+    ),
+    Sample(udp(1, 4790, bytes.fromhex("0c00000100007b00") + PING), RAW, "ICMP", ECHO, {"vxlan.next_proto": "1"}),
+    Sample(
+        udp(1, 6081, bytes.fromhex("02c0655800007b00 01020301aabbccdd") + FRAME),
+        RAW,
+        "ICMP",
+        ECHO,
+        {"geneve.vni": "0x00007b", "geneve.option.class": "0x0102", "geneve.option.unknown.data": "aabbccdd"},
+    ),
+    Sample(
+        udp(2152, 2152, bytes.fromhex("34ff002400000001 00000085 01100900") + PING),
+        RAW,
+        "GTP <ICMP>",
+        ECHO,
+        {
+            "gtp.teid": "0x00000001",
+            "gtp.ext_hdr.pdu_ses_con.pdu_type": "1",
+            "gtp.ext_hdr.pdu_ses_con.qos_flow_id": "9",
+        },
+    ),
+    Sample(
+        udp(40000, 3544, bytes.fromhex("0000ffff3f3f3f3f") + ip6(bytes.fromhex("8000000000010002"), 58)),
+        RAW,
+        "ICMPv6",
+        "Echo (ping) request id=0x0001, seq=2, hop limit=255",
+        {"teredo.orig.port": "0", "teredo.orig.addr": "192.192.192.192"},
+    ),
+    Sample(
+        icmp(bytes.fromhex("030400000000 0578") + QUOTED),
+        RAW,
+        "ICMP",
+        "Destination unreachable (Fragmentation needed)",
+        {"icmp.mtu": "1400", "udp.srcport": "1000"},
+    ),
+    Sample(
+        icmp(
+            bytes.fromhex("0b00000000200000") + QUOTED.ljust(128, b"\0") + bytes.fromhex("20000000 00080101 00018101")
+        ),
+        RAW,
+        "ICMP",
+        "Time-to-live exceeded (Time to live exceeded in transit)",
+        {"icmp.ext.class": "1", "icmp.mpls.label": "24", "icmp.mpls.ttl": "1"},
+    ),
+    Sample(
+        icmp(bytes.fromhex("0900000001020708 c0000201 00000005")),
+        RAW,
+        "ICMP",
+        "Mobile IP Advertisement (Normal router advertisement)",
+        {"icmp.num_addrs": "1", "icmp.lifetime": "1800", "icmp.router_address": "192.0.2.1", "icmp.pref_level": "5"},
+    ),
+    Sample(
+        ip6(
+            bytes.fromhex("86000000 40c80708 00000000 00000000 0101020000000001 05010000000005dc")
+            + bytes.fromhex("1f03000000000e10 07")
+            + b"example\x03org\0"
+            + bytes(3)
+            + bytes.fromhex("1802200800000e10 20010db800010000"),
+            58,
+        ),
+        RAW,
+        "ICMPv6",
+        "Router Advertisement from 02:00:00:00:00:01",
+        {
+            "icmpv6.opt.mtu": "1500",
+            "icmpv6.nd.ra.flag.m": "1",
+            "icmpv6.opt.dnssl": "example.org",
+            "icmpv6.opt.route_lifetime": "3600",
+        },
+    ),
+    Sample(
+        ip6(bytes.fromhex("82000000 27100000") + SIX + bytes.fromhex("0a7d0001") + SIX, 58),
+        RAW,
+        "ICMPv6",
+        "Multicast Listener Query",
+        {"icmpv6.mld.maximum_response_code": "10000", "icmpv6.mld.flag.qrv": "2", "icmpv6.mld.nb_sources": "1"},
+    ),
+    Sample(
+        dccp(0, "00000064", words=5),
+        RAW,
+        "DCCP",
+        "5000 → 6000 [Request] Seq=7 (service=Unknown (100))",
+        {"dccp.type": "0", "dccp.seq_raw": "7", "dccp.service_code": "100"},
+    ),
+    Sample(
+        dccp(7, "00000000 00000005 03000000", words=7),
+        RAW,
+        "DCCP",
+        "5000 → 6000 [Reset] Seq=7 (Ack=5) (code=No Connection)",
+        {"dccp.ack_raw": "5", "dccp.reset_code": "3"},
+    ),
+    Sample(
+        dccp(1, "00000000 00000005 00000064 2005010203 01 2604c041 0000", words=10),
+        RAW,
+        "DCCP",
+        "5000 → 6000 [Response] Seq=7 (Ack=5) (service=Unknown (100))",
+        {"dccp.option_type": "32", "dccp.feature_number": "1"},
+    ),
+    Sample(
+        sctp((1, 0, "00000001 00010000 000a 0005 00000001 00050008c0000201")),
+        RAW,
+        "SCTP",
+        "INIT ",
+        {"sctp.init_nr_out_streams": "10", "sctp.parameter_ipv4_address": "192.0.2.1"},
+    ),
+    Sample(
+        sctp((3, 0, "00000005 00010000 0001 0001 0002 0003 00000004")),
+        RAW,
+        "SCTP",
+        "SACK (Ack=5+3, Arwnd=65536) ",
+        {"sctp.sack_gap_block_end": "3", "sctp.sack_duplicate_tsn": "4"},
+    ),
+    Sample(
+        sctp((6, 1, "000c0007627965"), (0, 3, "00000001 0001 0002 0000003c 6e676170")),
+        RAW,
+        "SCTP",
+        "ABORT DATA (TSN=1) ",
+        {"sctp.cause_code": "0x000c", "sctp.abort_t_bit": "1", "sctp.data_payload_proto_id": "60"},
+    ),
+    Sample(
+        ip(
+            summed("10010000 40000024 000c01010a2200011100000a 000c0b070a1f00010000000a 00040000", 2),
+            46,
+        ),
+        RAW,
+        "RSVP",
+        "PATH Message. SESSION: IPv4, Destination 10.34.0.1, Protocol 17, Port 10. ",
+        {"rsvp.session.port": "10", "rsvp.checksum.status": "1"},
+    ),
+    Sample(
+        isis(25, "0023 000000000002 00 0000000000000000 ffffffffffffffff"),
+        ETHERNET,
+        "ISIS CSNP",
+        "L2 CSNP, Source-ID: 0000.0000.0002.00, Start LSP-ID: 0000.0000.0000.00-00, End LSP-ID: ffff.ffff.ffff.ff-ff",
+        {"isis.csnp.pdu_length": "35"},
+    ),
+    Sample(
+        isis(20, "002a 04b0 0000000000020000 00000497 a369 03 8903727432 870800000001 18c0a839"),
+        ETHERNET,
+        "ISIS LSP",
+        "L2 LSP, LSP-ID: 0000.0000.0002.00-00, Sequence: 0x00000497, Lifetime:  1200s",
+        {"isis.lsp.hostname": "rt2", "isis.lsp.ext_ip_reachability.metric": "1"},
+    ),
+    Sample(
+        appletalk(2, "2101 000a0180 00 0161 0162 012a"),
+        ETHERNET,
+        "NBP",
+        "Op: lookup  Count: 1",
+        {"nbp.object": "a", "nbp.type": "b", "nbp.zone": "*", "ddp.src.net": "20"},
+    ),
+    Sample(
+        bytes(12) + bytes.fromhex("80f3 0001809b06040001 020000000001 00 002ecb 000000000000 00 00513e"),
+        ETHERNET,
+        "AARP",
+        "Who has 81.62?  Tell 46.203",
+        {"aarp.src.proto.net": "46", "aarp.dst.proto.node": "62"},
+    ),
+    Sample(
+        bytes(12)
+        + bytes.fromhex("0022 ffff0022 0004 13000001 ffffffffffff 0452 13000001 020000000001 4008 0003 0004"),
+        ETHERNET,
+        "IPX SAP",
+        "Nearest Query",
+        {"ipx.src.net": "0x13000001", "ipxsap.packet_type": "3", "ipxsap.server.type": "0x0004"},
+    ),
+]
+
+IDS = [sample.protocol + " " + sample.info[:24] for sample in SAMPLES]
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
+def test_row_and_fields(sample: Sample) -> None:
+    tree = dissect(sample.data, sample.linktype)
+    assert (tree.protocol, tree.info) == (sample.protocol, sample.info)
+    assert {name: value(tree, name) for name in sample.fields} == sample.fields
+    assert tree.verdict.kind == "ok", tree.verdict
+    holds(tree, len(sample.data))
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
+def test_without_a_tree_the_row_is_the_same(sample: Sample) -> None:
+    assert summarise(sample.data, sample.linktype)[:2] == (sample.protocol, sample.info)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
+def test_a_cut_at_any_byte_is_a_cut(sample: Sample) -> None:
+    for keep in range(len(sample.data)):
+        tree = dissect(sample.data[:keep], sample.linktype, len(sample.data))
+        assert tree.verdict.kind == "cut", (keep, tree.verdict)
+        holds(tree, keep)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
+def test_a_frame_that_ends_at_any_byte_is_no_failure(sample: Sample) -> None:
+    for keep in range(len(sample.data)):
+        tree = dissect(sample.data[:keep], sample.linktype)
+        assert tree.verdict.kind != "failed", (keep, tree.verdict)
+        holds(tree, keep)
+
+
+@pytest.mark.parametrize("lie", [0x00, 0x01, 0x7F, 0xFF])
+@pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
+def test_any_byte_may_lie(sample: Sample, lie: int) -> None:
+    for place in range(len(sample.data)):
+        data = sample.data[:place] + bytes([lie]) + sample.data[place + 1 :]
+        tree = dissect(data, sample.linktype)
+        assert tree.verdict.kind != "failed", (place, tree.verdict)
+        holds(tree, len(data))
+
+
+def test_dccp_numbers_count_from_the_first() -> None:
+    context = Context()
+    rows = [
+        dissect(dccp(0, "00000064", 100, 5), RAW, context=context, number=1).info,
+        dissect(dccp(2, "", 105, 4), RAW, context=context, number=2).info,
+    ]
+    assert rows == ["5000 → 6000 [Request] Seq=0 (service=Unknown (100))", "5000 → 6000 [Data] Seq=5"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        ip(struct.pack("!HHBBHBBHI", 5000, 6000, 2, 0, 0, 1, 0, 0, 7) + bytes(4), 33),
+        ip(struct.pack("!HHBBHBBH", 5000, 6000, 4, 0, 0, 0, 0, 0) + bytes(8), 33),
+        sctp((1, 0, "00000001 00010000 000a 0005 00000001 0005 0002")),
+        ip(struct.pack("!HHII", 1, 2, 3, 4) + bytes.fromhex("00000002"), 132),
+        ospf(4, "00000001" + lsa(1, "")[:-5].replace("0014", "0003")),
+        ip(summed("0205000000000000000000000000000000000064 00010003", 2), 88),
+        ip(summed("10010000 4000000c 00020101", 2), 46),
+        ip(summed("23000000 0500c0000201", 2), 103),
+    ],
+)  # fmt: skip
+def test_a_length_that_cannot_be_is_malformed(data: bytes) -> None:
+    tree = dissect(data, RAW)
+    assert tree.verdict.kind == "malformed"
+    holds(tree, len(data))
+
+
+def test_a_wrong_checksum_is_said() -> None:
+    tree = dissect(ip(bytes.fromhex("16001234e0000105"), 2), RAW)
+    assert value(tree, "igmp.checksum.status") == "0"
+    assert tree.info == "Membership Report group 224.0.1.5"
+
+
+def test_what_an_extension_of_an_error_lies_about() -> None:
+    head = bytes.fromhex("0b00000000200000") + QUOTED.ljust(128, b"\0")
+    tree = dissect(icmp(head + bytes.fromhex("20000000 ffff0101")), RAW)
+    assert tree.verdict.kind == "malformed"
+    assert value(tree, "udp.srcport") == "1000"
+
+
+def test_thousands_of_records_are_bounded() -> None:
+    records = struct.pack("!BBHHH", 0x22, 0, 0, 0, 8000) + b"\x04\0\0\0\xe0\0\0\xfb" * 8000
+    tree = dissect(ip(records[:65000], 2), RAW)
+    assert tree.verdict.kind == "stopped"
+    holds(tree, 65020)
