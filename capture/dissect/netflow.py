@@ -253,5 +253,5 @@ def _records(packet: Packet, item: Item, template: tuple[tuple[int, int], ...], 
             ends[code] = raw
             at += size
         record.size = at - start
-        if 8 in ends and 12 in ends:
+        if len(ends.get(8, b"")) == 4 and len(ends.get(12, b"")) == 4:
             record.said = f"{ipv4(ends[8])} → {ipv4(ends[12])}"

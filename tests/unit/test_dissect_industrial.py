@@ -215,6 +215,15 @@ def test_flows_are_read_by_the_template_that_came_before() -> None:
     assert (value(tree, "cflow.srcaddr"), value(tree, "cflow.packets")) == ("192.0.2.1", "7")
 
 
+def test_an_address_of_a_wrong_size_is_bytes() -> None:
+    talk = Talk(2055, "udp")
+    head = struct.pack("!HHIIII", 9, 1, 1000, 1700000000, 1, 42)
+    talk.say(head + struct.pack("!8H", 0, 16, 256, 2, 8, 3, 12, 5))
+    tree = talk.say(head + struct.pack("!HH", 256, 12) + bytes(8))
+    assert tree.verdict.kind == "ok"
+    assert find(tree, "cflow.srcaddr") is None
+
+
 def test_a_flow_of_version_5() -> None:
     flow = CLIENT + SERVER + bytes(4) + struct.pack("!HHIIIIHH", 1, 2, 10, 1000, 0, 0, 1024, 80) + bytes(12)
     tree = Talk(2055, "udp").say(struct.pack("!HHIIIIBBH", 5, 1, 1, 2, 3, 4, 0, 0, 0) + flow)
