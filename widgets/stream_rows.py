@@ -256,7 +256,7 @@ class Rows:
             self._turn, self._offset = self._turn + 1, None
             return
         if turn.kind != DATA:
-            self._add(turn.start, turn.end, 1)
+            self._add(turn.start, max(turn.end, turn.start + 1), 1)  # a note has a number, and no extent
             self._turn, self._offset = self._turn + 1, None
             return
         start = turn.start if self._offset is None else self._offset
