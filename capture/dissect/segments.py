@@ -38,7 +38,8 @@ def forget_lost(context: Context, side: Side, acknowledged: int) -> None:
     message = side.message
     if message is None or not message.early or message.size == TO_THE_END:
         return
-    if after(acknowledged, message.sequence + len(message.data)) > 0:
+    # As long as its segments come they are its, whatever was lost of it.
+    if after(acknowledged, message.sequence + max(message.size, len(message.data) + 1)) >= 0:
         context.hold(side, None)
 
 

@@ -201,7 +201,7 @@ def _info(words: list[bytes], response: bool, fields: dict[bytes, bytes], contac
 def _bindings(fields: dict[bytes, bytes], contacts: list[bytes], response: bool) -> str:
     """What a registration does with its contacts (10.2)."""
     ends = fields.get(b"expires", b"").strip(b"0") == b"" and b"expires" in fields
-    count = sum(max(contact.count(b"<"), 1) for contact in contacts)
+    count = sum(max(contact.count(b"<sip"), 1) for contact in contacts)
     removed = sum(len(NOW.findall(contact)) for contact in contacts) + (count if ends else 0)
     if b"*" in contacts and ends:
         return "  (remove all bindings)"
