@@ -73,10 +73,17 @@ def _following(packet: Packet, transport: str, source: int, destination: int, at
 def udp_lite(packet: Packet, at: int, limit: int) -> Step | None:
     """The length field says how much the checksum covers; 0: all."""
     packet.column("udplite")
-    layer, (source, destination, coverage, _) = packet.open(UDP_LITE, at, limit)
+    layer, (source, destination, coverage, checksum) = packet.open(UDP_LITE, at, limit)
     layer.said = f"Src Port: {source}, Dst Port: {destination}"
-    packet.info = f"{source} → {destination} Len={limit - at - UDP_LITE.size}"
+    packet.protocol = "UDP-Lite"
+    packet.info = f"{source} → {destination}"
     covered = coverage or limit - at
+    if covered < UDP_LITE.size or covered > limit - at:
+        packet.info += f" [BAD LIGHTWEIGHT UDP CHECKSUM COVERAGE LENGTH {coverage} < 8 or > {limit - at}]"
+    packet.info += f" Len={limit - at - UDP_LITE.size}"
+    if not checksum:
+        # Unlike with UDP, nothing may go without one (RFC 3828, 3.1).
+        packet.info += " [ILLEGAL CHECKSUM (0)]"
     if covered < UDP_LITE.size or covered > limit - at:
         packet.mark(f"UDP-Lite checksum coverage {coverage}", at + 4)
     elif packet.build and at + covered <= packet.caplen and "ip.pseudo" in packet.values:
