@@ -60,7 +60,8 @@ def text_of(pilot: Pilot[Any]) -> str:
 async def settled(pilot: Pilot[Any]) -> None:
     """Until nothing is left to put together or to lay out."""
     screen: Any = None
-    for _ in range(1000):
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
         await pilot.pause(0.02)
         screen = pilot.app.screen
         if not isinstance(screen, StreamScreen):
