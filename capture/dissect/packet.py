@@ -418,6 +418,7 @@ class Packet:
         kept = self.data, self.caplen, self.buffer, self.layers, self.payload_end, self.streaming
         self.buffers.append(Buffer(name, data))
         self.data, self.caplen, self.buffer, self.layers = data, len(data), len(self.buffers) - 1, []
+        self.streaming = False
         try:
             if stream:
                 return self.attempt(following)
