@@ -14,6 +14,7 @@ ETHERNET = Header(
     (Mac("dst", "Destination"), Mac("src", "Source"), Hex16("type", "Type", ETHERTYPES)),
 )
 LENGTH = number("eth.len", "Length")
+IPV6 = 0x86DD
 
 VLAN = Header(
     "vlan",
@@ -60,6 +61,10 @@ def by_type(packet: Packet, kind: int, at: int, limit: int) -> Step:
     if kind not in TABLES["ethertype"]:
         packet.protocol = f"0x{kind:04x}"
         packet.info = ETHERTYPES.get(kind, "Ethernet II" if packet.info in ("", "Ethernet II") else packet.info)
+    elif kind == IPV6 and at < packet.end(limit) and packet.data[at] >> 4 != 6:
+        packet.protocol, packet.info = "0x86dd", "IPv6"
+        packet.mark(f"Bogus IPv6 version ({packet.data[at] >> 4}, must be 6)", at)
+        return Step((), at, limit)
     return step("ethertype", kind, at, limit)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from typing import NamedTuple
 
 import pytest
@@ -500,6 +501,29 @@ def test_a_length_that_cannot_be_is_malformed(data: bytes) -> None:
     tree = dissect(data, RAW)
     assert tree.verdict.kind == "malformed"
     holds(tree, len(data))
+
+
+def ipcomp(index: int, payload: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    packed = packer.compress(payload) + packer.flush()
+    return ip(struct.pack("!BBH", 4, 0, index) + packed, 108)
+
+
+@pytest.mark.parametrize("index", [2, 0xEED1])
+def test_a_compressed_payload_is_unpacked(index: int) -> None:
+    tree = dissect(ipcomp(index, PING), RAW)
+    assert (tree.protocol, tree.info) == ("ICMP", ECHO)
+    assert (tree.buffers[1].name, tree.buffers[1].data) == ("Decompressed IPComp", PING)
+
+
+def test_what_would_unpack_to_more_than_a_packet_is_data() -> None:
+    tree = dissect(ipcomp(2, bytes(10_000_000)), RAW)
+    assert (tree.protocol, len(tree.buffers)) == ("IPComp", 1)
+
+
+def test_an_ethertype_that_says_ipv6_of_something_else() -> None:
+    tree = dissect(bytes(12) + b"\x86\xdd\x10" + bytes(60), ETHERNET)
+    assert (tree.protocol, tree.info, tree.verdict.kind) == ("0x86dd", "IPv6", "malformed")
 
 
 def test_a_wrong_checksum_is_said() -> None:
