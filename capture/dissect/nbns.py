@@ -230,14 +230,19 @@ def nbss(packet: Packet, at: int, limit: int) -> Step | None:
     if head in SMB_MAGICS:
         # Its four bytes of session service came in a segment of their own, as some servers send them.
         return step("nbss", 0, at, limit)
+    begins = packet.data[at + 4 : min(at + 8, packet.end(limit))]
+    if len(head) < 4 and head and head[0] in SESSIONS and packet.streaming and packet.memory("nbss"):
+        packet.more("NetBIOS session", at, limit)
     if len(head) < 4 or head[0] not in SESSIONS:
         return NOT_MINE
     length = int.from_bytes(head[1:], "big")
-    alone = packet.streaming and limit == at + 4
-    if head[0] == 0 and not alone and packet.data[at + 4 : at + 8] not in SMB_MAGICS:
+    if head[0] == 0 and not any(magic.startswith(begins) for magic in SMB_MAGICS):
+        return NOT_MINE
+    if head[0] == 0 and len(begins) < 4 and not packet.streaming:
         return NOT_MINE
     end = at + 4 + length
     packet.whole("NetBIOS session", at, 4 + length, limit)
+    packet.memory("nbss")["known"] = True
     packet.column("nbss")
     layer, (kind,) = packet.open(NBSS, at, limit)
     packet.add(layer, NBSS_LENGTH, length, at + 1, 3)
@@ -250,13 +255,12 @@ def nbss(packet: Packet, at: int, limit: int) -> Step | None:
         packet.add(layer, CALLING, calling, after, last - after)
         layer.size = last - at
         packet.info += f", to {called} from {calling}"
-        return None
-    if kind == 0:
+    elif kind == 0:
         packet.run(step("nbss", 0, at + 4, min(end, limit)))
-        if end < limit:
-            kept = packet.info
-            packet.run(Step((nbss,), end, limit))
-            packet.info = kept
+    if end < limit:
+        kept = packet.info
+        packet.run(Step((nbss,), end, limit))
+        packet.info = kept
     return None
 
 

@@ -51,9 +51,6 @@ def payload(
     if conversation is None or context is None:
         _fresh(packet, Step(candidates, at, limit))
         return
-    known = context.dissector(packet)
-    if known is not None:
-        candidates = (known, *(each for each in candidates if each is not known))
     side = conversation.sides[conversation.side(packet)]
     stream = _Segment(packet, context, conversation, side, layer, candidates)
     stream.take(at, limit, sequence, fin)
@@ -91,6 +88,11 @@ class _Segment:
         self.layer = layer
         self.candidates = candidates
 
+    def _asked(self) -> tuple[Dissector, ...]:
+        """Who may know the next message: one before it in this segment may have said."""
+        known = self.context.dissector(self.packet)
+        return self.candidates if known is None else (known, *(each for each in self.candidates if each is not known))
+
     def take(self, at: int, limit: int, sequence: int, fin: bool) -> None:
         side, packet = self.side, self.packet
         ahead = 0 if side.next is None else after(sequence, side.next)
@@ -118,7 +120,7 @@ class _Segment:
 
     def _begins(self, at: int, limit: int, sequence: int, fin: bool, *, mark: bool = True) -> None:
         """Messages that begin in this segment, the last of which may go on in the next."""
-        more = _fresh(self.packet, Step(self.candidates, at, limit), mark=mark)
+        more = _fresh(self.packet, Step(self._asked(), at, limit), mark=mark)
         if more is None:
             return
         start = (sequence + more.at - at) & 0xFFFFFFFF
@@ -172,9 +174,7 @@ class _Segment:
         packet = self.packet
         layers = len(packet.layers)
         packet.values["stream.ended"] = ended
-        more = packet.aside(
-            "Reassembled TCP", bytes(message.data[:size]), Step(self.candidates, 0, size), stream=True
-        )
+        more = packet.aside("Reassembled TCP", bytes(message.data[:size]), Step(self._asked(), 0, size), stream=True)
         packet.values["stream.ended"] = False
         if len(packet.layers) == layers:
             packet.buffers.pop()
