@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from netwatch.capture.dissect.checksum import STATUS, show_checksum, verified
 from netwatch.capture.dissect.kit import U16, U32, Bit, Bits, Header, Hex16, Item, Packed16, number, octets
 from netwatch.capture.dissect.options import options
-from netwatch.capture.dissect.packet import TO_THE_END, Packet, Short
+from netwatch.capture.dissect.packet import TO_THE_END, Malformed, Packet, Short
 from netwatch.capture.dissect.registry import Step, on, step_by_ports
 from netwatch.capture.dissect.segments import after, forget_lost, payload
 from netwatch.capture.dissect.tcp_analysis import Segment, analyse
@@ -159,6 +159,8 @@ def tcp(packet: Packet, at: int, limit: int) -> Step | None:
             _options(packet, parent, at + TCP.size, start, info)
             if flags & 0x02 and seen.conversation is not None and "tcp.shift" in packet.values:
                 seen.conversation.sides[seen.conversation.side(packet)].shift = packet.values["tcp.shift"]
+        except Malformed as lie:
+            packet.mark(lie.what, lie.offset)  # what follows does not depend on options
         finally:
             packet.info = " ".join(info)
     if seen.conversation is not None:
