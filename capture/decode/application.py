@@ -155,6 +155,8 @@ def _stun(first: Head, sizes: Sizes) -> Mask:
     length = first[:, 2].astype(np.intp) * 256 + first[:, 3]
     cookie = _STUN_COOKIE(first[:, 4:12])
     fits: Mask = (first[:, 0] & 0xC0 == 0) & cookie & (length + 20 <= sizes)
+    # Without attributes in units of 4 bytes it has at least a method that is known.
+    fits &= (first[:, 3] & 3 == 0) | (first[:, 0] & 0x3E == 0)
     return fits
 
 

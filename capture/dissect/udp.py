@@ -64,6 +64,8 @@ def _following(packet: Packet, transport: str, source: int, destination: int, at
     pair = packet.values.get("ip.pseudo", b"")
     half = len(pair) // 2
     packet.values["transport"] = (transport, pair[:half], source, pair[half:], destination)
+    if at >= end:
+        return Step((), at, end)
     following = step_by_ports("udp", source, destination, at, end)
     known = packet.context.dissector(packet) if packet.context is not None else None
     return following if known is None else following._replace(candidates=(known, *following.candidates))
