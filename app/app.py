@@ -20,6 +20,7 @@ from textual.timer import Timer
 
 from netwatch.app.keys import PROGRAM_KEYS, bindings
 from netwatch.app.main_screen import MainScreen
+from netwatch.capture.name_index import Learner
 from netwatch.capture.text import escape
 from netwatch.widgets.header import RunState
 from netwatch.widgets.palette import Look, theme
@@ -46,6 +47,11 @@ _AGAIN: Final = 0.004
 """Seconds until the next look where batches were left, or the capture thread waited for room …"""
 _SOON: Final = 0.015
 """… and where there was much: the queue holds some hundredths of a second of what a network of 10 Gbit/s brings."""
+_LEARNING: Final = 0.02
+"""Part of the time that learning names may take while packets come."""
+_LEARN: Final = 0.003
+_LEARN_AGAIN: Final = 0.012
+"""Seconds of it, and until it goes on, when a file was read."""
 _MUCH: Final = 1 << 12
 """Packets at one look. A queue that was full is much, too, however large its packets are."""
 _POSTPONED: Final = 4
@@ -73,12 +79,13 @@ class NetwatchApp(App[None], inherit_bindings=False):
         unseen: Callable[[], bool] | None = None,
         trouble: Trouble | None = None,
         tshark: Tshark | None = None,
+        names: bool = True,
         look: Look | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
         """`duration`: seconds after which the program ends by itself, from when packets can arrive. `weigh` is called
         now and then, to look after the memory; `settled` once, when the first frame stands. `unseen`: whether the
-        terminal did not yet take what was painted last."""
+        terminal did not yet take what was painted last. `names`: names of addresses are learned from packets."""
         super().__init__(driver_class=driver_class)
         self.session = session
         self.engine = engine
@@ -102,6 +109,8 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._unseen = unseen
         self._trouble = trouble
         self._tshark = tshark
+        self.learner = Learner(session.store, session.source, live=session.flows) if names else None
+        self._learning_on: Timer | None = None
         self._deadline: float | None = None
         self._expected: float | None = None
         self._draining_on: Timer | None = None
@@ -114,6 +123,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
 
     def get_default_screen(self) -> Screen[None]:
         self._main = MainScreen(self.session, self.look, self.state, self.engine, self._tshark)
+        self._main.display_as.learner = self.learner
         return self._main
 
     def on_mount(self) -> None:
@@ -151,6 +161,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
             self.longest_stall = max(self.longest_stall, begun - self._expected)
         if self._draining_on is None:
             self._drain_on()
+        self._learn()
         self._expected = perf_counter() + _DRAIN
         self._look_at_engine()
 
@@ -165,6 +176,20 @@ class NetwatchApp(App[None], inherit_bindings=False):
             self._draining_on = self.set_timer(_SOON, self._drain_on)
         if not before and self.session.store.end:
             self._paint()
+
+    def _learn(self) -> None:
+        """What addresses are called: a little of the time, and of a file that was read a larger part."""
+        if self.learner is None or self._behind or self._learning_on is not None:
+            return
+        if self.session.flows or not self.engine.ended or not self._batches.empty():
+            self.learner.work(_DRAIN * _LEARNING)
+        elif self.learner.left:
+            self._learn_on()
+
+    def _learn_on(self) -> None:
+        self._learning_on = None
+        if self.learner is not None and self.learner.work(_LEARN):
+            self._learning_on = self.set_timer(_LEARN_AGAIN, self._learn_on)
 
     @property
     def _nothing_read(self) -> bool:

@@ -77,6 +77,7 @@ def run_dashboard(options: Options, source: Source) -> int:
         unseen=lambda: written.waiting,
         trouble=Trouble(recording) if recording is not None else None,
         tshark=tshark,
+        names=options.names,
         driver_class=driver(written),
     )
     try:

@@ -17,6 +17,7 @@ from netwatch.widgets.display import TIME_FORMATS
 from netwatch.widgets.filter_bar import FilterBar, GotoBar
 from netwatch.widgets.footer import Footer
 from netwatch.widgets.loss import loss_notes
+from netwatch.widgets.naming import said_of
 from netwatch.widgets.packet_list import PacketList
 from netwatch.widgets.pane import Pane
 from netwatch.widgets.prompt import Prompt
@@ -247,6 +248,13 @@ class MainScreen(Travelling, inherit_bindings=False):
 
     def action_unit(self) -> None:
         self.display_as.bits = not self.display_as.bits
+        self.paint_now()
+
+    def action_names(self) -> None:
+        """Names in place of addresses, or addresses again."""
+        display = self.display_as
+        display.named = not display.named and display.learner is not None
+        self.footer.say(said_of(display.learner, named=display.named), seconds=5)
         self.paint_now()
 
     def action_statistics(self) -> None:

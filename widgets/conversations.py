@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from netwatch.capture.columns import KIND_IPV6
 from netwatch.capture.protocols import PROTOCOLS
 from netwatch.widgets.key_table import KeyTable
+from netwatch.widgets.naming import fit_name
 from netwatch.widgets.packet_row import address
 from netwatch.widgets.painting import bar, fit, fit_end, fit_left
 from netwatch.widgets.pane import Label
@@ -102,8 +103,7 @@ class Conversations(KeyTable["ConversationRow"]):
         look, columns = self.look, _Columns.of_width(inner)
         more, colour = look.glyphs.more, look.protocols[row.protocol]
         ends = ((row.left, columns.left), (row.right, columns.right))
-        # Hosts of one network differ at the end of their addresses, conversations of one host in the port.
-        pieces = [(fit_end(_end(end), width, more) + " ", colour) for end, width in ends]
+        pieces = [(self._end(end, width) + " ", colour) for end, width in ends]
         if columns.protocol:
             pieces.append((fit(PROTOCOLS[row.protocol].label, columns.protocol, more) + " ", look["dim"]))
         if columns.packets:
@@ -122,8 +122,15 @@ class Conversations(KeyTable["ConversationRow"]):
             pieces += [(filled, look["total"]), (track, look["track"])]
         return pieces
 
+    def _end(self, end: Endpoint, width: int) -> str:
+        name = self.display_as.name_of(address(end.kind, end.hi, end.lo))
+        if name is not None:
+            return fit_name(name.text, width, self.look.glyphs, f":{end.port}" if end.port else "")
+        # Hosts of one network differ at the end of their addresses, conversations of one host in the port.
+        return fit_end(_text(end), width, self.look.glyphs.more)
 
-def _end(end: Endpoint) -> str:
+
+def _text(end: Endpoint) -> str:
     """`192.0.2.1:443`, `[2001:db8::1]:443`, or the address alone where there are no ports."""
     text = address(end.kind, end.hi, end.lo)
     if not end.port:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from netwatch.capture.name_index import Learner
+    from netwatch.capture.names import Name
 
 __all__ = ["TIME_FORMATS", "Display", "TimeFormat"]
 
@@ -25,11 +29,19 @@ class Display:
     time_format: TimeFormat = "start"
     bits: bool = True
     """Rates in bits per second; False: bytes."""
+    named: bool = False
+    """Names in place of addresses, where there are any."""
+    learner: Learner | None = None
+    """Whose names; None: nobody learns any."""
 
     def next_time_format(self) -> None:
         """What `T` does."""
         formats = list(TIME_FORMATS)
         self.time_format = formats[(formats.index(self.time_format) + 1) % len(formats)]
+
+    def name_of(self, address: str) -> Name | None:
+        """What stands in place of an address; None: itself."""
+        return self.learner.names.of(address) if self.named and self.learner is not None else None
 
     def volume(self, bytes_per_second: float) -> float:
         """A rate in the unit that is shown."""

@@ -15,6 +15,7 @@ from textual.cache import LRUCache
 from textual.timer import Timer
 
 from netwatch.capture.text import escape
+from netwatch.widgets.naming import fit_name
 from netwatch.widgets.packet_row import (
     Layout,
     Row,
@@ -26,6 +27,7 @@ from netwatch.widgets.packet_row import (
     segments,
     time_text,
 )
+from netwatch.widgets.painting import fit_middle
 from netwatch.widgets.pane import Label, Pane, thumb_rows
 from netwatch.widgets.row_words import RowWords
 from netwatch.widgets.units import exact
@@ -43,6 +45,9 @@ _DISSECT_BUDGET: Final = 0.008
 """Seconds a frame for words of rows that came into view; what is left over follows with the next frame."""
 
 _SOON: Final = 0.02
+
+_NAMES_PERIOD: Final = 1.0
+"""Seconds for which lines stay as they are while names change."""
 
 _FEW: Final = 8
 """Rows that came into view at once whose words are made for good before they are shown: there is time for them."""
@@ -83,6 +88,8 @@ class PacketList(Pane):
         self._painting_soon: Timer | None = None
         self._drawn: LRUCache[tuple[object, ...], list[Segment]] = LRUCache(1024)
         self._drawn_for: tuple[object, ...] = ()
+        self._named_as_of = -1
+        self._named_at = 0.0
 
     # What is where
 
@@ -241,7 +248,7 @@ class PacketList(Pane):
         if not total:
             return [names, *self._empty(inner, visible)]
         self._decimals = self._decimals_for(layout.time)
-        drawn_for = (inner, time_format, self._decimals)
+        drawn_for = (inner, time_format, self._decimals, self._names_as_of())
         if drawn_for != self._drawn_for:
             self._drawn_for = drawn_for
             self._drawn.clear()
@@ -357,8 +364,8 @@ class PacketList(Pane):
             self.look,
             number=self.session.store.number(row.row) if layout.number else None,
             time=time,
-            source=source,
-            destination=destination,
+            source=self._end(source, layout.address),
+            destination=self._end(destination, layout.address),
             protocol=None if summary is None else (summary.protocol, summary.name),
             info=summary.info if summary is not None else self.look.glyphs.more,
             marked=bool(marked),
@@ -424,6 +431,24 @@ class PacketList(Pane):
             return 6
         ends = ((moment - base) // 1_000_000_000 for moment in (counted.first_ts, counted.last_ts))
         return min(decimals_of(seconds, width) for seconds in ends)
+
+    def _names_as_of(self) -> int:
+        """As which change of names the lines are drawn: all of them anew, once a second at most. -1: no names."""
+        learner = self.display_as.learner
+        if not self.display_as.named or learner is None:
+            self._named_as_of = -1
+        elif self._named_as_of != learner.names.changes and (
+            self._named_as_of < 0 or perf_counter() - self._named_at >= _NAMES_PERIOD
+        ):
+            self._named_as_of, self._named_at = learner.names.changes, perf_counter()
+        return self._named_as_of
+
+    def _end(self, address: str, width: int) -> str:
+        """An address or its name, `width` cells."""
+        name = self.display_as.name_of(address)
+        if name is None:
+            return fit_middle(address, width, self.look.glyphs.more)
+        return fit_name(name.text, width, self.look.glyphs)
 
     @staticmethod
     def _ends(row: Row, summary: Summary | None) -> tuple[str, str]:

@@ -22,7 +22,7 @@ from netwatch.capture.paths import PATHS
 from netwatch.capture.protocols import PROTOCOLS
 from netwatch.capture.talkers import address_text
 from netwatch.widgets.display import TimeFormat
-from netwatch.widgets.painting import fit, fit_left, fit_middle, harmless, spelled, width_of
+from netwatch.widgets.painting import fit, fit_left, harmless, spelled, width_of
 from netwatch.widgets.palette import Look
 from netwatch.widgets.units import length
 
@@ -198,8 +198,9 @@ def segments(
     marked: bool,
     selected: int,
 ) -> list[Segment]:
-    """The line of a packet. `protocol`: what the dissector calls it and its filter name; None: only the columns know.
-    `selected`: 0 no, 1 under the cursor, 2 under the cursor of the pane with the focus."""
+    """The line of a packet. `source` and `destination`: as wide as their columns. `protocol`: what the
+    dissector calls it and its filter name; None: only the columns know. `selected`: 0 no, 1 under the cursor, 2 under
+    the cursor of the pane with the focus."""
     more = look.glyphs.more
     wrong = bool(row.marks & MALFORMED)
     text = look["malformed"] if wrong else look["text"]
@@ -208,7 +209,7 @@ def segments(
     count = fit_left("" if number is None else str(number), layout.number) + " " if layout.number else ""
     sign, sign_style = _flag(look, row, marked)
     pieces = [(sign, sign_style), (f"{count}{time} ", dim)] if sign != " " else [(f" {count}{time} ", dim)]
-    ends = fit_middle(source, layout.address, more) + " " + fit_middle(destination, layout.address, more) + " "
+    ends = f"{source} {destination} "
     known = PROTOCOLS[row.protocol]
     label, name = protocol if protocol is not None else (known.label, known.name)
     label = fit(harmless(label), layout.protocol, more) + " "

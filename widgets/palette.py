@@ -159,15 +159,57 @@ class Glyphs:
     dot: str
     here: str
     """Where on a line of time the list stands."""
+    learned: str
+    """Before a name that stands in place of an address."""
     braille: bool
     """Whether the graphs of the header may use braille."""
 
 
 UNICODE: Final = Glyphs(
-    "╭╮╰╯", "─", "│", "┃", "━", "╸", "─", " ▁▂▃▄▅▆▇█", "▾", "▸", "·", "◆", "!", "~", "…", "▼", "▲", "·", "●", True
+    "╭╮╰╯",
+    "─",
+    "│",
+    "┃",
+    "━",
+    "╸",
+    "─",
+    " ▁▂▃▄▅▆▇█",
+    "▾",
+    "▸",
+    "·",
+    "◆",
+    "!",
+    "~",
+    "…",
+    "▼",
+    "▲",
+    "·",
+    "●",
+    "≈",
+    True,
 )
 ASCII: Final = Glyphs(
-    "++++", "-", "|", "#", "=", "-", " ", " .:-=+*##", "v", ">", " ", "@", "!", "~", ">", "v", "^", "-", "O", False
+    "++++",
+    "-",
+    "|",
+    "#",
+    "=",
+    "-",
+    " ",
+    " .:-=+*##",
+    "v",
+    ">",
+    " ",
+    "@",
+    "!",
+    "~",
+    ">",
+    "v",
+    "^",
+    "-",
+    "O",
+    "=",
+    False,
 )
 
 

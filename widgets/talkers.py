@@ -13,8 +13,9 @@ from netwatch.capture.heavy import COUNTS
 from netwatch.capture.leading import leading_protocol, newest
 from netwatch.capture.talkers import HostRow
 from netwatch.widgets.key_table import KeyTable
+from netwatch.widgets.naming import described, fit_name, others_of
 from netwatch.widgets.packet_row import address
-from netwatch.widgets.painting import bar, fit_left, fit_middle
+from netwatch.widgets.painting import bar, fit, fit_left, fit_middle, harmless, spelled, width_of
 from netwatch.widgets.pane import Label
 from netwatch.widgets.units import exact, quantity, rate
 
@@ -30,6 +31,10 @@ _MOST: Final = 1000
 """Addresses that can be scrolled to; nobody reads further down."""
 
 _NUMBER: Final = 5
+_BAR: Final = 6
+"""Cells of a bar that says something."""
+_WIDEST: Final = 39
+"""Cells of the longest address there is."""
 _BYTES: Final = COUNTS.index("bytes")
 
 
@@ -40,12 +45,17 @@ class _Columns(NamedTuple):
     bar: int
 
     @classmethod
-    def of_width(cls, inner: int) -> _Columns:
+    def of_width(cls, inner: int, named: bool) -> _Columns:
+        """`named`: names are longer than addresses; what they take the bar has less."""
         address_width = 15 if inner < 52 else 18 if inner < 62 else 26 if inner < 90 else 39
         packets = inner >= 58
         rate_width = _NUMBER if inner >= 34 else 0
         used = address_width + (4 if packets else 2) * (_NUMBER + 1) + (rate_width + 1) + 1
-        return cls(address_width, packets, rate_width, max(0, inner - used))
+        bar_width = max(0, inner - used)
+        if named:
+            more = min(max(_WIDEST - address_width, 0), bar_width - _BAR if bar_width >= _BAR else bar_width)
+            address_width, bar_width = address_width + more, bar_width - more
+        return cls(address_width, packets, rate_width, bar_width)
 
 
 def filter_of(row: HostRow) -> str:
@@ -84,7 +94,7 @@ class Talkers(KeyTable[HostRow]):
 
     def labels_above(self, inner: int) -> list[Label]:
         look = self.look
-        columns = _Columns.of_width(inner)
+        columns = _Columns.of_width(inner, self.display_as.named)
         labels: list[Label] = [(1, " Talkers ", self.title_style)]
         incoming, outgoing = look.glyphs.incoming, look.glyphs.outgoing
         names = [f"pkt{incoming}", f"pkt{outgoing}"] if columns.packets else []
@@ -95,13 +105,16 @@ class Talkers(KeyTable[HostRow]):
         for name in names:
             labels.append((at + _NUMBER - len(name), f"{name} ", look["head"]))
             at += _NUMBER + 1
-        if columns.bar >= 6:
+        if columns.bar >= _BAR:
             labels.append((at, "share ", look["head"]))
         return labels
 
     def labels_below(self, inner: int) -> list[Label]:
         look, session = self.look, self.session
         statistics = session.shown_statistics
+        named = self._named_label(inner)
+        if named is not None:
+            return [named]
         labels = [self.scope_label(inner)]
         count = statistics.talkers.count
         words = f" {exact(count)} address{'' if count == 1 else 'es'} "
@@ -110,12 +123,27 @@ class Talkers(KeyTable[HostRow]):
         labels.append((-2, words, look["dim"]))
         return labels
 
+    def _named_label(self, inner: int) -> Label | None:
+        """Where the name under the cursor comes from, while one looks at it."""
+        row = self.selected_row if self.has_focus else None
+        name = self.display_as.name_of(row.address) if row is not None else None
+        if row is None or name is None:
+            return None
+        words = described(name, row.address, self.session.statistics.last_ts, flows=self.session.flows)
+        words = harmless(words if self.look.glyphs.braille else spelled(words))
+        return (1, f" {fit(words, min(width_of(words), inner - 4), self.look.glyphs.more)} ", self.look["bright"])
+
     def pieces(self, row: HostRow, inner: int) -> list[tuple[str, Style]]:
         look = self.look
-        columns = _Columns.of_width(inner)
+        columns = _Columns.of_width(inner, self.display_as.named)
         incoming, outgoing = look["incoming"], look["outgoing"]
         text = address(row.kind, row.hi, row.lo)
-        pieces = [(fit_middle(text, columns.address, look.glyphs.more) + " ", self._colour(row.key))]
+        name = self.display_as.name_of(text)
+        if name is None:
+            shown = fit_middle(text, columns.address, look.glyphs.more)
+        else:
+            shown = fit_name(name.text, columns.address, look.glyphs, others_of(name))
+        pieces = [(f"{shown} ", self._colour(row.key))]
         if columns.packets:
             pieces.append((fit_left(quantity(row.packets_in), _NUMBER) + " ", look["dim"]))
             pieces.append((fit_left(quantity(row.packets_out), _NUMBER) + " ", look["dim"]))

@@ -1,0 +1,161 @@
+"""Names of addresses, learned from what passes by: nobody is ever asked.
+
+What is learned was written by strangers. So a name is only ever shown, as one that was learned and from what;
+filters, copies and exports keep to addresses.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+from ipaddress import ip_address
+from typing import Final, NamedTuple
+
+from netwatch.capture.text import escape
+
+__all__ = ["LONGEST", "MAX_ADDRESSES", "MAX_CHARACTERS", "MAX_OTHERS", "Name", "Names", "Origin", "read_hosts"]
+
+MAX_ADDRESSES: Final = 65_536
+"""Addresses that have a name. A sender chooses what it answers, so the table may not grow with it."""
+MAX_CHARACTERS: Final = 2 << 20
+"""Characters of all names: that is 32 for each address."""
+LONGEST: Final = 255
+"""Characters of a name, as DNS allows (RFC 1035, 2.3.4)."""
+MAX_OTHERS: Final = 32
+"""Different names of an address that are told apart."""
+
+_HOSTS: Final = "/etc/hosts"
+_MOST_OF_HOSTS: Final = 1 << 20
+"""Bytes of it that are read: some list a hundred thousand names to block."""
+_LIKE_AN_ADDRESS: Final = re.compile(r"[0-9.]*|.*:.*", re.DOTALL)
+
+
+class Origin(IntEnum):
+    """What a name was learned from, the best first."""
+
+    HOSTS = 0
+    DNS = 1
+    PTR = 2
+    MDNS = 3
+    LLMNR = 4
+    DHCP = 5
+    NBNS = 6
+    SNI = 7
+    HTTP = 8
+
+    @property
+    def words(self) -> str:
+        """For a person."""
+        return _WORDS[self]
+
+
+_WORDS: Final = (
+    "/etc/hosts",
+    "DNS answer",
+    "DNS answer (PTR)",
+    "mDNS answer",
+    "LLMNR answer",
+    "DHCP host name",
+    "NBNS",
+    "TLS server name",
+    "HTTP host",
+)
+
+
+class Name(NamedTuple):
+    """What an address is called."""
+
+    text: str
+    """Escaped: fit for a terminal."""
+    origin: Origin
+    ts: int
+    """When it was seen last, nanoseconds since 1970 as the packets have it; 0: it was in no packet."""
+    others: int = 0
+    """How many different names the address had besides, MAX_OTHERS at most."""
+
+
+class Names:
+    """Address, as text → its best name. The address that was seen least recently goes when there is no more room."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Name] = {}
+        self._hosts: dict[str, Name] = {}
+        self._seen: dict[str, set[int]] = {}
+        """Hashes of the names of addresses that had several."""
+        self._characters = 0
+        self.changes = 0
+        """Grows with each name that is shown differently from now on."""
+        self.forgotten = 0
+        """Addresses that had to go."""
+
+    def __len__(self) -> int:
+        return len(self._known) + len(self._hosts)
+
+    def of(self, address: str) -> Name | None:
+        """The name of an address, if one was learned."""
+        return self._hosts.get(address) or self._known.get(address)
+
+    def add_hosts(self, found: dict[str, str]) -> None:
+        """What the person's own file says stands above whatever passes by."""
+        self._hosts = {address: Name(escape(name)[:LONGEST], Origin.HOSTS, 0) for address, name in found.items()}
+        self.changes += 1
+
+    def learn(self, address: str, name: str, origin: Origin, ts: int) -> None:
+        """A packet of the time `ts` calls `address` so. The best origin stays, within it the newest."""
+        text = escape(name)[:LONGEST]
+        before = self._known.get(address)
+        # Neither what reads as an address, which a name must not.
+        if not text or _LIKE_AN_ADDRESS.fullmatch(text):
+            return
+        if before is None:
+            self._known[address] = Name(text, origin, ts)
+            self._characters += len(text)
+            self.changes += 1
+            self._make_room()
+            return
+        others = before.others if before.text == text else self._others(address, before.text, text)
+        if origin < before.origin or (origin == before.origin and ts >= before.ts):
+            kept = Name(text, origin, ts, others)
+        else:
+            kept = Name(before.text, before.origin, before.ts, others)
+        del self._known[address]  # to the end: seen most recently
+        self._known[address] = kept
+        if kept.text != before.text or others != before.others:
+            self.changes += 1
+            self._characters += len(kept.text) - len(before.text)
+            self._make_room()
+
+    def _others(self, address: str, before: str, now: str) -> int:
+        """How many names an address had but one."""
+        seen = self._seen.setdefault(address, {hash(before)})
+        if len(seen) <= MAX_OTHERS:
+            seen.add(hash(now))
+        return len(seen) - 1
+
+    def _make_room(self) -> None:
+        while len(self._known) > MAX_ADDRESSES or self._characters > MAX_CHARACTERS:
+            oldest = next(iter(self._known))
+            self._characters -= len(self._known.pop(oldest).text)
+            self._seen.pop(oldest, None)
+            self.forgotten += 1
+
+
+def read_hosts(path: str = _HOSTS) -> dict[str, str]:
+    """Address → its first name in a hosts file (hosts(5)); empty where there is none that can be read."""
+    try:
+        with open(path, "rb") as file:
+            lines = file.read(_MOST_OF_HOSTS).decode("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return {}
+    found: dict[str, str] = {}
+    for line in lines:
+        words = line.partition("#")[0].split()
+        if len(words) < 2:
+            continue
+        try:
+            address = ip_address(words[0])
+        except ValueError:
+            continue
+        if not address.is_unspecified:
+            found.setdefault(str(address), words[1])
+    return found
