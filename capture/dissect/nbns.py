@@ -241,7 +241,7 @@ def nbss(packet: Packet, at: int, limit: int) -> Step | None:
     if head[0] == 0 and len(begins) < 4 and not packet.streaming:
         return NOT_MINE
     end = at + 4 + length
-    packet.whole("NetBIOS session", at, 4 + length, limit)
+    packet.whole("NetBIOS session", at, 4 + length, limit, SESSIONS[head[0]])
     packet.memory("nbss")["known"] = True
     packet.column("nbss")
     layer, (kind,) = packet.open(NBSS, at, limit)
