@@ -78,7 +78,8 @@ def _begins(*words: bytes) -> Probe:
 _http: Final = _begins(
     b"HTTP/1.", b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"OPTIONS ", b"CONNECT ", b"TRACE ", b"PATCH ",
     b"PROPFIND ", b"PROPPATCH ", b"MKCOL ", b"COPY ", b"MOVE ", b"LOCK ", b"UNLOCK ", b"NOTIFY ", b"SUBSCRIBE ",
-    b"UNSUBSCRIBE ", b"M-SEARCH ", b"REPORT ", b"SEARCH ",
+    b"UNSUBSCRIBE ", b"M-SEARCH ", b"REPORT ", b"SEARCH ", b"RPC_CONNECT ", b"RPC_IN_DATA ", b"RPC_OUT_DATA ",
+    b"CHECKOUT ", b"MERGE ", b"PURGE ", b"LINK ", b"UNLINK ", b"BIND ", b"MKCALENDAR ", b"POLL ",
 )  # fmt: skip
 _ssdp: Final = _begins(b"NOTIFY ", b"M-SEARCH ", b"HTTP/1.")
 _sip: Final = _begins(

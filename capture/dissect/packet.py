@@ -372,7 +372,7 @@ class Packet:
             self.info += MALFORMED_MARK
         # A layer that had begun keeps what it has; the rest of its bytes stand behind it.
         own = [item for item in self.layers[layers:] if item.buffer == self.buffer]
-        settle(own, self.caplen)
+        settle(own, self.end(limit))
         start = max(at, max((item.end for item in own), default=at))
         size = max(0, self.end(limit) - start)
         self.layers.append(Item(ENDINGS[verdict.kind], None, start, size, verdict.text, buffer=self.buffer))
