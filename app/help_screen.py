@@ -44,6 +44,7 @@ _PLACES: Final = (
 _MEANINGS: Final = (
     ("malformed", "a header is short or its length lies; what was read is shown"),
     ("truncated", "cut by the snap length (-s): nothing is wrong with the packet"),
+    ("learned", "a name in place of an address: learned from packets (R)"),
     ("marked", "marked with m; n and N go from mark to mark"),
 )
 
@@ -59,6 +60,9 @@ _NOTES: Final = (
     "A followed stream (f) is put together from what is kept. Of bytes that came twice and differ the first ones are "
     "shown; a line names both packets and what the second one says. Bytes behind the end (FIN) or with a reset are "
     "left out, and told. A saved stream has nothing in place of what is missing.",
+    "Names (R) were learned from packets, by strangers' word: DNS, mDNS, LLMNR, NBNS, DHCP, the server name of TLS "
+    "and the host of HTTP; from /etc/hosts, too. Nobody is asked. +2: the address had two other names. Filters and "
+    "copies keep to addresses. -n learns none.",
     "In and out in the table of talkers are the address's own: in is what it received. It wears the colour of the "
     "protocol that it spoke most of late.",
 )
@@ -164,7 +168,8 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
         look = self._look
         lines = [self._heading("Signs")]
         for role, meaning in _MEANINGS:
-            lines += self._explained(Text(getattr(look.glyphs, role), look[role]), meaning, _KEY_WIDTH, width)
+            sign = Text(getattr(look.glyphs, role), look["text" if role == "learned" else role])
+            lines += self._explained(sign, meaning, _KEY_WIDTH, width)
         return lines
 
     def _prose(self, width: int) -> list[Text]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from netwatch.capture.name_index import Learner
     from netwatch.widgets.palette import Glyphs
 
-__all__ = ["described", "fit_name", "said_of"]
+__all__ = ["described", "fit_name", "others_of", "said_of"]
 
 _SECOND: Final = 1_000_000_000
 _AGES: Final = ((86_400, "d"), (3_600, "h"), (60, "m"))
@@ -53,12 +53,15 @@ def others_of(name: Name) -> str:
     return f" +{name.others}{'' if name.others < MAX_OTHERS else ' or more'}"
 
 
-def described(name: Name, address: str, latest: int | None, *, flows: bool) -> str:
-    """One line: whose name it is, where it comes from, and how long before `latest`, the time of the last packet."""
-    words = f"{name.text}{others_of(name)} · {address} · {name.origin.words}"
-    if not name.ts or latest is None:
-        return words
-    return f"{words}, {_age(max(0, latest - name.ts))} {'ago' if flows else 'before the end'}"
+def described(name: Name, address: str, latest: int | None, *, flows: bool, width: int) -> str:
+    """One line: where a name comes from, how long before `latest`, the time of the last packet, and whose it is.
+
+    Where `width` is too small for all of it, without the name, which stands in the row itself."""
+    origin = name.origin.words
+    if name.ts and latest is not None:
+        origin += f", {_age(max(0, latest - name.ts))} {'ago' if flows else 'before the end'}"
+    words = f"{name.text}{others_of(name)} · {origin} · {address}"
+    return words if width_of(words) <= width else f"{address} · {origin}"
 
 
 def _age(nanoseconds: int) -> str:

@@ -129,8 +129,9 @@ class Talkers(KeyTable[HostRow]):
         name = self.display_as.name_of(row.address) if row is not None else None
         if row is None or name is None:
             return None
-        words = described(name, row.address, self.session.statistics.last_ts, flows=self.session.flows)
-        words = harmless(words if self.look.glyphs.braille else spelled(words))
+        latest, flows = self.session.statistics.last_ts, self.session.flows
+        words = harmless(described(name, row.address, latest, flows=flows, width=inner - 4))
+        words = words if self.look.glyphs.braille else spelled(words)
         return (1, f" {fit(words, min(width_of(words), inner - 4), self.look.glyphs.more)} ", self.look["bright"])
 
     def pieces(self, row: HostRow, inner: int) -> list[tuple[str, Style]]:

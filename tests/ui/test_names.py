@@ -1,0 +1,211 @@
+"""R: names in place of addresses, marked, with where they come from; filters and copies keep to addresses."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from netwatch.app.main_screen import MainScreen
+from netwatch.capture.name_index import Learner
+from netwatch.capture.names import Name, Origin
+from netwatch.widgets.conversations import Conversations
+from netwatch.widgets.naming import described, fit_name, said_of
+from netwatch.widgets.painting import width_of
+from netwatch.widgets.palette import ASCII, UNICODE
+from netwatch.widgets.talkers import Talkers
+
+if TYPE_CHECKING:
+    from netwatch.app.app import NetwatchApp
+
+SERVER = "198.51.100.7"
+_SECOND = 1_000_000_000
+
+
+def ip(protocol: int, payload: bytes, source: str, destination: str) -> bytes:
+    head = struct.pack("!2B3H2BH", 0x45, 0, 20 + len(payload), 1, 0, 64, protocol, 0)
+    ends = socket.inet_aton(source) + socket.inet_aton(destination)
+    return bytes.fromhex("0200000000020200000000010800") + head + ends + payload
+
+
+def answer(name: bytes, address: str = SERVER) -> bytes:
+    owner = b"".join(bytes([len(label)]) + label for label in name.split(b".")) + b"\0"
+    message = struct.pack("!6H", 7, 0x8180, 1, 1, 0, 0) + owner + struct.pack("!2H", 1, 1)
+    message += b"\xc0\x0c" + struct.pack("!2HLH", 1, 1, 60, 4) + socket.inet_aton(address)
+    return ip(17, struct.pack("!4H", 53, 40000, 8 + len(message), 0) + message, "192.0.2.53", "192.0.2.1")
+
+
+def segment(payload: bytes = b"") -> bytes:
+    return ip(6, struct.pack("!2H2L4H", 40000, 443, 1, 1, 0x5018, 64000, 0, 0) + payload, "192.0.2.1", SERVER)
+
+
+def text_of(app: NetwatchApp, selector: str) -> str:
+    assert isinstance(app.screen, MainScreen)
+    app.screen.paint_now()
+    widget = app.screen.query_one(selector)
+    return "\n".join(widget.render_line(y).text for y in range(widget.size.height))
+
+
+async def learn(pilot: object, app: NetwatchApp) -> None:
+    assert app.learner is not None
+    app.learner.work(1.0)
+    await pilot.press("R")  # type: ignore[attr-defined]
+    await pilot.pause()  # type: ignore[attr-defined]
+
+
+PACKETS = [answer(b"docs.example"), *[segment(b"x" * 200)] * 5]
+
+
+@pytest.fixture(autouse=True)
+def no_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netwatch.capture.name_index.read_hosts", dict)
+
+
+async def test_names_stand_in_the_list_the_talkers_and_the_conversations(world: Callable[..., object]) -> None:
+    app: NetwatchApp = world(packets=PACKETS).app  # type: ignore[attr-defined]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        assert "docs.example" not in text_of(app, "#talkers")
+        assert SERVER in text_of(app, "#talkers")
+        await learn(pilot, app)
+        assert "≈docs.example" in text_of(app, "#list")
+        assert "≈docs.example" in text_of(app, "#talkers")
+        assert SERVER not in text_of(app, "#talkers")
+        await pilot.press("v")
+        await pilot.pause()
+        assert "≈docs.example:443" in text_of(app, "#conversations")
+        assert app.screen.query_one(Conversations).display
+        await pilot.press("R")
+        await pilot.pause()
+        assert "docs.example" not in text_of(app, "#conversations")
+        assert f"{SERVER}:443" in text_of(app, "#conversations")
+
+
+async def test_filters_and_copies_keep_to_addresses(world: Callable[..., object]) -> None:
+    app: NetwatchApp = world(packets=PACKETS).app  # type: ignore[attr-defined]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await learn(pilot, app)
+        screen = app.screen
+        assert isinstance(screen, MainScreen)
+        assert SERVER in screen.packets.copy_text()
+        assert "docs.example" not in screen.packets.copy_text()
+        talkers = screen.query_one(Talkers)
+        talkers.focus()
+        talkers.cursor = next(row.key for row in talkers.rows if row.address == SERVER)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.session.filter_text == f"ip.addr == {SERVER}"
+
+
+async def test_the_talker_under_the_cursor_says_where_its_name_comes_from(world: Callable[..., object]) -> None:
+    app: NetwatchApp = world(packets=PACKETS).app  # type: ignore[attr-defined]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await learn(pilot, app)
+        talkers = app.screen.query_one(Talkers)
+        assert "DNS answer" not in text_of(app, "#talkers")
+        talkers.focus()
+        await pilot.pause()
+        talkers.cursor = next(row.key for row in talkers.rows if row.address == SERVER)
+        talkers.paint()
+        await pilot.pause()
+        assert f"docs.example · DNS answer, 0 s ago · {SERVER}" in text_of(app, "#talkers")
+
+
+async def test_names_that_are_learned_while_they_are_shown_appear(
+    world: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netwatch.widgets.packet_list._NAMES_PERIOD", 0.0)
+    made = world(packets=PACKETS)
+    app: NetwatchApp = made.app  # type: ignore[attr-defined]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await learn(pilot, app)
+        made.feed([answer(b"shop.example", "192.0.2.1")])  # type: ignore[attr-defined]
+        assert app.learner is not None
+        app.learner.work(1.0)
+        app.screen.paint_now()  # type: ignore[attr-defined]
+        await pilot.pause()
+        lines = text_of(app, "#list").splitlines()
+        assert sum("≈shop.example" in line for line in lines) == 7
+
+
+async def test_without_names_none_are_learned(world: Callable[..., object]) -> None:
+    made = world(packets=PACKETS)
+    app: NetwatchApp = made.app  # type: ignore[attr-defined]
+    app.learner = None
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("R")
+        await pilot.pause()
+        assert "-n" in text_of(app, "#footer")
+        assert SERVER in text_of(app, "#list")
+
+
+async def test_a_file_is_learned_from_in_the_background(world: Callable[..., object]) -> None:
+    app: NetwatchApp = world(live=False, packets=PACKETS * 50).app  # type: ignore[attr-defined]
+    assert app.learner is not None
+    async with app.run_test(size=(120, 40)) as pilot:
+        for _ in range(50):
+            await pilot.pause(0.02)
+            if not app.learner.left:
+                break
+        assert app.learner.names.of(SERVER) is not None
+        assert app.learner.looked == 50
+
+
+@pytest.mark.parametrize(("width", "height"), [(60, 16), (80, 24), (200, 60)])
+async def test_hostile_names_stay_in_their_columns(world: Callable[..., object], width: int, height: int) -> None:
+    packets = [
+        answer(b"\x1b]0;x\x07" + "\u202e漢字漢字漢字漢字".encode() + b".example"),
+        answer("e\u0301".encode() * 15, "192.0.2.1"),
+        segment(),
+    ]
+    app: NetwatchApp = world(packets=packets).app  # type: ignore[attr-defined]
+    async with app.run_test(size=(width, height)) as pilot:
+        await learn(pilot, app)
+        for selector in ("#list", "#talkers"):
+            widget = app.screen.query_one(selector)
+            for y in range(widget.size.height):
+                strip = widget.render_line(y)
+                assert strip.cell_length == widget.size.width
+                assert not set(strip.text) & set("\x1b\x07\u202e\u0301")
+                assert sum(width_of(segment.text) for segment in strip) == widget.size.width
+
+
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
+@pytest.mark.parametrize("text", ["a", "docs.example", "x" * 255, "漢字" * 40, "é" * 20 + "漢"])
+@pytest.mark.parametrize("after", ["", ":443", " +2"])
+def test_a_name_fills_its_width(glyphs: object, text: str, after: str) -> None:
+    for width in range(1, 60):
+        shown = fit_name(text, width, glyphs, after)
+        assert width_of(shown) == width
+        if width > 10:
+            assert after in shown
+            assert shown.startswith(glyphs.learned)  # type: ignore[attr-defined]
+
+
+def test_a_long_name_keeps_its_domain() -> None:
+    assert fit_name("node-17.eu-central.docs.example", 16, UNICODE) == "≈…l.docs.example"
+    assert fit_name("node-17.eu-central.docs.example", 20, UNICODE, ":443") == "≈…l.docs.example:443"
+
+
+def test_what_is_said_of_a_name() -> None:
+    name = Name("docs.example", Origin.SNI, 1000 * _SECOND, 2)
+    latest = 1190 * _SECOND
+    long, short = (described(name, SERVER, latest, flows=True, width=width) for width in (80, 40))
+    assert long == f"docs.example +2 · TLS server name, 3 m ago · {SERVER}"
+    assert short == f"{SERVER} · TLS server name, 3 m ago"
+    hosts = Name("gate", Origin.HOSTS, 0)
+    assert described(hosts, SERVER, latest, flows=False, width=80) == f"gate · /etc/hosts · {SERVER}"
+
+
+def test_what_is_said_of_learning(world: Callable[..., object]) -> None:
+    session = world(packets=PACKETS).session  # type: ignore[attr-defined]
+    learner = Learner(session.store, session.source, live=True)
+    assert said_of(learner, named=False) == "addresses"
+    assert "6 packets are still to be looked at" in said_of(learner, named=True)
+    learner.work(1.0)
+    assert said_of(learner, named=True).endswith("1 address has one")
+    learner.passed_over = 3
+    assert said_of(learner, named=True).endswith("there was time for 25 %")
