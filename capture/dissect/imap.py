@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from netwatch.capture.dissect.imf import imf
 from netwatch.capture.dissect.kit import Header, Item, flag, text
-from netwatch.capture.dissect.packet import MAX_MESSAGE, Packet
+from netwatch.capture.dissect.packet import MAX_ITEMS, MAX_MESSAGE, Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on
 from netwatch.capture.dissect.text_lines import (
     Line,
@@ -72,7 +72,7 @@ def _lines(packet: Packet, at: int, limit: int) -> tuple[list[tuple[Line, list[t
     end = packet.end(limit)
     literals: list[tuple[int, int]] = []
     start = where = at
-    while where < end:
+    while where < end and len(found) <= MAX_ITEMS:
         stop = packet.data.find(b"\n", where, end)
         if stop < 0:
             break

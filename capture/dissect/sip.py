@@ -84,6 +84,8 @@ def sip(packet: Packet, at: int, limit: int) -> Step | None:
     words = line.split(b" ", 2)
     response = line.startswith(b"SIP/2.0 ")
     if not response and (len(words) < 3 or words[0] not in METHODS or not words[2].startswith(b"SIP/2.0")):
+        if stop < 0 and at < end and packet.streaming and packet.memory("sip"):
+            packet.more("SIP", at, limit)
         return NOT_MINE
     body = data.find(b"\r\n\r\n", at, end)
     if body < 0 and packet.streaming:
@@ -96,6 +98,7 @@ def sip(packet: Packet, at: int, limit: int) -> Step | None:
         # Over a stream the next message may stand behind it (18.3).
         packet.whole("SIP", at, body + int(length) - at, limit)
         after = min(body + int(length), limit)
+        packet.memory("sip")["stream"] = True
     packet.column("sip")
     layer = packet.layer(SIP.field, at, min(after, end) - at)
     _start_line(packet, layer, line, words, at, lines[0][2] if lines else body, response)

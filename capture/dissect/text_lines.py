@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from netwatch.capture.dissect.packet import MAX_ITEMS
+
 if TYPE_CHECKING:
     from netwatch.capture.dissect.packet import Packet
 
@@ -29,10 +31,10 @@ class Line(NamedTuple):
 
 
 def whole_lines(packet: Packet, at: int, limit: int) -> tuple[list[Line], int]:
-    """The lines that are here, and where the last begins whose end is not."""
+    """The lines that are here, no more than are shown, and where the last begins whose end is not."""
     data, end = packet.data, packet.end(limit)
     lines: list[Line] = []
-    while at < end:
+    while at < end and len(lines) <= MAX_ITEMS:
         stop = data.find(b"\n", at, end)
         if stop < 0 and end - at < MAX_LINE:
             break

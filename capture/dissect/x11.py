@@ -148,6 +148,8 @@ def _answers(packet: Packet, at: int, limit: int, memory: dict[Any, Any]) -> Ste
             return NOT_MINE
         low, high = packet.data[at + 2 : at + 3], packet.data[at + 3 : at + 4]
         order = "big" if low < high else "little"
+        if packet.streaming:
+            memory["order"] = order  # what comes next may be cut anywhere
     if memory.get("count") == 0 and not memory.get("connected"):
         return _connected(packet, at, limit, memory, order)
     words: list[str] = []
