@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import md5
 from typing import Any, Final
 
-from netwatch.capture.dissect.kit import Field, Header, Item, flag, number, octets, text
+from netwatch.capture.dissect.kit import Field, Header, Item, flag, group, number, octets, text
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on, signature
 from netwatch.capture.dissect.text_lines import as_text, from_server
@@ -63,11 +63,31 @@ HASSH: Final = (
     (text("ssh.kex.hassh_algorithms", "hasshAlgorithms"), text("ssh.kex.hassh", "hassh")),
     (text("ssh.kex.hasshserver_algorithms", "hasshServerAlgorithms"), text("ssh.kex.hasshserver", "hasshServer")),
 )
-HOST_KEY, HOST_KEY_TYPE = octets("ssh.host_key.data", "Host key data"), text("ssh.host_key.type", "Host key type")
-SIGNATURE, SIGNATURE_TYPE = (
-    octets("ssh.host_sig.data", "Host signature data"),
+HOST_KEY, HOST_KEY_DATA = group("", "KEX host key"), octets("ssh.host_key.data", "Host key data")
+HOST_KEY_TYPE, SIGNATURE_TYPE = (
+    text("ssh.host_key.type", "Host key type"),
     text("ssh.host_sig.type", "Host signature type"),
 )
+SIGNATURE, SIGNATURE_DATA = group("", "KEX host signature"), octets("ssh.host_sig.data", "Host signature data")
+RSA_SIGNATURE = octets("ssh.host_sig.rsa", "RSA signature")
+HOST_KEY_PARTS: Final = {
+    b"ssh-rsa": (
+        octets("ssh.host_key.rsa.e", "RSA public exponent (e)"),
+        octets("ssh.host_key.rsa.n", "RSA modulus (N)"),
+    ),
+    b"ssh-dss": (
+        octets("ssh.host_key.dsa.p", "DSA prime modulus (p)"),
+        octets("ssh.host_key.dsa.q", "DSA prime divisor (q)"),
+        octets("ssh.host_key.dsa.g", "DSA subgroup generator (g)"),
+        octets("ssh.host_key.dsa.y", "DSA public key (y)"),
+    ),
+    b"ecdsa-sha2-": (
+        text("ssh.host_key.ecdsa.id", "ECDSA elliptic curve identifier"),
+        octets("ssh.host_key.ecdsa.q", "ECDSA public key (Q)"),
+    ),
+    b"ssh-ed": (octets("ssh.host_key.eddsa.key", "EdDSA public key"),),
+}
+"""By how the type begins (RFC 4253, 6.6; RFC 5656, 3.1; RFC 8709, 4)."""
 PUBLIC: Final = {
     "dh": (octets("ssh.dh.e", "DH client e"), octets("ssh.dh.f", "DH server f")),
     "ecdh": (
@@ -83,12 +103,13 @@ LIMITS: Final = (
 GROUP: Final = (octets("ssh.dh_gex.p", "DH GEX modulus (P)"), octets("ssh.dh_gex.g", "DH GEX base (G)"))
 REASON = number("ssh.disconnect_reason", "Disconnect reason")
 SAID = text("ssh.disconnect_description", "Disconnect description")
+SECURED = group("", "SSH Version 2")
 
 PORT: Final = 22
 MAX_PACKET: Final = 35000
 """RFC 4253, 6.1."""
-MAX_NAMES: Final = 4096
-"""Bytes of a name list that are kept to find what both know."""
+MAX_NAMES: Final = 2048
+"""Bytes of a name list that are kept until it is known what both know."""
 
 
 @on("tcp.port", PORT)
@@ -127,7 +148,10 @@ def ssh(packet: Packet, at: int, limit: int) -> Step | None:
         layer = _layer(packet, server, begin, memory)
     packet.info = layer.said = f"{'Server' if server else 'Client'}: {', '.join(words)}"
     if at < end:
-        packet.add(layer, ENCRYPTED, packet.data[at:end], at, end - at)
+        parent = layer
+        if secured := _secured(server, memory):
+            parent = packet.add(layer, SECURED, None, at, end - at, secured)
+        packet.add(parent, ENCRYPTED, packet.data[at:end], at, end - at)
         layer.size = end - begin
     return None
 
@@ -171,7 +195,9 @@ def _name(code: int, memory: dict[Any, Any]) -> str:
 def _clear(
     packet: Packet, layer: Item, at: int, length: int, padding: int, code: int, server: bool, memory: dict[Any, Any]
 ) -> None:
-    item = packet.add(layer, MESSAGE, code, at, 4 + length, f"{_name(code, memory)} ({code})")
+    agreed = memory.get("agreed")
+    method = f", method:{as_text(agreed[0])}" if agreed and code >= 30 else ""
+    item = packet.add(layer, MESSAGE, code, at, 4 + length, f"{_name(code, memory)} ({code}){method}")
     packet.add(item, PACKET_LENGTH, length, at, 4)
     packet.add(item, PADDING_LENGTH, padding, at + 4, 1)
     where, stop = at + 6, at + 4 + length - padding
@@ -209,11 +235,30 @@ def _string(packet: Packet, item: Item, field: Field, at: int, stop: int) -> int
 
 def _reply(packet: Packet, item: Item, at: int, stop: int, public: Field) -> None:
     """Host key, public value, signature; key and signature begin with their type."""
-    after = _string(packet, item, HOST_KEY, at, stop)
-    _string(packet, item, HOST_KEY_TYPE, at + 4, after)
+    kind, parent, at, after = _typed(packet, item, HOST_KEY, HOST_KEY_TYPE, at, stop)
+    fields = next((parts for start, parts in HOST_KEY_PARTS.items() if kind.startswith(start)), ())
+    for part in fields:
+        at = _string(packet, parent, part, at, after)
+    if at < after:
+        packet.add(parent, HOST_KEY_DATA, packet.data[at:after], at, after - at)
     at = _string(packet, item, public, after, stop)
-    after = _string(packet, item, SIGNATURE, at, stop)
-    _string(packet, item, SIGNATURE_TYPE, at + 4, after)
+    kind, parent, at, after = _typed(packet, item, SIGNATURE, SIGNATURE_TYPE, at, stop)
+    if kind == b"ssh-rsa":
+        at = _string(packet, parent, RSA_SIGNATURE, at, after)
+    if at < after:
+        packet.add(parent, SIGNATURE_DATA, packet.data[at:after], at, after - at)
+
+
+def _typed(packet: Packet, item: Item, field: Field, kind: Field, at: int, stop: int) -> tuple[bytes, Item, int, int]:
+    """A string that begins with its type, as a line: the type, the line, where the rest begins and ends."""
+    size = packet.uint("SSH", at, 4, stop)
+    packet.take("SSH", at + 4, size, stop)
+    after = at + 4 + size
+    length = packet.uint("SSH", at + 4, 4, after)
+    said = bytes(packet.take("SSH", at + 8, length, after))
+    parent = packet.add(item, field, None, at, 4 + size, f"(type: {as_text(said)})")
+    packet.add(parent, kind, said, at + 8, length)
+    return said, parent, at + 8 + length, after
 
 
 def _proposal(packet: Packet, item: Item, at: int, stop: int, server: bool, memory: dict[Any, Any]) -> None:
@@ -235,11 +280,28 @@ def _proposal(packet: Packet, item: Item, at: int, stop: int, server: bool, memo
         algorithms, digest = HASSH[server]
         packet.add(item, algorithms, said, item.start, 0)
         packet.add(item, digest, md5(said, usedforsecurity=False).hexdigest(), item.start, 0)
-    memory["kex", server] = lists[0][:MAX_NAMES].split(b",")
+    memory["kex", server] = tuple(bytes(each[:MAX_NAMES]) for each in lists[:8])
     ours, theirs = memory.get(("kex", False)), memory.get(("kex", True))
     if ours and theirs:
-        known = set(theirs)
-        memory["method"] = _family(next((each for each in ours if each in known), b""))
+        memory["agreed"] = tuple(map(_first, ours, theirs))
+        memory["method"] = _family(memory["agreed"][0])
+        del memory["kex", False], memory["kex", True]
+
+
+def _first(ours: bytes, theirs: bytes) -> bytes:
+    """The first name of the client's that the server knows, too (7.1)."""
+    known = set(theirs.split(b","))
+    return next((each for each in ours.split(b",") if each in known), b"")
+
+
+def _secured(server: bool, memory: dict[Any, Any]) -> str:
+    """How what is sent after New Keys is encrypted; some ciphers look after integrity themselves (RFC 5647)."""
+    agreed = memory.get("agreed")
+    if not agreed or not memory.get(("keys", server)):
+        return ""
+    cipher, mac, compression = (as_text(agreed[number + server]) for number in (2, 4, 6))
+    integrity = "" if "gcm" in cipher or "poly1305" in cipher else f"mac:{mac} "
+    return f"(encryption:{cipher} {integrity}compression:{compression})"
 
 
 def _family(method: bytes) -> str:

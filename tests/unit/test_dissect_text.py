@@ -470,6 +470,30 @@ def test_groups_are_exchanged() -> None:
     assert values(tree, "ssh.dh_gex.p") == [b"prime".hex()]
 
 
+@pytest.mark.parametrize(
+    ("kind", "parts", "shown"),
+    [
+        (b"ssh-rsa", [b"\1\0\1", b"n"], {"ssh.host_key.rsa.e": "010001", "ssh.host_key.rsa.n": "6e"}),
+        (b"ecdsa-sha2-nistp256", [b"nistp256", b"q"], {"ssh.host_key.ecdsa.id": "nistp256"}),
+        (b"ssh-ed448", [b"key"], {"ssh.host_key.eddsa.key": b"key".hex()}),
+        (b"unheard-of", [b"key"], {"ssh.host_key.data": string(b"key").hex()}),
+        (b"ssh-ed25519", [b"key", b"more"], {"ssh.host_key.data": string(b"more").hex()}),
+    ],
+)
+def test_host_keys_have_parts(kind: bytes, parts: list[bytes], shown: dict[str, str]) -> None:
+    talk = Talk(Net(), 22)
+    talk.client(b"SSH-2.0-a\r\n" + proposal(b"other", b"ecdh-sha2-nistp256"))
+    talk.server(b"SSH-2.0-b\r\n" + proposal(b"ecdh-sha2-nistp256", b"other"))
+    key, signature = string(kind) + b"".join(map(string, parts)), string(b"ssh-rsa") + string(b"s")
+    tree = talk.server(ssh(31, string(key) + string(b"mine") + string(signature)) + ssh(21, b"") + b"x" * 40)
+    assert {name: value for name in shown for value in values(tree, name)} == shown
+    assert values(tree, "ssh.host_key.type") == [kind.decode()]
+    assert values(tree, "ssh.host_sig.rsa") == [b"s".hex()]
+    said = [item.text for item in tree.layers[-1].children]
+    assert "Diffie-Hellman Key Exchange Reply (31), method:other" in said
+    assert said[-1] == "(encryption:aes2 mac:hmac2 compression:zlib)"
+
+
 # Hostile
 
 PORTS = (21, 22, 23, 25, 110, 143, 554, 5060, 6667)
