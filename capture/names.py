@@ -15,15 +15,16 @@ from netwatch.capture.text import escape
 
 __all__ = ["LONGEST", "MAX_ADDRESSES", "MAX_CHARACTERS", "MAX_OTHERS", "Name", "Names", "Origin", "read_hosts"]
 
-MAX_ADDRESSES: Final = 65_536
+MAX_ADDRESSES: Final = 32_768
 """Addresses that have a name. A sender chooses what it answers, so the table may not grow with it."""
-MAX_CHARACTERS: Final = 2 << 20
+MAX_CHARACTERS: Final = 1 << 20
 """Characters of all names: that is 32 for each address."""
 LONGEST: Final = 255
 """Characters of a name, as DNS allows (RFC 1035, 2.3.4)."""
-MAX_OTHERS: Final = 32
+MAX_OTHERS: Final = 16
 """Different names of an address that are told apart."""
 
+_HASH: Final = 4
 _HOSTS: Final = "/etc/hosts"
 _MOST_OF_HOSTS: Final = 1 << 20
 """Bytes of it that are read: some list a hundred thousand names to block."""
@@ -80,8 +81,9 @@ class Names:
     def __init__(self) -> None:
         self._known: dict[str, Name] = {}
         self._hosts: dict[str, Name] = {}
-        self._seen: dict[str, set[int]] = {}
-        """Hashes of the names of addresses that had several."""
+        self._seen: dict[str, bytes] = {}
+        """Hashes of the names of addresses that had several, _HASH bytes each: sets of them would take ten times the
+        memory of all names."""
         self._characters = 0
         self.changes = 0
         """Grows with each name that is shown differently from now on."""
@@ -127,10 +129,14 @@ class Names:
 
     def _others(self, address: str, before: str, now: str) -> int:
         """How many names an address had but one."""
-        seen = self._seen.setdefault(address, {hash(before)})
-        if len(seen) <= MAX_OTHERS:
-            seen.add(hash(now))
-        return len(seen) - 1
+        seen = self._seen.get(address) or _hashed(before)
+        fresh = _hashed(now)
+        if len(seen) <= MAX_OTHERS * _HASH and fresh not in [
+            seen[at : at + _HASH] for at in range(0, len(seen), _HASH)
+        ]:
+            seen += fresh
+        self._seen[address] = seen
+        return len(seen) // _HASH - 1
 
     def _make_room(self) -> None:
         while len(self._known) > MAX_ADDRESSES or self._characters > MAX_CHARACTERS:
@@ -138,6 +144,10 @@ class Names:
             self._characters -= len(self._known.pop(oldest).text)
             self._seen.pop(oldest, None)
             self.forgotten += 1
+
+
+def _hashed(text: str) -> bytes:
+    return (hash(text) & (1 << 8 * _HASH) - 1).to_bytes(_HASH, "little")
 
 
 def read_hosts(path: str = _HOSTS) -> dict[str, str]:

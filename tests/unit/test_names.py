@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import struct
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -352,7 +353,30 @@ def test_names_of_one_address_are_bounded() -> None:
     for number in range(1000):
         names.learn(SERVER, f"n{number}.example", Origin.DNS, number)
     assert names.of(SERVER) == ("n999.example", Origin.DNS, 999, MAX_OTHERS)
-    assert len(names._seen[SERVER]) == MAX_OTHERS + 1
+    for number in range(1000):
+        names.learn(SERVER, "n999.example", Origin.DNS, 1000 + number)
+        names.learn(SERVER, "n998.example", Origin.DNS, 1000 + number)
+    assert len(names._seen[SERVER]) == 4 * (MAX_OTHERS + 1)
+
+
+def test_names_that_return_are_counted_once() -> None:
+    names = Names()
+    for number in range(30):
+        names.learn(SERVER, f"n{number % 3}.example", Origin.DNS, number)
+    assert names.of(SERVER) == ("n2.example", Origin.DNS, 29, 2)
+
+
+def test_memory_is_bounded_also_where_every_address_has_many_names() -> None:
+    names = Names()
+    tracemalloc.start()
+    for number in range(MAX_ADDRESSES + 1000):
+        for other in range(2):
+            names.learn(f"10.{number >> 8}.{number & 255}.1", f"{other}.host{number}.example", Origin.DNS, number)
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(names) <= MAX_ADDRESSES
+    assert len(names._seen) <= MAX_ADDRESSES
+    assert used < 20 << 20
 
 
 def test_hostile_names_are_escaped_and_none_reads_as_an_address() -> None:
