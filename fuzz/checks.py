@@ -13,25 +13,28 @@ __all__ = ["Both", "check_columns", "check_tree", "content", "harmless"]
 ESCAPED_INFO: Final = 12 * MAX_INFO
 """One character may become `\\U0010ffff`, two become an ellipsis."""
 CONTROLS: Final = frozenset("\n\r\t\v\f\x1c\x1d\x85\u2028")
-NOT_CONTENT: Final = ("tcp.segment_data", "data")
-"""Layers that say only that nothing is known of the bytes here."""
-OPAQUE: Final = frozenset(
+GUESSED: Final = frozenset({"telnet.data"})
+"""What each segment shows of its own."""
+LOST: Final = frozenset(
     {
         "bittorrent.continuous_data",
+        "data",
+        "echo.data",
         "nbss.continuation_data",
+        "resp.fragment",
         "ssh.encrypted_packet",
-        "telnet.data",
         "tls.ignored_unknown_record",
         "tpkt.continuation_data",
+        "x11.undecoded",
     }
 )
-"""Fields without a beginning or an end of their own: each segment shows what it has."""
+"""Fields without a beginning or an end of their own: from there on a message is looked for where a segment begins."""
 
 
 def harmless(text: str) -> bool:
     """Nothing in it that a terminal would obey."""
     return text.isprintable() or (
-        all(char.isprintable() or char == " " for char in text) and not CONTROLS & set(text)
+        all(char.isprintable() or char.isspace() for char in text) and not CONTROLS & set(text)
     )
 
 
@@ -87,8 +90,8 @@ class Both:
         return tree
 
 
-def content(trees: list[Tree]) -> list[tuple[str, str]]:
-    """Names and values in the messages of a TCP stream, whatever segments they came in.
+def content(trees: list[Tree]) -> tuple[list[tuple[str, str]], bool]:
+    """Names and values in the messages of a TCP stream; whether all of it was understood, else only as far as it was.
 
     Headings are left out, several messages may share one, and what no bytes stand for.
     """
@@ -98,13 +101,16 @@ def content(trees: list[Tree]) -> list[tuple[str, str]]:
         for layer in tree.layers:
             if layer.field.name == "tcp":
                 inside = True
-            elif inside and layer.field.name not in NOT_CONTENT:
-                _collect(layer, found)
-    return found
+            elif inside and layer.field.name != "tcp.segment_data" and not _collect(layer, found):
+                return found, False
+        if tree.verdict.kind != "ok":
+            return found, False
+    return found, True
 
 
-def _collect(item: Item, found: list[tuple[str, str]]) -> None:
-    if item.field.name and item.value is not None and item.size and item.field.name not in OPAQUE:
+def _collect(item: Item, found: list[tuple[str, str]]) -> bool:
+    if item.field.name in LOST or "Continuation" in item.field.label or "Continuation" in item.said:
+        return False
+    if item.field.name and item.value is not None and item.size and item.field.name not in GUESSED:
         found.append((item.field.name, fields_text(item)))
-    for child in item.children:
-        _collect(child, found)
+    return all(_collect(child, found) for child in item.children)

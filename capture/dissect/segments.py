@@ -120,7 +120,10 @@ class _Segment:
 
     def _begins(self, at: int, limit: int, sequence: int, fin: bool, *, mark: bool = True) -> None:
         """Messages that begin in this segment, the last of which may go on in the next."""
+        values = self.packet.values
+        values["stream.ended"] = fin
         more = _fresh(self.packet, Step(self._asked(), at, limit), mark=mark)
+        values["stream.ended"] = False
         if more is None:
             return
         start = (sequence + more.at - at) & 0xFFFFFFFF
@@ -145,7 +148,7 @@ class _Segment:
                 packet.segment(at, limit)
                 return
             size = message.size if message.size > 0 else have
-            more = self._show(message, size, fin and message.size == TO_THE_END)
+            more = self._show(message, size, fin and size == have and not message.early)
             if more is None:
                 self.context.hold(self.side, None)
                 start = at + size - offset

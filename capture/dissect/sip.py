@@ -84,7 +84,8 @@ def sip(packet: Packet, at: int, limit: int) -> Step | None:
     words = line.split(b" ", 2)
     response = line.startswith(b"SIP/2.0 ")
     if not response and (len(words) < 3 or words[0] not in METHODS or not words[2].startswith(b"SIP/2.0")):
-        if stop < 0 and at < end and packet.streaming and packet.memory("sip"):
+        begun = words[0] in METHODS and len(words) > 1 and words[1][:4] in (b"sip:", b"sips", b"tel:")
+        if stop < 0 and at < end and packet.streaming and (begun or packet.memory("sip")):
             packet.more("SIP", at, limit)
         return NOT_MINE
     body = data.find(b"\r\n\r\n", at, end)
