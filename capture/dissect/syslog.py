@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from netwatch.capture.dissect.kit import Header, number, text
-from netwatch.capture.dissect.packet import Packet
+from netwatch.capture.dissect.packet import MAX_INFO, Packet
 from netwatch.capture.dissect.registry import Step, on
 from netwatch.capture.text import escape
 
@@ -81,7 +81,7 @@ def syslog(packet: Packet, at: int, limit: int) -> Step | None:
     if known:
         _parts(packet, item, start, message)
     layer.said = packet.info.rstrip(": ")
-    packet.info += escape(message)
+    packet.info += escape(message[:MAX_INFO])
     return None
 
 

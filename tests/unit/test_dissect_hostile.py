@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import struct
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netwatch.capture.dissect import Item, Tree, dissect, fields_text, find, summarise
+from netwatch.capture.dissect import Context, Item, Tree, dissect, fields_text, find, summarise
 from netwatch.capture.dissect.packet import MAX_INFO, MAX_ITEMS, MAX_LAYERS, Packet
-from netwatch.capture.dissect.registry import SIGNATURES, TABLES, Step
+from netwatch.capture.dissect.registry import SIGNATURES, TABLES, Dissector, Step
+from netwatch.capture.sources.files import open_file
 
 LINKTYPES = [*sorted(TABLES["linktype"]), 65000]
 ETHERNET, RAW = 1, 101
@@ -253,3 +257,116 @@ def test_a_udp_length_that_lies_does_not_hide_the_ports(length: int) -> None:
     port = find(tree, "udp.dstport")
     assert port is not None
     assert port.value == 6000
+
+
+# Sequences, and real packets that were cut or changed
+
+DEMO = Path(__file__).parents[2] / "capture" / "data" / "demo.pcapng"
+
+
+def recorded() -> list[tuple[bytes, int]]:
+    """The packets of the demo's capture and their link types."""
+    source, found = open_file(DEMO), []
+    while not source.exhausted:
+        block = source.next_block(0)
+        if block is not None:
+            for at, size, link in zip(block.offsets, block.caplen, block.linktype, strict=True):
+                found.append((block.raw[at : at + size].tobytes(), int(link)))
+    source.close()
+    return found
+
+
+RECORDED = recorded()
+KINDS = {dissect(*packet).protocol: packet for packet in reversed(RECORDED)}
+"""The first packet of each protocol."""
+
+
+def check_sequence(packets: list[tuple[bytes, int]]) -> None:
+    """With the packets before in mind: rows and trees go through the capture on their own."""
+    trees, rows = Context(), Context()
+    for number, (data, linktype) in enumerate(packets, 1):
+        told: dict[str, Any] = {"number": number, "ts": 10**18 + number}
+        tree = dissect(data, linktype, context=trees, **told)
+        assert tree.verdict.kind != "failed", tree.verdict
+        assert holds(tree) <= 2 * MAX_ITEMS
+        columns = summarise(data, linktype, context=rows, **told)[:4]
+        assert columns == (tree.protocol, tree.info, tree.source, tree.destination)
+
+
+def test_the_demo_is_of_many_protocols() -> None:
+    assert len(KINDS) > 25
+
+
+@pytest.mark.parametrize("protocol", sorted(KINDS))
+def test_a_real_packet_cut_at_any_byte(protocol: str) -> None:
+    data, linktype = KINDS[protocol]
+    for keep in (*range(min(len(data), 160)), *range(160, len(data), 41)):
+        check(data[:keep], linktype)
+        check(data[:keep], linktype, len(data))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, len(RECORDED) - 30),
+    st.lists(st.tuples(st.integers(0, 29), st.integers(0, 1513), st.binary(min_size=1, max_size=6)), max_size=12),
+    st.permutations(range(30)),
+)
+def test_real_packets_changed_and_in_another_order(
+    first: int, changes: list[tuple[int, int, bytes]], order: list[int]
+) -> None:
+    packets = RECORDED[first : first + 30]
+    for which, at, instead in changes:
+        data, linktype = packets[which]
+        packets[which] = data[:at] + instead + data[at + len(instead) :], linktype
+    check_sequence(packets)
+    check_sequence([packets[which] for which in order])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.binary(max_size=80), max_size=12), st.sampled_from(LINKTYPES))
+def test_random_bytes_one_after_the_other(packets: list[bytes], linktype: int) -> None:
+    check_sequence([(packet, linktype) for packet in packets])
+
+
+# Work is bounded whatever is repeated
+
+SIZE = 1 << 16
+STEPS_A_BYTE = 16
+REPEATED = [
+    b"\0", b"\xff", b"\n", b"a: b\r\n", b"\x30\x80", b"*1\r\n", b"l", b'{"a":', b"\1\0", b"\x82\0",
+    b"\0\0\0\4\0\0\0\0\0", b"\xc0\x0c\0\1\0\1\0\0\0\0\0\0",
+]  # fmt: skip
+EVERY = sorted(
+    {each for table in TABLES.values() for each in table.values()}
+    | {each for some in SIGNATURES.values() for each in some},
+    key=lambda each: (each.__module__, each.__qualname__),
+)
+
+
+def steps(dissector: Dissector, data: bytes) -> int:
+    """Calls of functions while a dissector looks at bytes."""
+    packet, count = Packet(data, len(data), build=True), 0
+    packet.values["ports"] = (40000, 443)
+
+    def step(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    before = sys.getprofile()
+    sys.setprofile(step)
+    try:
+        packet.run(Step((dissector,), 0, len(data)))
+        packet.finish()
+    finally:
+        sys.setprofile(before)
+    assert packet.verdict.kind != "failed", packet.verdict
+    assert packet.items <= 2 * MAX_ITEMS
+    assert len(packet.layers) <= MAX_ITEMS
+    return count
+
+
+@pytest.mark.parametrize("repeated", REPEATED)
+def test_work_grows_with_the_size_of_a_packet_at_most(repeated: bytes) -> None:
+    data = (repeated * SIZE)[:SIZE]
+    slow = {f"{each.__module__}.{each.__qualname__}": steps(each, data) for each in EVERY}
+    assert max(slow.values()) <= STEPS_A_BYTE * SIZE, sorted(slow.items(), key=lambda each: -each[1])[:5]
