@@ -134,6 +134,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         if self._weigh is not None:
             self.set_interval(_WEIGH, self._weigh)
         self._handle_signals()
+        self.app_suspend_signal.subscribe(self, self._suspended, immediate=True)
         # After ctrl+z and fg, or kill -STOP and -CONT, the terminal holds nothing of the screen.
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
         if self._settled is not None:
@@ -153,6 +154,9 @@ class NetwatchApp(App[None], inherit_bindings=False):
                 loop.add_signal_handler(getattr(signal, name), self.exit)
             except (NotImplementedError, RuntimeError, AttributeError, ValueError):
                 continue  # not on this system, or not in the main thread (tests)
+
+    def _suspended(self, _: App[object]) -> None:
+        self._expected = None  # who stopped the program does not wait for it
 
     def _drain(self) -> None:
         """Take over what the capture thread found, as far as there is time."""

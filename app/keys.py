@@ -1,7 +1,8 @@
 """The key map of the main screen: every key with its id, label and tooltip, in one place.
 
 The bindings, the footer and the help are made from this table; a test holds that no key stands in it twice. Not used:
-ctrl+h, i, j, m, s, z, which terminals take for themselves.
+ctrl+h, i, j, m, s, which terminals take for themselves. ctrl+z is theirs, too, but one that is asked for single keys
+leaves it to the program: it stops the program, as the terminal would, and nothing else.
 """
 
 from __future__ import annotations
@@ -147,7 +148,19 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("help", "question_mark", "?", "help", "help", "All keys, and what the screen means", "Program", 6),
 )
 
-PROGRAM_KEYS: Final = (Key("quit", "q,ctrl+c", "q", "app.quit", "quit", "Quit", "Program", 14),)
+PROGRAM_KEYS: Final = (
+    Key("quit", "q,ctrl+c", "q", "app.quit", "quit", "Quit", "Program", 14),
+    Key(
+        "suspend",
+        "ctrl+z",
+        "ctrl+z",
+        "app.suspend_process",
+        "suspend",
+        "Back to the shell for a while; fg goes on here",
+        "Program",
+        first=True,
+    ),
+)
 """What works on every screen."""
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import time
 from collections.abc import Callable
-from typing import IO, Any, cast
+from typing import IO, Any, Final, cast
 
 from textual.drivers.linux_driver import LinuxDriver
 
 __all__ = ["Written", "driver"]
+
+_CONTINUED: Final = 0.05
+"""Seconds after which SIGCONT, which any thread may take, has been seen."""
 
 
 class Written:
@@ -93,6 +98,18 @@ def driver(written: Written) -> type[LinuxDriver]:
             # tmux keeps what stood here on the screen if it was resized meanwhile.
             self.write("\x1b[H\x1b[2J")
             super().stop_application_mode()
+
+        def _sigtstp_application(self, *_: object) -> None:
+            # What a terminal does with ctrl+z: the whole of a pipeline stops, and nothing where no shell could go on
+            # with it (setsid, a container's first process); there Textual's SIGSTOP would be the end.
+            self.suspend_application_mode()
+            self._must_signal_resume = True
+            own = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            os.killpg(0, signal.SIGTSTP)
+            time.sleep(_CONTINUED)
+            signal.signal(signal.SIGTSTP, own)
+            if self._must_signal_resume:
+                self.resume_application_mode()
 
         def _sigcont_application(self, *_: object) -> None:
             # Stopped from outside (kill -STOP) nothing was put away: a second thread that reads keys would never end.

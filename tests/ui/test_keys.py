@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from textual.app import App
 
 from netwatch.app.app import NetwatchApp
-from netwatch.app.keys import DETAIL_KEYS, GROUPS, KEYS, PROGRAM_KEYS, Key
+from netwatch.app.keys import DETAIL_KEYS, GROUPS, HELP_KEYS, KEYS, PROGRAM_KEYS, STREAM_KEYS, Key
 from netwatch.app.main_screen import MainScreen
 from netwatch.capture.protocols import SWITCHES
 
@@ -35,7 +36,12 @@ def test_every_key_of_the_contract_does_something() -> None:
 
 def test_keys_that_terminals_take_are_left_to_them() -> None:
     taken = {f"ctrl+{letter}" for letter in "hijmsz"}
-    assert not taken & set(names((*KEYS, *PROGRAM_KEYS, *DETAIL_KEYS)))
+    every = (*KEYS, *PROGRAM_KEYS, *DETAIL_KEYS, *STREAM_KEYS, *HELP_KEYS)
+    used = {key.id for key in every if taken & set(key.keys.split(","))}
+    # What a terminal that takes it does with ctrl+z, and nothing of our own.
+    assert used == {"suspend"}
+    assert [key.action for key in every if key.id == "suspend"] == ["app.suspend_process"]
+    assert NetwatchApp.action_suspend_process is App.action_suspend_process
 
 
 def test_every_key_says_what_it_does() -> None:

@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import struct
 import sys
@@ -19,20 +20,21 @@ from pathlib import Path
 import pytest
 
 _PATIENCE = 20.0
+_NETWATCH = (sys.executable, "-c", "from netwatch.app.main import main; raise SystemExit(main())")
 
 
 class Terminal:
     """A child with a pseudo-terminal; keeps every byte that the child writes."""
+
+    program: tuple[str, ...] = _NETWATCH
 
     def __init__(self, arguments: Sequence[str], *, size: tuple[int, int] = (80, 24), **environment: str) -> None:
         self.output = b""
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             os.environ.update({"TERM": "xterm-256color", "COLORTERM": "truecolor"} | environment)
-            os.execv(
-                sys.executable,
-                [sys.executable, "-c", "from netwatch.app.main import main; raise SystemExit(main())", *arguments],
-            )
+            command = [*self.program, *arguments]
+            os.execvp(command[0], command)
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
 
     def read_until(self, wanted: bytes) -> None:
@@ -63,6 +65,40 @@ class Terminal:
         _, status = os.waitpid(self.pid, 0)
         os.close(self._fd)
         return os.waitstatus_to_exitcode(status)
+
+
+class Shell(Terminal):
+    """bash with job control, which runs netwatch as a user does."""
+
+    program = ("bash", "--norc", "--noprofile", "--noediting", "-i")
+
+    def __init__(self, *, term: str = "xterm-256color") -> None:
+        super().__init__([], PS1="ready> ", HISTFILE="", TERM=term)
+        self.read_until(b"ready> ")
+
+    def type(self, line: str, wanted: bytes) -> None:
+        """Type a line; what comes after it is read until `wanted` was written."""
+        self.output = b""
+        self.press(line + "\n")
+        self.read_until(wanted)
+
+    def ask(self, line: str) -> str:
+        """Run a command that prints one line; its echo works, or there would be no line feed before the answer."""
+        self.type(f"{line}; echo end=$?", b"end=0\r\nready> ")
+        return self.output.decode().split("\r\n")[1]
+
+    def state(self, pid: int) -> str:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+    def stop(self) -> None:
+        """ctrl+z in the dashboard, up to the shell's prompt."""
+        self.output = b""
+        self.press("\x1a")
+        self.read_until(b"Stopped")
+        self.read_until(b"ready> ")
+        for left in (b"\x1b[?1049l", b"\x1b[?1003l", b"\x1b[?25h"):
+            assert left in self.output
+        assert b"\x1b[?1049h" not in self.output
 
 
 @pytest.fixture
@@ -118,6 +154,68 @@ def test_stopped_from_outside_it_goes_on_and_ends_as_always(capture: str) -> Non
     terminal.press("q")
     assert terminal.end() == 0
     assert terminal.modes_at_end == before
+
+
+@pytest.mark.parametrize("term", ["xterm-256color", "xterm"])
+def test_ctrl_z_gives_the_shell_its_terminal_and_fg_the_screen(capture: str, term: str) -> None:
+    shell = Shell(term=term)
+    modes = shell.ask("stty -g")
+    shell.type(shlex.join([*_NETWATCH, "-r", capture]), b"ENDED")
+    threads = 0
+    for number in range(4):
+        if number == 2:
+            shell.press("/")  # a prompt takes no part in it
+        shell.stop()
+        pid = int(shell.ask("jobs -p"))
+        assert shell.state(pid) == "T"
+        assert shell.ask("stty -g") == modes
+        if number == 3:
+            # In the background it has no terminal, and stops again until it has one.
+            shell.type("bg", b"ready> ")
+            shell.type("sleep 0.5; jobs", b"Stopped")
+            assert b"\x1b[?1049h" not in shell.output
+            assert shell.state(pid) == "T"
+        shell.type("fg", b"\x1b[?1049h")
+        shell.read_until(b"ENDED")
+        shell.read_until(b"Packets")
+        threads = threads or len(list(Path(f"/proc/{pid}/task").iterdir()))
+        assert len(list(Path(f"/proc/{pid}/task").iterdir())) == threads
+    shell.press("\x1b")
+    time.sleep(0.5)
+    shell.output = b""
+    shell.press("q")
+    shell.read_until(b"ready> ")
+    assert shell.ask("echo code=$?") == "code=0"
+    assert shell.ask("stty -g") == modes
+    shell.press("exit\n")
+    assert shell.end() == 0
+
+
+def test_ctrl_z_stops_all_of_a_pipeline(capture: str) -> None:
+    shell = Shell()
+    shell.type(f"(cat {capture}; exec sleep 60) | {shlex.join(_NETWATCH)} -r -", b"LIVE")
+    shell.stop()
+    shell.type("fg", b"\x1b[?1049h")
+    shell.read_until(b"LIVE")
+    shell.press("q")
+    shell.read_until(b"\x1b[?1049l")
+    time.sleep(0.5)
+    shell.press("\x03")
+    shell.read_until(b"ready> ")
+    shell.press("exit\n")
+    shell.end()
+
+
+def test_where_no_shell_could_go_on_with_it_ctrl_z_stops_nothing(capture: str) -> None:
+    terminal = Terminal(["-r", capture])
+    terminal.read_until(b"ENDED")
+    for _ in range(2):
+        terminal.output = b""
+        terminal.press("\x1a")
+        terminal.read_until(b"\x1b[?1049h")
+        terminal.read_until(b"ENDED")
+    terminal.press("q")
+    assert terminal.end() == 0
 
 
 def test_without_colour_nothing_is_coloured(capture: str) -> None:
