@@ -183,7 +183,10 @@ class NetwatchApp(App[None], inherit_bindings=False):
 
     def _learn(self) -> None:
         """What addresses are called: a little of the time, and of a file that was read a larger part."""
-        if self.learner is None or self._behind or self._learning_on is not None:
+        if self.learner is None:
+            return
+        self.learner.let_go()
+        if self._behind or self._learning_on is not None:
             return
         if self.session.flows or not self.engine.ended or not self._batches.empty():
             self.learner.work(_DRAIN * _LEARNING)

@@ -29,8 +29,8 @@ __all__ = ["Learner"]
 
 PIECE_ROWS: Final = 4096
 """Rows that are picked from at once, a tenth of a millisecond."""
-BETWEEN_LOOKS: Final = 16
-"""Packets that are read between two looks at the clock: a tenth of a millisecond."""
+BETWEEN_LOOKS: Final = 4
+"""Packets that are read between two looks at the clock: those of a file may have to come from the disk."""
 BEHIND: Final = 1 << 14
 """Where packets come by themselves and so many wait, one in two is looked at; of twice as many, one in three."""
 TOO_FAR: Final = 1 << 20
@@ -61,6 +61,10 @@ class Learner:
         self._next = 0
         """Index of the first row that was not picked from."""
         self._piece: Iterator[None] | None = None
+        self._base = 0
+        """Index of the first row of the chunk that the piece is of."""
+        self._waiting = 0
+        """Packets of the piece that are still to be read."""
         self._kinds = np.zeros(MAX_PATHS, np.uint8)
         self._smallest = np.zeros(MAX_PATHS, np.uint32)
         self._starts = np.zeros(MAX_PATHS, np.uint16)
@@ -84,6 +88,7 @@ class Learner:
     def work(self, seconds: float) -> bool:
         """Go on for about this long; whether something is left."""
         deadline = perf_counter() + seconds
+        self.let_go()
         if not self._begun:
             self._begun = True
             self.names.add_hosts(read_hosts())
@@ -93,6 +98,12 @@ class Learner:
             if self._piece is not None and next(self._piece, self) is self:
                 self._piece = None
         return self.left > 0
+
+    def let_go(self) -> None:
+        """Read no more of what the store no longer keeps: else its memory would come on top of the budget."""
+        if self._piece is not None and self._base not in self._store:
+            self._piece = None
+            self.passed_over += self._waiting
 
     def _pick(self) -> bool:
         """Begin with the next rows; False if there are none."""
@@ -113,6 +124,7 @@ class Learner:
             self.passed_over += len(chosen) - len(kept)
             chosen = kept
         if len(chosen):
+            self._base, self._waiting = chunk.base, len(chosen)
             self._piece = self._read(chunk, rows, chosen)
         return True
 
@@ -191,5 +203,6 @@ class Learner:
                 data = read_at(pos, size) if read_at is not None else b""
             reader.read(data, recipe_of(path), interfaces[iface].linktype, ts)
             self.looked += 1
+            self._waiting -= 1
             if not done % BETWEEN_LOOKS:
                 yield

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pytest
 
+from netwatch.app.app import NetwatchApp
 from netwatch.app.main_screen import MainScreen
 from netwatch.capture.name_index import Learner
 from netwatch.capture.names import Name, Origin
 from netwatch.widgets.conversations import Conversations
 from netwatch.widgets.naming import described, fit_name, said_of
 from netwatch.widgets.painting import width_of
-from netwatch.widgets.palette import ASCII, UNICODE
+from netwatch.widgets.palette import ASCII, UNICODE, Look
 from netwatch.widgets.talkers import Talkers
-
-if TYPE_CHECKING:
-    from netwatch.app.app import NetwatchApp
 
 SERVER = "198.51.100.7"
 _SECOND = 1_000_000_000
@@ -133,8 +131,7 @@ async def test_names_that_are_learned_while_they_are_shown_appear(
 
 async def test_without_names_none_are_learned(world: Callable[..., object]) -> None:
     made = world(packets=PACKETS)
-    app: NetwatchApp = made.app  # type: ignore[attr-defined]
-    app.learner = None
+    app = NetwatchApp(made.session, made.engine, queue.Queue(), look=Look("full"), names=False)  # type: ignore[attr-defined]
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("R")
         await pilot.pause()

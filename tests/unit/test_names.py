@@ -6,6 +6,7 @@ import random
 import socket
 import struct
 import tracemalloc
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -441,6 +442,20 @@ def test_rows_that_were_evicted_before_their_turn_are_passed() -> None:
     wire.feed(answer("new.example", a("new.example", "198.51.100.8")))
     assert wire.learn() == {"198.51.100.8": "new.example"}
     assert wire.learner.left == 0
+
+
+def test_what_was_evicted_meanwhile_is_let_go() -> None:
+    wire = Wire(*[answer("old.example", a("old.example", SERVER))] * 2000)
+    wire.learner.work(0.0)
+    while not wire.learner.looked:
+        wire.learner.work(0.0001)
+    looked = wire.learner.looked
+    chunk = weakref.ref(wire.store.chunks_kept[0].columns.ts)
+    wire.store.release()
+    wire.learner.let_go()
+    assert chunk() is None
+    assert looked + wire.learner.passed_over == 2000
+    assert not wire.learner.work(1.0)
 
 
 def test_packets_that_come_too_fast_are_sampled_and_it_is_said() -> None:
