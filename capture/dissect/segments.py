@@ -108,6 +108,8 @@ class _Segment:
                 at, sequence, ahead = at - ahead, (sequence - ahead) & 0xFFFFFFFF, 0
         if ahead + size + fin > 0:
             side.next = (sequence + limit - at + fin) & 0xFFFFFFFF
+        if at > packet.caplen:
+            return  # what is new of it was not captured
         if message is not None and limit <= packet.caplen:
             offset = after(sequence, message.sequence)
             within = message.size <= 0 or offset < message.size
