@@ -17,7 +17,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy --explicit-package-bases tests benchmarks
+	$(BIN)/mypy --explicit-package-bases tests benchmarks fuzz
 	MYPYPATH=scripts $(BIN)/mypy --explicit-package-bases scripts
 
 install: $(VENV)/.run

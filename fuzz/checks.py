@@ -103,8 +103,6 @@ def content(trees: list[Tree]) -> tuple[list[tuple[str, str]], bool]:
                 inside = True
             elif inside and layer.field.name != "tcp.segment_data" and not _collect(layer, found):
                 return found, False
-        if tree.verdict.kind != "ok":
-            return found, False
     return found, True
 
 
