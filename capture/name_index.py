@@ -40,8 +40,9 @@ PLAIN: Final = 2
 TCP: Final = 6
 UDP: Final = 17
 
-_SMALLEST: Final = {Kind.TLS: 98, Kind.HTTP: 60}
-"""Bytes of a packet below which there is no room for a name: acknowledgements, the ends of records."""
+_SMALLEST: Final = {Kind.TLS: 98, Kind.HTTP: 60, Kind.QUIC: 1200}
+"""Bytes of a packet below which there is no room for a name: acknowledgements, the ends of records. QUIC fills up the
+first packets of a client (RFC 9000, 14.1)."""
 
 
 class Learner:
@@ -184,8 +185,9 @@ class Learner:
         hello = (first == 22) & (byte(at + 5) == 1)
         request = (first >= ord("A")) & (first <= ord("Z")) & ((first != ord("H")) | (byte(at + 1) == ord("E")))
         answer = byte(at + 2) >= 0x80
+        opens = (first >= 0xC0) | (kind != Kind.QUIC)
         asks = ~answer & (kind <= Kind.LLMNR) & ~tcp
-        unpromising = ((kind == Kind.TLS) & ~hello) | ((kind == Kind.HTTP) & ~request) | asks
+        unpromising = ((kind == Kind.TLS) & ~hello) | ((kind == Kind.HTTP) & ~request) | asks | ~opens
         promising: NDArray[np.bool_] = ~(clear & unpromising)
         return promising
 

@@ -11,10 +11,13 @@ from enum import IntEnum
 from functools import lru_cache
 from socket import AF_INET6, inet_ntoa, inet_ntop
 from struct import Struct, error
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from netwatch.capture.names import Names, Origin
 from netwatch.capture.paths import PATHS
+
+if TYPE_CHECKING:
+    from netwatch.capture.name_quic import Hellos
 
 __all__ = ["MOST_BYTES", "Kind", "Reader", "Recipe", "recipe_of"]
 
@@ -46,6 +49,7 @@ class Kind(IntEnum):
     DHCP = 5
     TLS = 6
     HTTP = 7
+    QUIC = 8
 
 
 _KINDS: Final = {kind.name.lower(): kind for kind in Kind if kind}
@@ -73,6 +77,10 @@ _IP, _IPV6, _UDP, _TCP, _VXLAN, _ETH, _VLAN, _MPLS, _SLL, _NULL, _GRE, _PPPOES, 
 _LAYERS: Final = {layer.name.lower(): layer for layer in _Layer} | {"ieee8021ad": _VLAN}
 _FIXED: Final = {_ETH: 14, _VLAN: 4, _NULL: 4, _VXLAN: 8, _PPPOES: 6, _PPP: 2, _UDP: 8}
 _SLL2: Final = 276
+_LONG_HEADER: Final = 0xC0
+"""A QUIC packet of the handshake begins with this or more (RFC 9000, 17.2)."""
+_RECORD_HEAD: Final = 5
+"""Bytes before a handshake message in a TLS record; QUIC has none."""
 
 
 class Recipe(NamedTuple):
@@ -109,6 +117,7 @@ class Reader:
     def __init__(self, names: Names) -> None:
         self._names = names
         self._clients: OrderedDict[bytes, bytes] = OrderedDict()
+        self._hellos: Hellos | None = None
 
     def read(self, data: bytes, recipe: Recipe, linktype: int, ts: int) -> None:
         """One packet: its first MOST_BYTES, or fewer. Never raises for what it holds."""
@@ -121,6 +130,9 @@ class Reader:
             elif kind == Kind.HTTP:
                 if at < end:
                     self._of_server(data, net, six, _host(data, at, end), Origin.HTTP, ts)
+            elif kind == Kind.QUIC:
+                if data[at] >= _LONG_HEADER:
+                    self._quic(data, at, end, net, six, ts)
             elif kind == Kind.DHCP:
                 self._dhcp(data, at, end, ts)
             elif kind == Kind.NBNS:
@@ -136,6 +148,20 @@ class Reader:
             address = _ipv6(data, net + 24) if six else _ipv4(data, net + 16)
             if address:
                 self._names.learn(address, name.lower().decode("utf-8", "surrogateescape"), origin, ts)
+
+    def _quic(self, data: bytes, at: int, end: int, net: int, six: bool, ts: int) -> None:
+        """The server name of an encrypted hello. It costs as much as ten others: only for who has no name."""
+        known = self._names.of(_ipv6(data, net + 24) if six else _ipv4(data, net + 16))
+        if known is not None and known.origin <= Origin.SNI:
+            return
+        if self._hellos is None:
+            from netwatch.capture.name_quic import Hellos  # it brings a library for cryptography
+
+            self._hellos = Hellos()
+        hello = self._hellos.add(data, at, end)
+        if hello:
+            record = bytes(_RECORD_HEAD) + hello
+            self._of_server(data, net, six, _server_name(record, 0, len(record)), Origin.SNI, ts)
 
     def _dns(self, data: bytes, base: int, end: int, kind: Kind, ts: int) -> None:
         """Answers alone: A, AAAA, and PTR of addresses (RFC 1035, 3.5; RFC 3596), by the name that was asked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import random
 import socket
 import struct
@@ -12,10 +13,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from netwatch.capture.block import Batch, Block, Interface
 from netwatch.capture.decode import Decoder
 from netwatch.capture.name_index import BEHIND, TOO_FAR, Learner
+from netwatch.capture.name_quic import Hellos
 from netwatch.capture.names import MAX_ADDRESSES, MAX_CHARACTERS, MAX_OTHERS, Names, Origin, read_hosts
 from netwatch.capture.store import Store
 from netwatch.capture.text import escape
@@ -89,6 +93,37 @@ def dhcp(
     options = bytes([53, 1, message]) + (bytes([12, len(name)]) + name if name else b"") + b"\xff"
     ports = (67, 68) if reply else (68, 67)
     return udp(*ports, fixed + b"\x63\x82\x53\x63" + options, source=CLIENT, destination="255.255.255.255")
+
+
+def varint(value: int) -> bytes:
+    return struct.pack("!H", value | 0x4000)
+
+
+def quic(frames: bytes, number: int = 0, cid: bytes = b"connection", version: int = 1) -> bytes:
+    """A client's Initial packet, protected as RFC 9001, 5 has it."""
+
+    def expand(secret: bytes, label: bytes, size: int) -> bytes:
+        label = b"tls13 " + label
+        return hmac.digest(secret, struct.pack("!HB", size, len(label)) + label + b"\0\x01", "sha256")[:size]
+
+    secret = hmac.digest(bytes.fromhex("38762cf7f55934b34d179ae6a4c80cadccbb7f0a"), cid, "sha256")
+    secret = expand(secret, b"client in", 32)
+    key, iv, hp = (expand(secret, b"quic " + label, size) for label, size in ((b"key", 16), (b"iv", 12), (b"hp", 16)))
+    plain = frames.ljust(1200, b"\0")
+    head = b"\xc3" + version.to_bytes(4, "big") + bytes([len(cid)]) + cid + b"\0\0" + varint(len(plain) + 20)
+    where = len(head)
+    head += number.to_bytes(4, "big")
+    nonce = (int.from_bytes(iv, "big") ^ number).to_bytes(12, "big")
+    packet = bytearray(head + AESGCM(key).encrypt(nonce, plain, head))
+    mask = Cipher(algorithms.AES(hp), modes.ECB()).encryptor().update(bytes(packet[where + 4 : where + 20]))
+    packet[0] ^= mask[0] & 0x0F
+    for at in range(4):
+        packet[where + at] ^= mask[1 + at]
+    return bytes(packet)
+
+
+def crypto(data: bytes, offset: int = 0) -> bytes:
+    return b"\x06" + varint(offset) + varint(len(data)) + data
 
 
 def coded(name: bytes, suffix: int) -> bytes:
@@ -246,6 +281,49 @@ def test_the_server_name_of_a_hello_is_the_destinations() -> None:
     assert found == {SERVER: "api.example"}
     ends = {"source": "2001:db8::1", "destination": "2001:db8::7"}
     assert learned(tcp(40000, 443, hello("api.example"), **ends)) == {"2001:db8::7": "api.example"}
+
+
+def test_the_server_name_of_an_encrypted_hello() -> None:
+    message = hello("api.example")[5:]
+    whole = udp(50000, 443, quic(crypto(message)))
+    assert learned(whole) == {SERVER: "api.example"}
+    halves = crypto(message[60:], 60), b"\x01" + crypto(message[:60])
+    assert learned(udp(50000, 443, quic(b"".join(halves)))) == {SERVER: "api.example"}
+    one, other = (udp(50000, 443, quic(half, number)) for number, half in enumerate(halves))
+    assert learned(one, other) == {SERVER: "api.example"}
+    assert learned(one) == {}
+    assert learned(udp(50000, 443, quic(crypto(message), version=0x0A1A2A3A))) == {}
+
+
+def test_a_hello_is_decrypted_only_for_who_has_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    add = Hellos.add
+
+    def counted(self: Hellos, data: bytes, at: int, end: int) -> bytes:
+        calls.append(at)
+        return add(self, data, at, end)
+
+    monkeypatch.setattr(Hellos, "add", counted)
+    packet = udp(50000, 443, quic(crypto(hello("api.example")[5:])))
+    Wire(*[packet] * 20).learn()
+    assert len(calls) == 1
+
+
+def test_damaged_hellos_raise_nothing_and_are_bounded() -> None:
+    chance = random.Random(3)
+    message = hello("api.example")[5:]
+    packets = []
+    for number in range(600):
+        frames = bytearray(crypto(message[: chance.randrange(len(message))]) + chance.randbytes(20))
+        frames[chance.randrange(len(frames))] = chance.randrange(256)
+        packets.append(udp(50000, 443, quic(bytes(frames), cid=number.to_bytes(8, "big"))))
+        broken = bytearray(packets[-1])
+        broken[42 + chance.randrange(40)] = chance.randrange(256)
+        packets.append(bytes(broken))
+    wire = Wire(*packets)
+    wire.learn()
+    assert wire.learner._reader._hellos is not None
+    assert 0 < len(wire.learner._reader._hellos._pieces) <= 256
 
 
 @pytest.mark.parametrize("head", [b"Host: Docs.example:8080", b"host:docs.example"])
