@@ -111,7 +111,7 @@ class Explainer:
 
     def _before_row(self, before: _Before) -> Context:
         """The state that a row meets."""
-        context = Context(whole=before.whole)
+        context = Context(whole=before.whole, counted=False)
         if before.gap:
             self._go_through(before.rows[: before.gap], context)
             context.skip()

@@ -124,9 +124,11 @@ class Fragments:
 class Context:
     """State of one pass over packets in their order. Packets of several captures, or out of order, need others."""
 
-    def __init__(self, *, whole: bool = True) -> None:
+    def __init__(self, *, whole: bool = True, counted: bool = True) -> None:
         self.whole = whole
         """The pass began where the capture did: a connection that it meets half-way has no earlier packet."""
+        self.counted = counted
+        """The pass meets all conversations, so that they have numbers."""
         self.fragments = Fragments()
         self._conversations: OrderedDict[Key, Conversation] = OrderedDict()
         self._streams: dict[str, int] = {}

@@ -227,7 +227,7 @@ def _seen(packet: Packet, flags: int, sequence: int, acknowledged: int, window: 
 def _show_seen(packet: Packet, layer: Item, seen: Seen, at: int, length: int, more: int) -> None:
     """Lines that are not in the header, beside those that they explain. `more`: numbers that SYN and FIN take."""
     known = len(layer.children)
-    if seen.conversation is not None:
+    if seen.conversation is not None and packet.context is not None and packet.context.counted:
         packet.add(layer, STREAM, seen.conversation.stream, at + 4, 0)
     packet.add(layer, LENGTH, length, at + 4, 0)
     packet.add(layer, SEQUENCE, seen.sequence, at + 4, 4)
