@@ -23,7 +23,7 @@ from netwatch.capture.block import Block
 from netwatch.capture.columns import EVENT, UNTIMED
 from netwatch.capture.dissect import Item, Tree, dissect
 from netwatch.capture.dissect.kit import number, octets, text
-from netwatch.capture.dissect.packet import OK, Buffer
+from netwatch.capture.dissect.outcome import OK, Buffer
 from netwatch.capture.passing import Passed
 from netwatch.capture.tree_json import PIECE, JsonWriter, as_object
 from netwatch.capture.tree_text import describe, hex_lines, tree_lines
