@@ -22,6 +22,7 @@ LOST: Final = frozenset(
         "echo.data",
         "nbss.continuation_data",
         "resp.fragment",
+        "sip.msg_body",
         "ssh.encrypted_packet",
         "tls.ignored_unknown_record",
         "tpkt.continuation_data",
