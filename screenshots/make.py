@@ -32,12 +32,16 @@ class Picture:
     keys: tuple[str, ...] = ()
 
 
+# A TLS hello with its handshake and the server's name unfolded.
+HELLO = ("colon", *"86", "enter", "enter", *["down"] * 2, "left", "end", "right", "end", "right", *["down"] * 12)
+HELLO += ("right", *["down"] * 5)
 PICTURES = (
     Picture("dashboard", (120, 40), (*["pagedown"] * 3, "down", "down")),
     Picture("small", (80, 24), (*["pagedown"] * 6, "t", "d")),
     Picture("large", (200, 60), ("pagedown", "down", "tab", "down", "down")),
     Picture("filter", (120, 40), ("slash", *"tls and ipv6")),
-    Picture("packet", (120, 40), ("s", "enter", "down", "down")),
+    Picture("packet", (120, 40), HELLO),
+    Picture("stream", (120, 40), ("colon", *"1243", "enter", "f")),
     Picture("help", (160, 50), ("question_mark",)),
 )
 
