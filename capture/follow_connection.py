@@ -77,10 +77,13 @@ class Connection:
 
     @property
     def client(self) -> int:
-        """The side that opened it; where that is not known, the one with the higher port."""
+        """The side that opened it: of TCP who sent the SYN, of UDP the first datagram. Where no SYN is known it is
+        the one with the higher port. A group never is."""
         if self._client is not None:
             return self._client
-        if self.pair.a.port == self.pair.b.port:
+        if self.pair.a.group != self.pair.b.group:
+            return 0 if self.pair.b.group else 1
+        if self.pair.a.port == self.pair.b.port or (self.packets and not self.tcp):
             return self._first_side
         return 0 if self.pair.a.port > self.pair.b.port else 1
 

@@ -77,6 +77,13 @@ class Endpoint(NamedTuple):
             return ipv4(self.lo.to_bytes(4, "big"))
         return ipv6(((self.hi << 64) | self.lo).to_bytes(16, "big"))
 
+    @property
+    def group(self) -> bool:
+        """A multicast group or all stations: nobody that sends (RFC 1112, 4; RFC 4291, 2.7)."""
+        if self.kind == KIND_IPV6:
+            return self.hi >> 56 == 0xFF
+        return self.lo >> 28 == 0xE or self.lo == 0xFFFFFFFF
+
     def __str__(self) -> str:
         return f"[{self.address}]:{self.port}" if self.kind == KIND_IPV6 else f"{self.address}:{self.port}"
 

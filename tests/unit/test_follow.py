@@ -200,6 +200,24 @@ def test_the_client_is_who_opened_it_or_has_the_higher_port() -> None:
     assert (follow.pair.a, follow.pair.b)[follow.connection.client].port == 20
 
 
+def test_the_client_of_datagrams_is_who_sent_first() -> None:
+    low, high = ("192.0.2.1", 546), ("192.0.2.2", 5470)
+    packets = [udp(b"one", frm=low, to=high), udp(b"two", frm=high, to=low)]
+    for order, client in ((packets, low), (packets[::-1], high)):
+        for index in (0, 1):
+            follow = said(order, index).follow
+            assert str((follow.pair.a, follow.pair.b)[follow.connection.client]) == f"{client[0]}:{client[1]}"
+
+
+@pytest.mark.parametrize("group", ["224.0.0.251", "239.255.255.250", "255.255.255.255"])
+def test_a_group_is_never_the_client(group: str) -> None:
+    packets = [udp(b"from nobody", frm=(group, 5353), to=("192.0.2.1", 1900))]
+    packets += [udp(b"who", frm=("192.0.2.1", 1900), to=(group, 5353))]
+    for index in (0, 1):
+        one = said(packets, index)
+        assert (one.client, one.server) == (b"who", b"from nobody")
+
+
 def test_nothing_to_follow() -> None:
     arp = ethernet(struct.pack("!2H2BH", 1, 0x0800, 6, 4, 1) + bytes(20), 0x0806)
     ping = ethernet(ip(b"\x08\0\0\0\0\0\0\0", "192.0.2.1", "192.0.2.2", 1))
