@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from netwatch.capture.dissect.packet import MAX_ITEMS, Malformed, Packet, Short, TooMuch, Verdict
+from netwatch.capture.dissect.packet import MAX_INFO, MAX_ITEMS, Malformed, Packet, Short, TooMuch, Verdict
 from netwatch.capture.text import escape
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def roomy(packet: Packet) -> bool:
 
 def before(packet: Packet, label: str) -> str:
     """What the Info column says already of messages of the same protocol that this packet completed."""
-    return packet.info if packet.protocol == label else ""
+    return packet.info[:MAX_INFO] if packet.protocol == label else ""
 
 
 def contained(packet: Packet, show: Callable[..., None], *given: object) -> bool:
