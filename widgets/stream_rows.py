@@ -17,15 +17,16 @@ from netwatch.capture.text import escape
 if TYPE_CHECKING:
     from netwatch.capture.follow import Follow, Turn
 
-__all__ = ["Row", "Rows", "Unit", "shown", "wrap"]
+__all__ = ["Row", "Rows", "Unit", "shown", "tab_stop", "wrap"]
 
 UNIT: Final = 16 << 10
 """Bytes that are laid out at once."""
 _KEPT: Final = 24
 """Units of which bytes and rows are kept."""
-_TAB: Final = "    "
-_PLAIN: Final = bytes([*range(0x20, 0x7F), 0x0A, 0x0D])
-_NEWLINE, _RETURN = 0x0A, 0x0D
+_TAB: Final = 8
+"""Columns from one tab stop to the next, from the beginning of a row on."""
+_PLAIN: Final = bytes([*(set(range(0x20, 0x7F)) - {0x5C}), 0x0A, 0x0D])
+_TABULATOR, _NEWLINE, _RETURN = 0x09, 0x0A, 0x0D
 
 
 class Row(NamedTuple):
@@ -56,15 +57,21 @@ class Unit(NamedTuple):
 
 @lru_cache(8192)
 def shown(char: str) -> str:
-    """What stands on the screen for a character: itself, or a C escape."""
+    """What stands on the screen for a character: itself, or a C escape. A backslash is doubled, so that what looks
+    like an escape is one. How wide a tab is depends on where it stands."""
     if char == "\t":
-        return _TAB
-    if char in "\r\n":
-        return {"\r": "\\r", "\n": ""}[char]
+        return " "
+    if char in "\r\n\\":
+        return {"\r": "\\r", "\n": "", "\\": "\\\\"}[char]
     text = escape(char)
     if text == char and not cell_len(char):
         return f"\\u{ord(char):04x}"  # a combining mark would stand on what is no letter of its text
     return text
+
+
+def tab_stop(column: int, width: int) -> int:
+    """Where a tab at a column of a row leads; at its right edge it ends."""
+    return min((column // _TAB + 1) * _TAB, width)
 
 
 @lru_cache(8192)
@@ -94,7 +101,8 @@ def wrap(data: bytes, width: int) -> tuple[list[int], bool]:
         sizes = np.ones(len(codes), np.int64)
     breaks = codes == _NEWLINE
     cells[:-1][(codes[:-1] == _RETURN) & breaks[1:]] = 0
-    return _wrap_cells(np.cumsum(cells), np.cumsum(sizes) - sizes, breaks, width), utf8
+    tabs = (codes == _TABULATOR).nonzero()[0].tolist()
+    return _wrap_cells(np.cumsum(cells), np.cumsum(sizes) - sizes, breaks, tabs, width), utf8
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -106,7 +114,7 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _wrap_plain(data: bytes, width: int) -> list[int]:
-    """Printable ASCII, and lines that end in LF or CR LF."""
+    """Printable ASCII without a backslash, and lines that end in LF or CR LF."""
     codes = np.frombuffer(data, np.uint8)
     ends = (codes == _NEWLINE).nonzero()[0]
     first = np.concatenate([[0], ends + 1])
@@ -123,17 +131,29 @@ def _wrap_cells(
     cells: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
     places: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
     breaks: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+    tabs: list[int],
     width: int,
 ) -> list[int]:
-    """Characters of whatever width: `cells` up to and with each, where each starts, which of them end a line."""
-    upto, at = cells.tolist(), 0
+    """Characters of whatever width: `cells` up to and with each, where each starts, which of them end a line, which
+    are tabs."""
+    upto, at, tab = cells.tolist(), 0, 0
+    tabs = [*tabs, len(upto)]
     ends = [*(breaks.nonzero()[0] + 1).tolist(), len(upto)]
     chosen = []
     for end in ends:
         while at < end:
             chosen.append(at)
-            before = upto[at - 1] if at else 0
-            at = min(max(bisect_right(upto, before + width, at, end), at + 1), end)
+            first, column = at, 0
+            while True:  # from tab to tab, as far as there is room
+                before = upto[at - 1] if at else 0
+                stop = min(tabs[tab], end)
+                at = bisect_right(upto, before + width - column, at, stop)
+                column += upto[at - 1] - before if at else 0
+                if at < stop or at == end or column >= width:
+                    break
+                column = tab_stop(column, width)
+                at, tab = at + 1, tab + 1
+            at = min(max(at, first + 1), end)
     starts: list[int] = places[chosen].tolist()
     return starts
 

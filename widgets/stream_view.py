@@ -13,7 +13,7 @@ from netwatch.capture.follow import CUT, DATA, NOTE
 from netwatch.capture.text import escape
 from netwatch.widgets.painting import Piece, fit, width_of
 from netwatch.widgets.pane import Label, Pane, thumb_rows
-from netwatch.widgets.stream_rows import Row, Rows, shown
+from netwatch.widgets.stream_rows import Row, Rows, shown, tab_stop
 from netwatch.widgets.units import exact
 
 if TYPE_CHECKING:
@@ -307,9 +307,12 @@ class StreamView(Pane):
             data = data[:-2]
         elif data.endswith(b"\n"):
             data = data[:-1]
-        found, at = [], row.start
+        found, at, column = [], row.start, 0
         for char in data.decode("utf-8" if row.utf8 else "ascii", "surrogateescape"):
             text = shown(char)
+            if char == "\t":
+                text *= max(tab_stop(column, self._rows.width) - column, 1)
+            column += width_of(text)
             found.append((text, at, text != char and char != "\t"))
             at += 1 if "\udc80" <= char <= "\udcff" else len(char.encode())
         return found

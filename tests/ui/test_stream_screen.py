@@ -240,6 +240,18 @@ async def test_finding(one: Any) -> None:
         assert isinstance(shown_screen(one), MainScreen)
 
 
+async def test_what_looks_like_an_escape_is_one_and_tabs_lead_to_their_stops(world: MakeWorld) -> None:
+    text = b"C:\\x1b \x1b\na\tb\tc\n1234567\tb\n\xe6\x9d\xb1\tb\n"
+    one = world(packets=[*talk()[:2], segment(text, 1001)])
+    async with one.app.run_test(size=(80, 24)) as pilot:
+        await open_stream(pilot, one)
+        lines = [line.strip("│→ ") for line in text_of(pilot).splitlines()]
+        assert "C:\\\\x1b \\x1b" in lines
+        assert "a       b       c" in lines
+        assert "1234567 b" in lines
+        assert "東      b" in lines
+
+
 async def test_copying(one: Any) -> None:
     async with one.app.run_test(size=(120, 40)) as pilot:
         await open_stream(pilot, one)
@@ -374,6 +386,10 @@ def test_how_it_looks(world: MakeWorld, snap_compare: Any, size: tuple[int, int]
         ("東京東京東京".encode(), 5, ["東京".encode()] * 3),
         (b"\xff\xfe\xfd", 8, [b"\xff\xfe", b"\xfd"]),
         (b"a\tb\tc", 9, [b"a\tb", b"\tc"]),
+        (b"a\tb\tc\td", 17, [b"a\tb\tc", b"\td"]),
+        (b"12345678\tb\n\t\t\n", 16, [b"12345678\t", b"b\n", b"\t\t\n"]),
+        (b"\t\t\t", 10, [b"\t\t", b"\t"]),
+        (b"a\\b\\c", 6, [b"a\\b\\", b"c"]),
         (b"a\rb", 10, [b"a\rb"]),
         (b"abc\xe6\x9d", 10, [b"abc\xe6", b"\x9d"]),
     ],
