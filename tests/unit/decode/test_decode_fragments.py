@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from netwatch.capture import datagrams as module
 from netwatch.capture.columns import FRAGMENT, MALFORMED, PORTS, REASSEMBLED
 from netwatch.capture.decode import Decoder
-from netwatch.capture import datagrams as module
 from netwatch.capture.paths import PATHS
 
 Spans = list[tuple[int, int]]
