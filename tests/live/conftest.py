@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pytest
+from tests.live.wire import CLIENT, SERVER
 
 from netwatch.capture.block import Block, Loss
 from netwatch.capture.columns import EVENT
@@ -105,6 +106,20 @@ class Pair:
         assert found, said
         time.sleep(0.05)
         return int(found[1])
+
+    @contextlib.contextmanager
+    def addressed(self) -> Iterator[None]:
+        """With an address at each end, for programs that talk to each other."""
+        ends = (self.left, "a0", CLIENT), (self.right, "b0", SERVER)
+        for namespace, interface, address in ends:
+            namespace.run("ip", "address", "add", f"{address}/24", "dev", interface)
+            namespace.run("ip", "link", "set", interface, "arp", "on")
+        try:
+            yield
+        finally:
+            for namespace, interface, address in ends:
+                namespace.run("ip", "address", "del", f"{address}/24", "dev", interface)
+                namespace.run("ip", "link", "set", interface, "arp", "off")
 
 
 @dataclass
@@ -315,6 +330,13 @@ def fresh_pair() -> Iterator[Pair]:
         yield Pair(left, right)
 
 
+@pytest.fixture(scope="module")
+def wired(pair: Pair) -> Iterator[Pair]:
+    """The pair with an address at each end."""
+    with pair.addressed():
+        yield pair
+
+
 @pytest.fixture(scope="session")
 def capturing() -> Callable[..., contextlib.AbstractContextManager[Captured]]:
     """capturing(namespace, *names, **options of open_live)"""
@@ -335,3 +357,17 @@ def read_pcap() -> Callable[[Path], list[tuple[int, int, bytes]]]:
 @pytest.fixture(scope="session")
 def write_pcap() -> Callable[[Path, list[bytes]], None]:
     return _write_pcap
+
+
+@pytest.fixture
+def by_tshark(tmp_path: Path) -> Callable[..., list[list[str]]]:
+    """by_tshark(frames, *fields): of each the columns Protocol and Info, then all values of each field, with bars."""
+
+    def ask(frames: list[bytes], *names: str) -> list[list[str]]:
+        path = tmp_path / "seen.pcap"
+        _write_pcap(path, frames)
+        asked = [word for name in ("_ws.col.Protocol", "_ws.col.Info", *names) for word in ("-e", name)]
+        said = run("tshark", "-n", "-r", str(path), "-T", "fields", "-E", "aggregator=|", *asked)
+        return [line.split("\t") for line in said.splitlines()]
+
+    return ask

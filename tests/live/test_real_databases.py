@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.live.wire import SERVER, Seen, needs_tshark, values
 
-from netwatch.capture.dissect import Context, Item, Tree, dissect, fields_text
-
-CLIENT, SERVER = "10.98.0.1", "10.98.0.2"
 PATIENCE = 30.0
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 
@@ -26,7 +24,6 @@ needs_postgresql = pytest.mark.skipif(
 needs_redis = pytest.mark.skipif(
     shutil.which("redis-server") is None or shutil.which("redis-cli") is None, reason="needs redis-server"
 )
-needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark")
 
 QUERIES = [
     "create table goods (id int primary key, name text)",
@@ -43,21 +40,6 @@ COMMANDS = [
     ["GET", "nothing"],
     ["NOSUCH", "command"],
 ]
-
-
-@pytest.fixture
-def wired(pair: Any) -> Iterator[Any]:
-    """The pair with an address at each end."""
-    ends = (pair.left, "a0", CLIENT), (pair.right, "b0", SERVER)
-    for namespace, interface, address in ends:
-        namespace.run("ip", "address", "add", f"{address}/24", "dev", interface)
-        namespace.run("ip", "link", "set", interface, "arp", "on")
-    try:
-        yield pair
-    finally:
-        for namespace, interface, address in ends:
-            namespace.run("ip", "address", "del", f"{address}/24", "dev", interface)
-            namespace.run("ip", "link", "set", interface, "arp", "off")
 
 
 @contextlib.contextmanager
@@ -89,36 +71,15 @@ def says(namespace: Any, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def trees_of(frames: list[bytes]) -> list[Tree]:
-    context = Context()
-    trees = [dissect(frame, 1, context=context, number=number) for number, frame in enumerate(frames, 1)]
-    assert {tree.verdict.kind for tree in trees} == {"ok"}
-    return trees
-
-
-def values(trees: list[Tree], name: str) -> list[str]:
-    """Every value of a field, in the order of the packets."""
-    found: list[str] = []
-    below: list[Item] = [layer for tree in reversed(trees) for layer in reversed(tree.layers)]
-    while below:
-        item = below.pop()
-        if item.field.name == name:
-            found.append(fields_text(item))
-        below += reversed(item.children)
-    return found
-
-
-def shown_by_tshark(path: Path, *names: str) -> list[list[str]]:
-    """Of each packet the columns and the values of the fields, all occurrences joined."""
-    fields = [word for name in ("_ws.col.Protocol", "_ws.col.Info", *names) for word in ("-e", name)]
-    command = ("tshark", "-n", "-r", str(path), "-T", "fields", "-E", "aggregator=\x01", *fields)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    return [line.split("\t") for line in done.stdout.splitlines()]
+def seen_whole(captured: Any) -> Seen:
+    seen = Seen.of(captured)
+    assert {tree.verdict.kind for tree in seen.trees} == {"ok"}
+    return seen
 
 
 @pytest.fixture
-def postgresql(wired: Any, capturing: Callable[..., Any]) -> list[bytes]:
-    """The frames of a psql session."""
+def postgresql(wired: Any, capturing: Callable[..., Any]) -> Seen:
+    """A psql session."""
     owner = pwd.getpwnam("postgres")
     drop = ("setpriv", f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups")
     client = ("psql", "-X", "-h", SERVER, "-U", "postgres")
@@ -158,31 +119,28 @@ def postgresql(wired: Any, capturing: Callable[..., Any]) -> list[bytes]:
             words = [word for query in QUERIES for word in ("-c", query)]
             done = says(wired.left, "env", "PGCLIENTENCODING=UTF8", *client, "-A", "-t", *words)
     assert "1|pear\n2|\n3|naïve" in done.stdout
-    return list(got.frames)
+    return seen_whole(got)
 
 
 @needs_postgresql
-def test_what_psql_was_told_is_what_postgresql_was_seen_to_be_asked(postgresql: list[bytes]) -> None:
-    trees = trees_of(postgresql)
-    assert values(trees, "pgsql.query") == QUERIES
-    assert values(trees, "pgsql.type")[:3] == ["SSL request", "Encryption refused", "Startup message"]
-    parameters = dict(zip(values(trees, "pgsql.parameter_name"), values(trees, "pgsql.parameter_value"), strict=True))
+def test_what_psql_was_told_is_what_postgresql_was_seen_to_be_asked(postgresql: Seen) -> None:
+    values = postgresql.values
+    assert values("pgsql.query") == QUERIES
+    assert values("pgsql.type")[:3] == ["SSL request", "Encryption refused", "Startup message"]
+    parameters = dict(zip(values("pgsql.parameter_name"), values("pgsql.parameter_value"), strict=True))
     assert (parameters["user"], parameters["database"]) == ("postgres", "postgres")
-    assert values(trees, "pgsql.tag") == ["CREATE TABLE", "INSERT 0 3", "SELECT 3", "SELECT 1"]
-    assert values(trees, "pgsql.col.name") == ["id", "name", "repeat"]
-    cells = [bytes.fromhex(value).decode() for value in values(trees, "pgsql.val.data")]
+    assert values("pgsql.tag") == ["CREATE TABLE", "INSERT 0 3", "SELECT 3", "SELECT 1"]
+    assert values("pgsql.col.name") == ["id", "name", "repeat"]
+    cells = [bytes.fromhex(value).decode() for value in values("pgsql.val.data")]
     assert cells == ["1", "pear", "2", "3", "naïve", "long" * 20000]
-    assert values(trees, "pgsql.code") == ["42601"]
-    assert values(trees, "pgsql.message") == ['syntax error at or near "selec"']
+    assert values("pgsql.code") == ["42601"]
+    assert values("pgsql.message") == ['syntax error at or near "selec"']
 
 
 @needs_postgresql
 @needs_tshark
-def test_postgresql_as_tshark_shows_it(
-    postgresql: list[bytes], write_pcap: Callable[[Path, list[bytes]], None], tmp_path: Path
-) -> None:
-    write_pcap(tmp_path / "pgsql.pcap", postgresql)
-    trees, rows = trees_of(postgresql), shown_by_tshark(tmp_path / "pgsql.pcap", "pgsql.type", "pgsql.val.length")
+def test_postgresql_as_tshark_shows_it(postgresql: Seen, by_tshark: Callable[..., list[list[str]]]) -> None:
+    trees, rows = postgresql.trees, by_tshark(postgresql.frames, "pgsql.type", "pgsql.val.length")
     assert len(rows) == len(trees)
     refused = 0
     for tree, (protocol, info, types, lengths) in zip(trees, rows, strict=True):
@@ -193,14 +151,14 @@ def test_postgresql_as_tshark_shows_it(
         if not types:
             refused += 1  # one byte, which tshark does not explain
             continue
-        assert "\x01".join(values([tree], "pgsql.type")) == types
-        assert "\x01".join(values([tree], "pgsql.val.length")) == lengths
+        assert "|".join(values([tree], "pgsql.type")) == types
+        assert "|".join(values([tree], "pgsql.val.length")) == lengths
     assert refused <= 1
 
 
 @needs_redis
 def test_redis_commands_and_answers(
-    wired: Any, capturing: Callable[..., Any], write_pcap: Callable[[Path, list[bytes]], None], tmp_path: Path
+    wired: Any, capturing: Callable[..., Any], by_tshark: Callable[..., list[list[str]]], tmp_path: Path
 ) -> None:
     client = ("redis-cli", "-h", SERVER)
     server = ("redis-server", "--bind", SERVER, "--port", "6379", "--save", "", "--protected-mode", "no")
@@ -212,7 +170,7 @@ def test_redis_commands_and_answers(
         for command in COMMANDS:
             says(wired.left, *client, *command)
         says(wired.left, *client, "-3", "HELLO", "3")
-    trees = trees_of(got.frames)
+    trees = seen_whole(got).trees
     asked = [tree for tree in trees if tree.protocol == "RESP" and tree.info.startswith("Request")]
     words = [[bytes.fromhex(value).decode() for value in values([tree], "resp.bulk_string.value")] for tree in asked]
     assert [each for each in words if each in COMMANDS] == COMMANDS
@@ -228,8 +186,7 @@ def test_redis_commands_and_answers(
     assert "Response: Map(7)" in answered
     if shutil.which("tshark") is None:
         return
-    write_pcap(tmp_path / "redis.pcap", list(got.frames))
-    rows = shown_by_tshark(tmp_path / "redis.pcap")
+    rows = by_tshark(got.frames)
     assert [row[0] for row in rows] == [tree.protocol for tree in trees]
     same = [
         tree.info.strip() == info.strip()

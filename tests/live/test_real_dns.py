@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from netwatch.capture.dissect import Context, Item, Tree, dissect, fields_text
+from tests.live.wire import SERVER, Seen, needs_tshark, values
 
 pytestmark = pytest.mark.skipif(
     shutil.which("dnsmasq") is None or shutil.which("dig") is None, reason="needs dnsmasq and dig"
 )
 
-CLIENT, SERVER = "10.96.0.1", "10.96.0.2"
 TOLD = [
     "--host-record=a.example.test,192.0.2.7,2001:db8::7",
     "--cname=alias.example.test,a.example.test",
@@ -50,33 +48,6 @@ ASKED = [
 """What dig asks, and what of the answer is looked at."""
 
 
-def items(trees: list[Tree]) -> Iterator[Item]:
-    below = [layer for tree in trees for layer in tree.layers][::-1]
-    while below:
-        item = below.pop()
-        yield item
-        below += item.children[::-1]
-
-
-def values(trees: list[Tree], name: str) -> list[str]:
-    return [fields_text(item) for item in items(trees) if item.field.name == name]
-
-
-@pytest.fixture(scope="module")
-def wired(pair: Any) -> Iterator[Any]:
-    """The pair with an address at each end."""
-    ends = (pair.left, "a0", CLIENT), (pair.right, "b0", SERVER)
-    for namespace, interface, address in ends:
-        namespace.run("ip", "address", "add", f"{address}/24", "dev", interface)
-        namespace.run("ip", "link", "set", interface, "arp", "on")
-    try:
-        yield pair
-    finally:
-        for namespace, interface, address in ends:
-            namespace.run("ip", "address", "del", f"{address}/24", "dev", interface)
-            namespace.run("ip", "link", "set", interface, "arp", "off")
-
-
 @contextmanager
 def serving(space: Any, folder: Path) -> Iterator[None]:
     """dnsmasq with what it is told alone, from when it answers."""
@@ -102,26 +73,18 @@ def serving(space: Any, folder: Path) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def answers(
     wired: Any, capturing: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[list[Tree], list[bytes], list[str]]:
-    """(how the packets are shown, they, what dig said)"""
+) -> tuple[Seen, list[str]]:
+    """(what passed, what dig said)"""
     said = []
     with serving(wired.right, tmp_path_factory.mktemp("dnsmasq")), capturing(wired.right, "b0") as got:
         for question, _, _ in ASKED:
             said.append(wired.left.run("dig", "+tries=1", f"@{SERVER}", *question))
-    context = Context()
-    times = got.column("ts")
-    frames = got.frames
-    assert len(times) == len(frames)
-    trees = [
-        dissect(frame, 1, context=context, number=number, ts=int(ts))
-        for number, (frame, ts) in enumerate(zip(frames, times, strict=True), 1)
-    ]
-    return trees, frames, said
+    return Seen.of(got), said
 
 
-def test_what_was_told_is_what_is_shown(answers: tuple[list[Tree], list[bytes], list[str]]) -> None:
-    trees, _, said = answers
-    shown = [tree for tree in trees if tree.protocol == "DNS" and "response" in tree.info]
+def test_what_was_told_is_what_is_shown(answers: tuple[Seen, list[str]]) -> None:
+    seen, said = answers
+    shown = [tree for tree in seen.trees if tree.protocol == "DNS" and "response" in tree.info]
     assert len(shown) == len(ASKED)
     for tree, (question, field, wanted), words in zip(shown, ASKED, said, strict=True):
         assert values([tree], field) == wanted, question
@@ -130,11 +93,11 @@ def test_what_was_told_is_what_is_shown(answers: tuple[list[Tree], list[bytes], 
         assert f"id: {ident}\n" in words
     assert "No such name" in shown[-1].info
     # dnsmasq says nothing of the subnet that dig was told to ask for
-    assert values(trees, "dns.opt.client.addr4") == ["198.51.100.0"]
+    assert seen.values("dns.opt.client.addr4") == ["198.51.100.0"]
 
 
-def test_each_answer_knows_its_question(answers: tuple[list[Tree], list[bytes], list[str]]) -> None:
-    trees, _, _ = answers
+def test_each_answer_knows_its_question(answers: tuple[Seen, list[str]]) -> None:
+    trees = answers[0].trees
     asked = {
         values([tree], "dns.id")[0]: number
         for number, tree in enumerate(trees, 1)
@@ -146,17 +109,8 @@ def test_each_answer_knows_its_question(answers: tuple[list[Tree], list[bytes], 
             assert 0 < float(values([tree], "dns.time")[0]) < 5
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark")
-def test_as_tshark_has_it(
-    answers: tuple[list[Tree], list[bytes], list[str]],
-    write_pcap: Callable[[Path, list[bytes]], None],
-    tmp_path: Path,
-) -> None:
-    trees, frames, _ = answers
-    write_pcap(tmp_path / "seen.pcap", frames)
-    command = ["tshark", "-n", "-r", str(tmp_path / "seen.pcap"), "-T", "fields"]
-    command += ["-e", "_ws.col.Protocol", "-e", "_ws.col.Info"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    said = [line.split("\t") for line in done.stdout.splitlines()]
-    ours = [[tree.protocol, tree.info] for tree in trees]
-    assert [row for row in ours if row[0] == "DNS"] == [row for row in said if row[0] == "DNS"]
+@needs_tshark
+def test_as_tshark_has_it(answers: tuple[Seen, list[str]], by_tshark: Callable[..., list[list[str]]]) -> None:
+    seen, _ = answers
+    said = by_tshark(seen.frames)
+    assert [row for row in seen.rows if row[0] == "DNS"] == [row for row in said if row[0] == "DNS"]

@@ -5,20 +5,21 @@ from __future__ import annotations
 import shutil
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, StreamEnded
+from tests.live.wire import SERVER, Seen, items
 
-from netwatch.capture.dissect import Context, Item, Tree, dissect, fields_text
+from netwatch.capture.dissect import Tree, fields_text
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 
-ADDRESS, PORT = "10.99.0.2", 8099
-URL = f"http://{ADDRESS}:{PORT}/path?query=1"
+PORT = 8099
+URL = f"http://{SERVER}:{PORT}/path?query=1"
 BODY = b'{"answer": 42, "padding": "%s"}' % (b"x" * 40_000)
 ANSWER: list[tuple[str | bytes, str | bytes]] = [
     (":status", "201"),
@@ -55,37 +56,21 @@ def converse(connection: socket.socket) -> None:
         connection.sendall(h2.data_to_send())
 
 
-def items(trees: list[Tree]) -> Iterator[Item]:
-    below = [layer for tree in trees for layer in tree.layers]
-    while below:
-        item = below.pop(0)
-        yield item
-        below = item.children + below
-
-
 @pytest.fixture(scope="module")
-def trees(pair: Any, capturing: Callable[..., Any]) -> list[Tree]:
-    ends = (pair.left, "a0", "10.99.0.1"), (pair.right, "b0", ADDRESS)
-    for namespace, interface, address in ends:
-        namespace.run("ip", "address", "add", f"{address}/24", "dev", interface)
-        namespace.run("ip", "link", "set", interface, "arp", "on")
-    listening = pair.right.call(lambda: socket.create_server((ADDRESS, PORT)))
+def trees(wired: Any, capturing: Callable[..., Any]) -> list[Tree]:
+    listening = wired.right.call(lambda: socket.create_server((SERVER, PORT)))
     server = threading.Thread(target=answer, args=(listening,), daemon=True)
     server.start()
     headers = [word for name, value in SAID.items() for word in ("-H", f"{name}: {value}")]
     ask = ["curl", "-s", "--max-time", "10", "--http2-prior-knowledge", *headers]
     try:
-        with capturing(pair.right, "b0") as got:
-            bodies = [pair.left.run(*ask, URL), pair.left.run(*ask, "-d", POSTED.decode(), f"{URL}&b")]
+        with capturing(wired.right, "b0") as got:
+            bodies = [wired.left.run(*ask, URL), wired.left.run(*ask, "-d", POSTED.decode(), f"{URL}&b")]
             server.join(10)
     finally:
         listening.close()
-        for namespace, interface, address in ends:
-            namespace.run("ip", "address", "del", f"{address}/24", "dev", interface)
-            namespace.run("ip", "link", "set", interface, "arp", "off")
     assert bodies == [BODY.decode()] * 2
-    context = Context()
-    return [dissect(frame, 1, context=context, number=number) for number, frame in enumerate(got.frames, 1)]
+    return Seen.of(got).trees
 
 
 def test_what_was_said_is_what_is_shown(trees: list[Tree]) -> None:
@@ -96,7 +81,7 @@ def test_what_was_said_is_what_is_shown(trees: list[Tree]) -> None:
     assert found["http2.magic"] == ["PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n"] * 2
     assert found["http2.headers.method"] == ["GET", "POST"]
     assert found["http2.headers.path"] == ["/path?query=1", "/path?query=1&b"]
-    assert found["http2.headers.authority"] == [f"{ADDRESS}:{PORT}"] * 2
+    assert found["http2.headers.authority"] == [f"{SERVER}:{PORT}"] * 2
     assert found["http2.headers.status"] == ["201", "201"]
     assert found["http2.headers.user_agent"] == [SAID["user-agent"]] * 2
     assert found["http2.headers.server"] == ["told-to", "told-to"]

@@ -7,7 +7,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,10 +20,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
+from tests.live.wire import CLIENT, SERVER, Seen, items, values
 
-from netwatch.capture.dissect import Context, Item, Tree, dissect, fields_text
+from netwatch.capture.dissect import Tree, fields_text
 
-HERE, THERE, PORT = "10.99.0.1", "10.99.0.2", 4567
+PORT = 4567
 NAME = "quic.example.org"
 TOKEN = b"a token of the server"
 V1, V2 = QuicProtocolVersion.VERSION_1, QuicProtocolVersion.VERSION_2
@@ -51,7 +52,7 @@ class Ends:
         self.first_id = b""
 
     def talk(self, here: socket.socket, there: socket.socket) -> None:
-        self.client.connect((THERE, PORT), now=time.time())
+        self.client.connect((SERVER, PORT), now=time.time())
         sent = False
         until = time.time() + 10
         while time.time() < until and self.client._close_event is None:
@@ -103,31 +104,19 @@ class Ends:
         self.server.receive_datagram(data, address, now=time.time())
 
 
-def items(trees: list[Tree]) -> Iterator[Item]:
-    below = [layer for tree in trees for layer in tree.layers]
-    while below:
-        item = below.pop(0)
-        yield item
-        below = item.children + below
-
-
 @pytest.fixture
 def seen(fresh_pair: Any, capturing: Callable[..., Any]) -> Callable[[Ends], list[Tree]]:
     def see(ends: Ends) -> list[Tree]:
-        for namespace, interface, address in ((fresh_pair.left, "a0", HERE), (fresh_pair.right, "b0", THERE)):
-            namespace.run("ip", "address", "add", f"{address}/24", "dev", interface)
-            namespace.run("ip", "link", "set", interface, "arp", "on")
         here, there = (
             namespace.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             for namespace in (fresh_pair.left, fresh_pair.right)
         )
-        with here, there:
-            here.bind((HERE, 0))
-            there.bind((THERE, PORT))
+        with here, there, fresh_pair.addressed():
+            here.bind((CLIENT, 0))
+            there.bind((SERVER, PORT))
             with capturing(fresh_pair.right, "b0") as got:
                 ends.talk(here, there)
-        context = Context()
-        return [dissect(frame, 1, context=context, number=number) for number, frame in enumerate(got.frames, 1)]
+        return Seen.of(got).trees
 
     return see
 
@@ -168,5 +157,4 @@ def test_a_hello_in_two_datagrams(seen: Callable[[Ends], list[Tree]]) -> None:
     hello = [buffer for tree in whole for buffer in tree.buffers if buffer.name == "Reassembled CRYPTO"]
     assert len(hello) == 1
     assert len(hello[0].data) > 2000
-    names = [fields_text(item) for item in items(whole) if item.field.name == "tls.handshake.extensions_alpn_str"]
-    assert names[:60] == alpn
+    assert values(whole, "tls.handshake.extensions_alpn_str")[:60] == alpn

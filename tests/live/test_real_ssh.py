@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from tests.live.wire import SERVER, Seen, items, needs_tshark, values
 
-from netwatch.capture.dissect import Context, Item, Tree, dissect, fields_text
+from netwatch.capture.dissect import fields_text
 
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin")
 
 pytestmark = pytest.mark.skipif(
     SSHD is None or shutil.which("ssh") is None, reason="needs openssh-server and openssh-client"
 )
-needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark")
 
-CLIENT, SERVER = "10.96.0.1", "10.96.0.2"
 PATIENCE = 20.0
 KEYS = ("rsa", "ecdsa", "ed25519")
 CURVE = ["Elliptic Curve Diffie-Hellman Key Exchange Init", "Elliptic Curve Diffie-Hellman Key Exchange Reply"]
@@ -73,17 +72,12 @@ TOLD = [
 ]
 
 
-@dataclass
-class Seen:
-    """One connection: what ssh said of it, and how its packets are shown."""
-
-    said: str
-    trees: list[Tree]
-    frames: list[bytes]
+class Session(Seen):
+    """One connection, and what ssh said of it."""
 
     def values(self, name: str) -> list[str]:
-        """In the order in which they were sent: of the client and of the server, where both say such a thing."""
-        return [fields_text(item) for item in items(self.trees) if item.field.name == name]
+        """Of the client, then of the server, whichever spoke first."""
+        return values(sorted(self.trees, key=lambda tree: tree.info.startswith("Server")), name)
 
     def debug(self, start: str) -> str:
         """What `ssh -v` says after these words."""
@@ -107,30 +101,7 @@ class Seen:
         return [word for word in words if not word.startswith("Encrypted packet")]
 
 
-Connect = Callable[..., Seen]
-
-
-def items(trees: list[Tree]) -> Iterator[Item]:
-    below = [layer for tree in trees for layer in tree.layers][::-1]
-    while below:
-        item = below.pop()
-        yield item
-        below += item.children[::-1]
-
-
-@pytest.fixture(scope="module")
-def wired(pair: Any) -> Iterator[Any]:
-    """The pair with an address at each end."""
-    ends = (pair.left, "a0", CLIENT), (pair.right, "b0", SERVER)
-    for namespace, interface, address in ends:
-        namespace.run("ip", "address", "add", f"{address}/24", "dev", interface)
-        namespace.run("ip", "link", "set", interface, "arp", "on")
-    try:
-        yield pair
-    finally:
-        for namespace, interface, address in ends:
-            namespace.run("ip", "address", "del", f"{address}/24", "dev", interface)
-            namespace.run("ip", "link", "set", interface, "arp", "off")
+Connect = Callable[..., Session]
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +157,7 @@ def serving(namespace: Any, keys: Path, port: int, *lines: str) -> Iterator[None
 def connect(wired: Any, capturing: Callable[..., Any], keys: Path) -> Connect:
     """connect(what the client is told, further lines of sshd's configuration): one connection, with a command."""
 
-    def run(options: list[str], *lines: str, port: int = 22) -> Seen:
+    def run(options: list[str], *lines: str, port: int = 22) -> Session:
         command = ["ip", "netns", "exec", wired.left.name, "ssh", "-v", "-F", "none", "-p", str(port), *options]
         chosen = {"BatchMode": "yes", "StrictHostKeyChecking": "no", "IdentitiesOnly": "yes", "IdentityAgent": "none"}
         chosen |= {"UserKnownHostsFile": str(keys / "known"), "GlobalKnownHostsFile": "none"}
@@ -197,19 +168,17 @@ def connect(wired: Any, capturing: Callable[..., Any], keys: Path) -> Connect:
         with serving(wired.right, keys, port, *lines), capturing(wired.right, "b0") as got:
             done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
             time.sleep(0.05)
-        context = Context()
-        trees = [dissect(frame, 1, context=context, number=number) for number, frame in enumerate(got.frames, 1)]
-        return Seen(done.stderr + done.stdout, trees, got.frames)
+        return Session.of(got, done.stderr + done.stdout)
 
     return run
 
 
 @pytest.fixture(scope="module")
-def connected(connect: Connect) -> Callable[[Told], Seen]:
+def connected(connect: Connect) -> Callable[[Told], Session]:
     """The connection of each of `TOLD`, made once."""
-    made: dict[str, Seen] = {}
+    made: dict[str, Session] = {}
 
-    def get(told: Told) -> Seen:
+    def get(told: Told) -> Session:
         if told.kex not in made:
             made[told.kex] = connect(told.options)
         return made[told.kex]
@@ -217,14 +186,14 @@ def connected(connect: Connect) -> Callable[[Told], Seen]:
     return get
 
 
-def negotiated(seen: Seen, number: int) -> str:
+def negotiated(seen: Session, number: int) -> str:
     """The first of the client's algorithms that the server knows (RFC 4253, 7.1), of the lists as they are shown."""
     ours, theirs = (each.split(",") for each in seen.values(f"ssh.{LISTS[number]}"))
     return next(name for name in ours if name in theirs)
 
 
 @pytest.mark.parametrize("told", TOLD, ids=lambda told: told.kex)
-def test_what_ssh_was_told(connected: Callable[[Told], Seen], told: Told) -> None:
+def test_what_ssh_was_told(connected: Callable[[Told], Session], told: Told) -> None:
     seen = connected(told)
     assert seen.said.endswith("1999\n2000\n"), seen.said
     assert {tree.protocol for tree in seen.trees} - {"ARP"} == {"TCP", "SSH", "SSHv2"}
@@ -265,7 +234,7 @@ def test_what_ssh_was_told(connected: Callable[[Told], Seen], told: Told) -> Non
 
 
 @pytest.mark.parametrize("told", TOLD, ids=lambda told: told.kex)
-def test_the_host_key_is_the_server_s(connected: Callable[[Told], Seen], keys: Path, told: Told) -> None:
+def test_the_host_key_is_the_server_s(connected: Callable[[Told], Session], keys: Path, told: Told) -> None:
     seen = connected(told)
     (kind,) = seen.values("ssh.host_key.type")
     shown = [kind.encode()]
@@ -279,7 +248,7 @@ def test_the_host_key_is_the_server_s(connected: Callable[[Told], Seen], keys: P
 
 
 @pytest.mark.parametrize("told", TOLD, ids=lambda told: told.kex)
-def test_fingerprints_are_of_what_each_end_proposes(connected: Callable[[Told], Seen], told: Told) -> None:
+def test_fingerprints_are_of_what_each_end_proposes(connected: Callable[[Told], Session], told: Told) -> None:
     seen = connected(told)
     for side, name, first in ((0, "hassh", 0), (1, "hasshserver", 1)):
         own = [seen.values(f"ssh.{LISTS[number]}")[side] for number in (0, 2 + first, 4 + first, 6 + first)]
@@ -313,27 +282,23 @@ def test_ends_that_know_nothing_in_common_part(connect: Connect) -> None:
 @needs_tshark
 @pytest.mark.parametrize("told", TOLD, ids=lambda told: told.kex)
 def test_as_tshark_has_it(
-    connected: Callable[[Told], Seen], write_pcap: Callable[[Path, list[bytes]], None], tmp_path: Path, told: Told
+    connected: Callable[[Told], Session], by_tshark: Callable[..., list[list[str]]], told: Told
 ) -> None:
     """Up to the first encrypted bytes: tshark takes those for messages, so of their packet only the keys count."""
     seen = connected(told)
     until = next(number for number, tree in enumerate(seen.trees) if "Encrypted" in tree.info)
-    write_pcap(tmp_path / "seen.pcap", seen.frames[: until + 1])
     keys = ["host_key.type", "host_key.rsa.e", "host_key.rsa.n", "host_key.ecdsa.id", "host_key.ecdsa.q"]
     keys += ["host_key.eddsa.key", "host_key.data", "host_sig.type", "ecdh.q_c", "ecdh.q_s", "dh.e", "dh.f"]
     keys += [*LISTS, "kex.hassh", "kex.hassh_algorithms", "kex.hasshserver", "kex.hasshserver_algorithms"]
     keys += ["protocol", "direction", "cookie", "dh_gex.min", "dh_gex.nbits", "dh_gex.max", "dh_gex.p", "dh_gex.g"]
     clear = ["message_code", "packet_length", "padding_length", "padding_string", "first_kex_packet_follows"]
     names = [f"ssh.{name}" for name in (*keys, *clear)]
-    command = ["tshark", "-n", "-r", str(tmp_path / "seen.pcap"), "-T", "fields", "-E", "aggregator=|"]
-    command += [word for name in (*names, "_ws.col.Protocol", "_ws.col.Info") for word in ("-e", name)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    said = [line.split("\t") for line in done.stdout.splitlines()]
+    said = by_tshark(seen.frames[: until + 1], *names)
     assert len(said) == until + 1
-    for number, (tree, theirs) in enumerate(zip(seen.trees, said, strict=False)):
+    for number, (tree, (protocol, info, *theirs)) in enumerate(zip(seen.trees, said, strict=False)):
         if "SSH" not in tree.protocol:
             continue
         shown = {name: [fields_text(item) for item in items([tree]) if item.field.name == name] for name in names}
-        ours = ["|".join(values) for values in shown.values()] + [tree.protocol, tree.info]
+        ours = ["|".join(each) for each in shown.values()] + [tree.protocol, tree.info]
         compared = len(ours) if number < until else len(keys)
-        assert ours[:compared] == theirs[:compared]
+        assert ours[:compared] == [*theirs, protocol, info][:compared]

@@ -7,32 +7,20 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-from netwatch.capture.dissect import Context, Item, Tree, dissect, fields_text
+from tests.live.wire import SERVER, Seen, needs_tshark
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 
-CLIENT, SERVER = "10.97.0.1", "10.97.0.2"
 SUBJECT = "/C=DE/O=Prüfstand/CN=server.example.test"
 NAMES = ["server.example.test", "*.example.test"]
 PORTS = iter(range(15001, 15100))
 
 
-@dataclass
-class Seen:
-    """One conversation: what openssl said of it, and how its packets are shown."""
-
-    said: str
-    trees: list[Tree]
-    frames: list[bytes]
-
-    def values(self, name: str) -> list[str]:
-        return [fields_text(item) for item in items(self.trees) if item.field.name == name]
+class Conversation(Seen):
+    """One, and what openssl said of it."""
 
     @property
     def words(self) -> list[str]:
@@ -41,15 +29,7 @@ class Seen:
         return [word for info in infos for word in info.split(", ")]
 
 
-Converse = Callable[..., Seen]
-
-
-def items(trees: list[Tree]) -> Iterator[Item]:
-    below = [layer for tree in trees for layer in tree.layers][::-1]
-    while below:
-        item = below.pop()
-        yield item
-        below += item.children[::-1]
+Converse = Callable[..., Conversation]
 
 
 @pytest.fixture(scope="module")
@@ -57,26 +37,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """(certificate, key), as files."""
     folder = tmp_path_factory.mktemp("certificate")
     made, key = str(folder / "certificate.pem"), str(folder / "key.pem")
-    alternatives = ",".join(f"DNS:{name}" for name in NAMES) + ",IP:10.97.0.2"
+    alternatives = ",".join(f"DNS:{name}" for name in NAMES) + f",IP:{SERVER}"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", made, "-days", "7"]
     command += ["-subj", SUBJECT, "-utf8", "-set_serial", "0x1234abcd", "-addext", f"subjectAltName={alternatives}"]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     return made, key
-
-
-@pytest.fixture(scope="module")
-def wired(pair: Any) -> Iterator[Any]:
-    """The pair with an address at each end."""
-    ends = (pair.left, "a0", CLIENT), (pair.right, "b0", SERVER)
-    for namespace, interface, address in ends:
-        namespace.run("ip", "address", "add", f"{address}/24", "dev", interface)
-        namespace.run("ip", "link", "set", interface, "arp", "on")
-    try:
-        yield pair
-    finally:
-        for namespace, interface, address in ends:
-            namespace.run("ip", "address", "del", f"{address}/24", "dev", interface)
-            namespace.run("ip", "link", "set", interface, "arp", "off")
 
 
 @contextmanager
@@ -101,15 +66,13 @@ def serving(space: Any, *options: str) -> Iterator[None]:
 def converse(wired: Any, capturing: Callable[..., Any], certificate: tuple[str, str]) -> Converse:
     """converse(server's options, client's options): one conversation."""
 
-    def run(server: str, client: str) -> Seen:
+    def run(server: str, client: str) -> Conversation:
         port = str(next(PORTS))
         own = ["-accept", port, "-cert", certificate[0], "-key", certificate[1], "-naccept", "1", *server.split()]
         ask = f"(sleep 0.3; echo Q) | timeout 10 openssl s_client -connect {SERVER}:{port} {client} 2>&1; true"
         with serving(wired.right, *own), capturing(wired.right, "b0") as got:
             said = wired.left.run("sh", "-c", ask)
-        context = Context()
-        trees = [dissect(frame, 1, context=context, number=number) for number, frame in enumerate(got.frames, 1)]
-        return Seen(said, trees, got.frames)
+        return Conversation.of(got, said)
 
     return run
 
@@ -189,17 +152,10 @@ def test_dtls(converse: Converse) -> None:
     assert shown[-1] == "DTLSv1.2"
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark")
+@needs_tshark
 @pytest.mark.parametrize("options", ["-tls1_3", "-tls1_2", "-tls1_2 -max_send_frag 512", "-dtls1_2 -mtu 300"])
-def test_as_tshark_has_it(
-    converse: Converse, write_pcap: Callable[[Path, list[bytes]], None], tmp_path: Path, options: str
-) -> None:
+def test_as_tshark_has_it(converse: Converse, by_tshark: Callable[..., list[list[str]]], options: str) -> None:
     seen = converse(options, "-servername named.example.test " + ("-dtls1_2 -mtu 300" if "dtls" in options else ""))
-    write_pcap(tmp_path / "seen.pcap", seen.frames)
-    command = ["tshark", "-n", "-r", str(tmp_path / "seen.pcap"), "-T", "fields"]
-    command += ["-e", "_ws.col.Protocol", "-e", "_ws.col.Info"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    said = [line.split("\t") for line in done.stdout.splitlines()]
-    ours = [[tree.protocol, tree.info] for tree in seen.trees]
-    assert [row for row in ours if "TLS" in row[0]] == [row for row in said if "TLS" in row[0]]
-    assert len(ours) == len(said)
+    said = by_tshark(seen.frames)
+    assert [row for row in seen.rows if "TLS" in row[0]] == [row for row in said if "TLS" in row[0]]
+    assert len(seen.rows) == len(said)
