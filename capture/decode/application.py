@@ -80,6 +80,7 @@ _http: Final = _begins(
     b"PROPFIND ", b"PROPPATCH ", b"MKCOL ", b"COPY ", b"MOVE ", b"LOCK ", b"UNLOCK ", b"NOTIFY ", b"SUBSCRIBE ",
     b"UNSUBSCRIBE ", b"M-SEARCH ", b"REPORT ", b"SEARCH ", b"RPC_CONNECT ", b"RPC_IN_DATA ", b"RPC_OUT_DATA ",
     b"CHECKOUT ", b"MERGE ", b"PURGE ", b"LINK ", b"UNLINK ", b"BIND ", b"MKCALENDAR ", b"POLL ",
+    b"BCOPY ", b"BDELETE ", b"BMOVE ", b"BPROPFIND ", b"BPROPPATCH ", b"CCM_POST ",
 )  # fmt: skip
 _ssdp: Final = _begins(b"NOTIFY ", b"M-SEARCH ", b"HTTP/1.")
 _sip: Final = _begins(

@@ -237,8 +237,7 @@ def _records(packet: Packet, layer: Item, names: Records, at: int, limit: int) -
         value = packet.take(f"IS-IS record {kind}", at + 2, size, limit)
         item = packet.add(layer, names.type, kind, at, 2 + size, f"{TLVS.get(kind, 'Unknown')} (t={kind}, l={size})")
         packet.add(item, names.length, size, at + 1, 1)
-        if packet.build:
-            _value(packet, item, names, kind, value, at + 2)
+        _value(packet, item, names, kind, value, at + 2)
         at += 2 + size
         layer.size = at - layer.start
 

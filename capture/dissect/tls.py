@@ -111,7 +111,7 @@ def _dissect(packet: Packet, at: int, limit: int, memory: dict[Any, Any]) -> Ste
     if _is_hello_2(packet.data[at : at + 11], limit - at):
         _hello_2(packet, at, limit)
         return None
-    if not (_may_be(head) or (version and len(head) < RECORD.size)):
+    if not (_may_be(head) or ((version or memory.get("begun")) and len(head) < RECORD.size)):
         if not version:
             return NOT_MINE
         _lump(packet, at, limit, IGNORED, SHOWN_VERSIONS.get(version, "TLS"))
@@ -136,6 +136,7 @@ def _dissect(packet: Packet, at: int, limit: int, memory: dict[Any, Any]) -> Ste
         length = int.from_bytes(head[3:5], "big")
         packet.whole(NAME, at, RECORD.size + length, limit, "")
         end = at + RECORD.size + length
+        memory["begun"] = True
         if not words:
             packet.column("tls")
         kind, shown = head[0], memory.get("version", 0)

@@ -136,6 +136,28 @@ def test_a_layer_that_stops_ends_where_its_bytes_do() -> None:
     assert [layer.end for layer in tree.layers if layer.field.name == "igmp"] == [28]
 
 
+@pytest.mark.parametrize("cut", range(1, 5))
+def test_a_record_behind_a_client_hello_cut_within_its_head(cut: int) -> None:
+    body = bytes.fromhex("0303") + bytes(32) + b"\0\0\x02\x13\x01\x01\0"
+    hello = struct.pack("!BHHB3s", 22, 0x0301, len(body) + 4, 1, len(body).to_bytes(3, "big")) + body
+    change, alert = bytes.fromhex("140303000101"), bytes.fromhex("15030300020100")
+    first = len(hello) + cut
+    payload = hello + change + alert
+    trees = shown(payload, 443, [(0, first), (first, len(payload))])
+    assert [tree.info.partition(" [TCP")[0] for tree in trees] == [
+        "Client Hello",
+        "Change Cipher Spec, Encrypted Alert",
+    ]
+
+
+def test_a_value_that_is_wrong_is_wrong_in_the_row_too() -> None:
+    reach = bytes([135, 5]) + bytes(4) + b"\x20"  # a prefix of 32 bits without a byte of it
+    hello = bytes.fromhex("831b01000f010000 02 000000000002 001e") + (27 + len(reach)).to_bytes(2, "big") + b"\x40"
+    hello += bytes.fromhex("00000000000201") + reach
+    frame = bytes(12) + (3 + len(hello)).to_bytes(2, "big") + b"\xfe\xfe\x03" + hello
+    assert Both(10).add(frame, 1).verdict.kind == "malformed"
+
+
 # What runs them
 
 
