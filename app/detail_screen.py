@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -95,26 +96,24 @@ class DetailScreen(Screen[int], inherit_bindings=False):
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width >= _BESIDE, "-beside")
         self.set_class(event.size.width >= _BESIDE_WIDE, "-wide")
+        self.call_after_refresh(self._show_title)
 
     @on(DetailTree.FieldSelected)
     def _show_bytes(self, event: DetailTree.FieldSelected) -> None:
         if not event.tree.has_focus:
             return  # the tree follows the byte cursor, not the other way round
-        item = event.item
-        self._show_buffer(item.buffer)
-        self.query_one(HexView).highlight(item.start, item.size)
-        self.query_one(DetailTree).border_subtitle = Content(item.field.name)
-        self.query_one(HexView).border_subtitle = Content(_extent(item.start, item.size))
+        self._show_buffer(event.item.buffer)
+        self._show_item(event.item)
 
     @on(HexView.ByteSelected)
     def _show_field(self, event: HexView.ByteSelected) -> None:
         item = self.query_one(DetailTree).select_byte(event.offset, self._buffer)
+        event.hex_view.border_subtitle = Content(f"byte {event.offset}")
         if item is None:  # no layer claims it
             event.hex_view.highlight(event.offset, 1, keep_cursor=True)
         else:
             event.hex_view.highlight(item.start, item.size, keep_cursor=True)
             self.query_one(DetailTree).border_subtitle = Content(item.field.name)
-            event.hex_view.border_subtitle = Content(f"byte {event.offset}")
 
     def action_back(self) -> None:
         self.dismiss(self._index)
@@ -129,6 +128,9 @@ class DetailScreen(Screen[int], inherit_bindings=False):
             self.query_one(Footer).say("this packet was explained from its own bytes alone")
         else:
             self._show_buffer((self._buffer + 1) % many)
+            item = self.query_one(DetailTree).field_item()
+            if item is not None and item.buffer == self._buffer:
+                self._show_item(item)
 
     def action_neighbour(self, step: int) -> None:
         """The next or previous packet that the list shows."""
@@ -196,12 +198,13 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         if index == self._index:  # nobody has gone on meanwhile
             self.query_one(Footer).hush()
             self._of_tshark = True
+            _number_frame(items, self._session.store.number(index))
             self._show_layers(replace(self._tree, layers=tuple(items), buffers=self._tree.buffers[:1]))
 
     def action_help(self) -> None:
         from netwatch.app.help_screen import HelpScreen
 
-        self.app.push_screen(HelpScreen(self._look))
+        self.app.push_screen(HelpScreen(self._look, at="An opened packet"))
 
     @on(Footer.Chosen)
     async def _hint_clicked(self, event: Footer.Chosen) -> None:
@@ -228,7 +231,7 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         self._styles = {layer.field.name: self._look.protocol(layer.field.name) for layer in tree.layers}
         fields = self.query_one(DetailTree)
         fields.show(tree.layers, self._styles)
-        fields.border_title = "fields, as tshark has them" if self._of_tshark else "fields"
+        fields.border_title = "fields, as tshark has them, this packet alone" if self._of_tshark else "fields"
         self._buffer = -1
         self._show_buffer(0)
 
@@ -236,17 +239,34 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         if which == self._buffer:
             return
         self._buffer = which
-        hex_view, look, buffers = self.query_one(HexView), self._look, self._shown.buffers
-        data = buffers[which].data
+        hex_view, data = self.query_one(HexView), self._shown.buffers[which].data
         hex_view.show(data, _byte_styles(self._shown, self._styles, which, len(data)))
+        hex_view.border_subtitle = ""  # what it said was of other bytes
+        self._show_title()
+
+    def _show_title(self) -> None:
+        """The names of the buffers, a sign at the one whose bytes are shown; where there is no room it alone."""
+        hex_view, look, buffers = self.query_one(HexView), self._look, self._shown.buffers
         if len(buffers) == 1:
-            hex_view.border_title = Content(f"{len(data):,} bytes")
+            hex_view.border_title = Content(f"{len(buffers[0].data):,} bytes")
             return
         title = Text()
         for number, buffer in enumerate(buffers):
-            title.append(" " if number else "")
-            title.append(f"{buffer.name} {len(buffer.data):,}", look["bright" if number == which else "dim"])
+            chosen = number == self._buffer
+            words = f"{look.glyphs.closed if chosen else ' '}{buffer.name} {len(buffer.data):,}"
+            title.append(words if number or chosen else words[1:], look["bright" if chosen else "dim"])
+            title.append(" " if number < len(buffers) - 1 else "")
+        if title.cell_len > hex_view.size.width > 0:
+            buffer = buffers[self._buffer]
+            title = Text(f"{buffer.name} {len(buffer.data):,}", look["bright"])
+            title.append(f"  {self._buffer + 1} of {len(buffers)}", look["dim"])
         hex_view.border_title = Content.from_rich_text(title)
+
+    def _show_item(self, item: Item) -> None:
+        """The bytes of a field stand out; the borders name both."""
+        self.query_one(HexView).highlight(item.start, item.size)
+        self.query_one(DetailTree).border_subtitle = Content(item.field.name)
+        self.query_one(HexView).border_subtitle = Content(_extent(item.start, item.size))
 
     def _show_head(self) -> None:
         when, wirelen, caplen, interface = self._facts
@@ -302,6 +322,14 @@ def _not_cut(tree: Tree, info: str) -> Tree:
         return replace(tree, info=info)
     layers = tuple(layer for layer in tree.layers if layer.field is not CUT)
     return replace(tree, layers=layers, info=info, verdict=Verdict("ok", "", 0))
+
+
+def _number_frame(items: list[Item], number: int | None) -> None:
+    """tshark counts from one in the file that it was given: the packet's number here goes in its place."""
+    frames = [item for item in items if item.field.name == "frame"]
+    for item in [*frames, *(child for frame in frames for child in frame.children)]:
+        if item.field.name in ("frame", "frame.number"):
+            item.said = re.sub(r"^(Frame|Frame Number:) \d+", rf"\1 {number or '?'}", item.said)
 
 
 def _extent(start: int, size: int) -> str:

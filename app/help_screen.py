@@ -85,9 +85,11 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
     }
     """
 
-    def __init__(self, look: Look, notes: tuple[str, ...] = ()) -> None:
-        """`notes`: further lines, of this run (what the screen costs the link)."""
+    def __init__(self, look: Look, notes: tuple[str, ...] = (), *, at: str = "") -> None:
+        """`notes`: further lines, of this run (what the screen costs the link). `at`: the heading of the keys that it
+        opens at."""
         super().__init__()
+        self._at = at
         self._look = look
         self._notes = notes
 
@@ -101,7 +103,11 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
         self.set_class(not self._look.glyphs.braille, "-ascii")
 
     def on_resize(self, event: events.Resize) -> None:
-        self.query_one("#help-text", Static).update(self._text(event.size.width - 8))
+        text = self._text(event.size.width - 8)
+        self.query_one("#help-text", Static).update(text)
+        if self._at:
+            row = text.plain[: text.plain.index(self._at)].count("\n")
+            self.call_after_refresh(self.query_one(VerticalScroll).scroll_to, y=row, animate=False)
 
     def action_scroll(self, lines: int) -> None:
         """Up and down, as everywhere."""

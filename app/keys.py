@@ -166,16 +166,16 @@ PROGRAM_KEYS: Final = (
 
 DETAIL_KEYS: Final[tuple[Key, ...]] = (
     Key("detail.back", "escape", "esc", "back", "back", "Back to the list, to the packet seen last", "Detail", 1),
-    Key("detail.pane", "tab", "tab", "switch_pane", "fields/bytes", "Between fields and bytes", "Detail", 2),
+    Key("detail.pane", "tab", "tab", "switch_pane", "pane", "Between fields and bytes", "Detail", 2),
     Key(
         "detail.buffer",
         "b",
         "b",
         "buffer",
-        "bytes",
+        "data",
         "Bytes of the packet, put together, decrypted",
         "Detail",
-        8,
+        6,
     ),
     Key(
         "detail.tshark",
@@ -185,14 +185,14 @@ DETAIL_KEYS: Final[tuple[Key, ...]] = (
         "tshark",
         "The fields as tshark has them, where it is installed",
         "Detail",
-        10,
+        7,
     ),
     Key("detail.next", "n", "n", "neighbour(1)", "next", "Next packet that the list shows", "Detail", 3),
-    Key("detail.previous", "N", "N", "neighbour(-1)", "previous", "Previous packet that the list shows", "Detail", 4),
-    Key("detail.mark", "m", "m", "mark", "mark", "Mark the packet, or take its mark away", "Detail", 6),
-    Key("detail.copy", "y", "y", "copy", "copy", "Copy the field's line; in the bytes, as hexadecimal", "Detail", 5),
-    Key("detail.stream", "f", "f", "follow", "follow", "Follow the stream of the packet's conversation", "Detail", 8),
-    Key("detail.help", "question_mark", "?", "help", "help", "This page", "Detail", 7),
+    Key("detail.previous", "N", "N", "neighbour(-1)", "prev", "Previous packet that the list shows", "Detail", 4),
+    Key("detail.mark", "m", "m", "mark", "mark", "Mark the packet, or take its mark away", "Detail", 10),
+    Key("detail.copy", "y", "y", "copy", "copy", "Copy the field's line; in the bytes, as hexadecimal", "Detail", 9),
+    Key("detail.stream", "f", "f", "follow", "follow", "Follow the stream of the packet's conversation", "Detail", 5),
+    Key("detail.help", "question_mark", "?", "help", "help", "This page", "Detail", 8),
 )
 """An opened packet. Arrows and their vi letters belong to the fields and the bytes."""
 

@@ -245,7 +245,7 @@ class StreamScreen(Screen[int], inherit_bindings=False):
     def action_help(self) -> None:
         from netwatch.app.help_screen import HelpScreen
 
-        self.app.push_screen(HelpScreen(self._look))
+        self.app.push_screen(HelpScreen(self._look, at="A followed stream"))
 
     @on(Footer.Chosen)
     async def _hint_clicked(self, event: Footer.Chosen) -> None:

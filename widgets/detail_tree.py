@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.cells import cell_len
+from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
-from textual import on
+from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.strip import Strip
 from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
@@ -56,7 +59,14 @@ class DetailTree(Tree[Item]):
         super().__init__("", id=id)
         self.ICON_NODE = f"{look.glyphs.closed} "
         self.ICON_NODE_EXPANDED = f"{look.glyphs.opened} "
+        self._more = look.glyphs.more
+        self._before = "<" if self._more == ">" else self._more
+        """The signs that a line goes on: behind what is in sight, before it."""
+        self._slid: tuple[TreeNode[Item] | None, int] = None, 0
+        """The line of which the beginning is out of sight, and how many columns of it are."""
         self._ascii = not look.glyphs.braille
+        if self._ascii:
+            self.LINES = dict.fromkeys(Tree.LINES, ("  ", "| ", "`-", "|-"))
         self.show_root = False
         self.guide_depth = 2
         self.auto_expand = False
@@ -66,6 +76,7 @@ class DetailTree(Tree[Item]):
     def show(self, layers: Sequence[Item], styles: dict[str, Style]) -> None:
         """Show a packet. `styles`: the style of a layer's line by its field's name."""
         self.clear()
+        self._slid = None, 0
         for number, layer in enumerate(layers):
             style = styles.get(layer.field.name, Style.null()) + Style(bold=True)
             self._add(self.root, layer, style, opened=number >= len(layers) - 2)
@@ -102,6 +113,23 @@ class DetailTree(Tree[Item]):
         """The field under the cursor."""
         return self.cursor_node.data if self.cursor_node is not None else None
 
+    def render_line(self, y: int) -> Strip:
+        """A line that is wider than there is room bears a mark where it goes on."""
+        line, width = y + self.scroll_offset.y, self.scrollable_content_region.width
+        whole = self._render_line(line, 0, max(self.virtual_size.width, width), self.rich_style)
+        size = cell_len(whole.text.rstrip())
+        at = min(self._hidden(line), max(size - width, 0))
+        seen = whole.crop(at, at + width)
+        if at:
+            seen = Strip.join([self._mark(seen.crop(0, 1), self._before), seen.crop(1, width)])
+        if size > at + width:
+            seen = Strip.join([seen.crop(0, width - 1), self._mark(seen.crop(width - 1, width), self._more)])
+        return seen
+
+    def on_resize(self, _event: events.Resize) -> None:
+        if self.cursor_line >= 0:
+            self.call_after_refresh(self.scroll_to_line, self.cursor_line, animate=False)
+
     @on(Tree.NodeHighlighted)
     def _announce(self, event: Tree.NodeHighlighted[Item]) -> None:
         event.stop()
@@ -119,9 +147,9 @@ class DetailTree(Tree[Item]):
             self._folded[event.node.data.field.name] = True
 
     def action_fold(self) -> None:
-        """Fold; where there is nothing to fold, go to the parent."""
+        """Back to the beginning of a line; fold; where there is nothing to fold, go to the parent."""
         node = self.cursor_node
-        if node is None:
+        if node is None or self._slide(-1):
             return
         if node.allow_expand and node.is_expanded:
             node.collapse()
@@ -130,14 +158,14 @@ class DetailTree(Tree[Item]):
             self.scroll_to_node(node.parent, animate=False)
 
     def action_unfold(self) -> None:
-        """Unfold; where it is open already, go to the first child."""
+        """Unfold; then see the rest of a line that is cut; then go to the first child."""
         node = self.cursor_node
-        if node is None or not node.allow_expand:
+        if node is None:
             return
-        if node.is_expanded:
-            self.action_cursor_down()
-        else:
+        if node.allow_expand and not node.is_expanded:
             node.expand()
+        elif not self._slide(1) and node.allow_expand:
+            self.action_cursor_down()
 
     def _add(self, parent: TreeNode[Item], item: Item, style: Style, *, opened: bool = False) -> None:
         # Text, never a plain string: Tree reads markup in strings, and this text comes from the wire.
@@ -150,6 +178,25 @@ class DetailTree(Tree[Item]):
         node = parent.add(label, item, expand=expand)
         for child in item.children:
             self._add(node, child, Style.null())
+
+    def _slide(self, step: int) -> bool:
+        """Move the line under the cursor sideways by half of what is in sight; whether it moved."""
+        line, width = self.cursor_line, self.scrollable_content_region.width
+        whole = self._render_line(line, 0, self.virtual_size.width, self.rich_style)
+        most = max(cell_len(whole.text.rstrip()) - width, 0)
+        before = min(self._hidden(line), most)
+        after = min(max(before + step * max(width // 2, 1), 0), most)
+        self._slid = self.cursor_node, after
+        self.refresh()
+        return after != before
+
+    def _hidden(self, line: int) -> int:
+        node, columns = self._slid
+        return columns if line == self.cursor_line and node is self.cursor_node else 0
+
+    def _mark(self, cell: Strip, sign: str) -> Strip:
+        """A sign in the style of the cell in whose place it stands."""
+        return Strip([Segment(sign, style) for _, style, _ in cell][:1])
 
     def _go_to(self, node: TreeNode[Item]) -> None:
         with self.prevent(Tree.NodeHighlighted):

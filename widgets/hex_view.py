@@ -136,6 +136,7 @@ class HexView(ScrollView, can_focus=True):
 
     def on_resize(self, _event: events.Resize) -> None:
         self._measure()
+        self.call_after_refresh(self._scroll_to_byte, self._here())
 
     def on_click(self, event: events.Click) -> None:
         place = event.get_content_offset(self)

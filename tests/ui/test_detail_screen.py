@@ -23,7 +23,7 @@ from netwatch.capture.tshark import TsharkError
 from netwatch.widgets.detail_tree import DetailTree
 from netwatch.widgets.footer import Footer
 from netwatch.widgets.hex_view import HexView, bytes_per_row
-from netwatch.widgets.palette import Look, theme
+from netwatch.widgets.palette import ASCII, UNICODE, Glyphs, Look, theme
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,9 +58,11 @@ def session_of(path: Path, packets: list[bytes]) -> Session:
 
 
 class Detail(App[int]):
-    def __init__(self, session: Session, index: int = 0, tshark: Tshark | None = None) -> None:
+    def __init__(
+        self, session: Session, index: int = 0, tshark: Tshark | None = None, look: Look | None = None
+    ) -> None:
         super().__init__()
-        self.session, self.index, self.look, self.tshark = session, index, Look(), tshark
+        self.session, self.index, self.look, self.tshark = session, index, look or Look(), tshark
         self.register_theme(theme(self.look))
         self.theme = "netwatch"
 
@@ -204,16 +206,21 @@ def request(body: bytes, sequence: int) -> bytes:
     return bytes.fromhex("0200000000020200000000010800") + ip + tcp
 
 
-async def test_a_message_from_two_packets_is_shown_in_bytes_of_its_own(tmp_path: Path) -> None:
+def two_segments() -> tuple[bytes, list[bytes]]:
+    """A message, and the packets that bring it."""
     message = b"POST /form HTTP/1.1\r\nHost: a.example\r\nContent-Length: 4\r\n\r\nbody"
-    packets = [request(message[:30], 1), request(message[30:], 31)]
+    return message, [request(message[:30], 1), request(message[30:], 31)]
+
+
+async def test_a_message_from_two_packets_is_shown_in_bytes_of_its_own(tmp_path: Path) -> None:
+    message, packets = two_segments()
     app = Detail(session_of(tmp_path / "two.pcap", packets), 1)
     async with app.run_test(size=(160, 40)) as pilot:
         await pilot.pause()
         screen = app.screen
         tree, view = screen.query_one(DetailTree), screen.query_one(HexView)
         title = Content.from_markup(str(view.border_title)).plain
-        assert title == f"Packet {len(packets[1])} Reassembled TCP {len(message)}"
+        assert title == f"▸Packet {len(packets[1])}  Reassembled TCP {len(message)}"
         assert view.field_hex() == packets[1][:14].hex()
         await pilot.press("b")
         assert view.field_hex() == message.hex()
@@ -231,12 +238,16 @@ class Pretender:
     def ask(self, data: bytes, linktype: int, wirelen: int, ts: int) -> list[Item]:  # noqa: ARG002
         if b"refused" in data:
             raise TsharkError("tshark ended with code 7")
-        return [Item(Field("frame", ""), None, 0, len(data), f"Frame of {len(data)} bytes")]
+        number = Item(Field("frame.number", ""), None, 0, 0, "Frame Number: 1")
+        length = Item(Field("frame.len", ""), None, 0, 0, "Frame Length: 1 byte")
+        frame = Item(Field("frame", ""), None, 0, len(data), f"Frame 1: {len(data)} bytes on wire")
+        frame.children += [number, length]
+        return [frame]
 
 
 async def test_tshark_explains_the_packet_on_request_and_not_for_good(tmp_path: Path) -> None:
-    packets = [dns_packet(b"one"), dns_packet(b"refused")]
-    app = Detail(session_of(tmp_path / "two.pcap", packets), 0, cast("Tshark", Pretender()))
+    packets = [dns_packet(b"first"), dns_packet(b"one"), dns_packet(b"refused")]
+    app = Detail(session_of(tmp_path / "two.pcap", packets), 1, cast("Tshark", Pretender()))
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
         tree = app.screen.query_one(DetailTree)
@@ -244,7 +255,12 @@ async def test_tshark_explains_the_packet_on_request_and_not_for_good(tmp_path: 
         await pilot.press("W")
         await app.workers.wait_for_complete()
         await pilot.pause()
-        assert [str(node.label) for node in tree.root.children] == [f"Frame of {len(packets[0])} bytes"]
+        assert [str(node.label) for node in tree.root.children] == [f"Frame 2: {len(packets[1])} bytes on wire"]
+        assert [str(node.label) for node in tree.root.children[0].children] == [
+            "Frame Number: 2",
+            "Frame Length: 1 byte",
+        ]
+        assert str(tree.border_title) == "fields, as tshark has them, this packet alone"
         await pilot.press("W")
         assert [str(node.label) for node in tree.root.children] == ours
         await pilot.press("n", "W")
@@ -259,3 +275,94 @@ async def test_without_tshark_the_key_says_what_to_do(tmp_path: Path) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("W")
         assert "apt-get install tshark" in str(app.screen.query_one(Footer).notice)
+
+
+async def test_the_borders_speak_of_the_bytes_that_are_shown(tmp_path: Path) -> None:
+    _, packets = two_segments()
+    app = Detail(session_of(tmp_path / "two.pcap", packets), 1)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        view = app.screen.query_one(HexView)
+        await pilot.press("down")
+        assert str(view.border_subtitle) == "bytes 14-33"
+        assert "▸Packet 87  Reassembled TCP 63" in text_on_screen(app)
+        await pilot.press("b")
+        assert not view.border_subtitle
+        assert "Packet 87 ▸Reassembled TCP 63" in text_on_screen(app)
+        await pilot.press("b")  # those of the field once more
+        assert str(view.border_subtitle) == "bytes 14-33"
+        await pilot.press("tab", "end", "N")
+        assert not view.border_subtitle
+        await pilot.resize_terminal(30, 24)
+        await pilot.press("n", "b")
+        await pilot.pause()
+        assert "Reassembled TCP" in text_on_screen(app)
+
+
+async def test_the_cursor_stays_in_sight_whatever_the_size(session: Session) -> None:
+    app = Detail(session)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        tree = app.screen.query_one(DetailTree)
+        tree.root.expand_all()
+        await pilot.press("end")
+        for size in ((60, 16), (120, 40), (80, 24)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+            assert 0 <= tree.cursor_line - tree.scroll_offset.y < tree.scrollable_content_region.height
+            assert tree.field_text().split(":")[0] in text_on_screen(app)
+
+
+@pytest.mark.parametrize(("glyphs", "more", "before"), [(UNICODE, "…", "…"), (ASCII, ">", "<")])
+async def test_a_line_that_is_cut_says_so_and_is_read_sideways(
+    tmp_path: Path, glyphs: Glyphs, more: str, before: str
+) -> None:
+    name = b"-".join(b"%02d" % at for at in range(21))
+    app = Detail(session_of(tmp_path / "long.pcap", [dns_packet(name)]), look=Look(glyphs=glyphs))
+    async with app.run_test(size=(60, 30)) as pilot:
+        await pilot.pause()
+        tree = app.screen.query_one(DetailTree)
+        width = tree.scrollable_content_region.width
+
+        def line() -> str:
+            return tree.render_line(tree.cursor_line - tree.scroll_offset.y).text
+
+        await pilot.press("down")
+        tree.root.expand_all()
+        await pilot.pause()
+        while (item := tree.field_item()) is None or item.field.name != "dns.qry.name":
+            await pilot.press("down")
+        here, first = tree.cursor_line, line()
+        assert first.endswith(more)
+        assert len(first) == width
+        await pilot.press("right")
+        assert line().startswith(before)
+        await pilot.press(*["right"] * 3)
+        assert line().rstrip().endswith("19-20")
+        assert line().startswith(before)
+        assert tree.cursor_line == here
+        await pilot.press("left")
+        assert line() == first
+        await pilot.press("left")
+        assert tree.cursor_line < here
+        lines = [tree.render_line(y).text for y in range(tree.size.height)]
+        assert all(len(drawn) == width for drawn in lines)
+        assert glyphs.braille or all(drawn.isascii() for drawn in lines)
+
+
+async def test_the_keys_of_a_packet_fit_a_common_terminal(session: Session) -> None:
+    async with Detail(session).run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        last = text_on_screen(pilot.app).splitlines()[-1]
+        for words in ("esc back", "f follow", "W tshark", "b data", "? help", "y copy"):
+            assert words in last
+
+
+@pytest.mark.parametrize("size", [(80, 24), (150, 30)])
+async def test_the_help_opens_at_the_keys_of_a_packet(session: Session, size: tuple[int, int]) -> None:
+    async with Detail(session).run_test(size=size) as pilot:
+        await pilot.press("question_mark")
+        await pilot.pause()
+        shown = text_on_screen(pilot.app)
+        assert "An opened packet" in shown
+        assert "The fields as tshark has them" in shown
