@@ -32,6 +32,7 @@ _FILTERS: Final = (
     ("src host 192.0.2.7 and not port 22", "tcpdump's words, and or not ( )"),
     ("tcp.port == 443 || frame.len > 1000", "Wireshark's fields, comparisons"),
     ("tcp.flags.syn and ip.addr != 192.0.2.1", "!= where neither side is equal"),
+    ('http.host contains "example"', "any field of a packet's tree: takes a while"),
 )
 
 _PLACES: Final = (

@@ -25,6 +25,8 @@ class Saving:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._save: Save | None = None
+        self._unseen = 0
+        """Packets that a slow filter had not looked at when the save began."""
 
     @property
     def busy(self) -> bool:
@@ -36,7 +38,11 @@ class Saving:
         session = self._session
         path = os.path.expanduser(path)
         rows = np.array(sorted(session.marked), np.int64) if what == MARKED else None
-        passes = session.view.predicate if what == SHOWN else None
+        passes, self._unseen = None, 0
+        if what == SHOWN and session.view.slow:
+            rows, self._unseen = session.view.indices(0, len(session.view)), session.view.pending
+        elif what == SHOWN:
+            passes = session.view.predicate
         interfaces = session.source.interfaces
         self._save = Save(
             path, session.store, interfaces, end=session.shown_end, passes=passes, rows=rows, replace=replace
@@ -51,7 +57,7 @@ class Saving:
         save.release()
         if save.done:
             self._save = None
-            footer.say(_result(save), role="alert" if save.fault is not None else "bright", seconds=8)
+            footer.say(_result(save, self._unseen), role="alert" if save.fault is not None else "bright", seconds=8)
         else:
             name = escape(os.path.basename(save.path))
             footer.say(f"saving {save.packets:,} packets to {name}, {save.share:4.0%}; esc cancels", seconds=None)
@@ -62,11 +68,15 @@ class Saving:
         if save is None:
             return None
         save.cancel(seconds)
-        return f"not saved: {escape(save.path)} was cancelled at {save.share:.0%}" if not save.done else _result(save)
+        return (
+            f"not saved: {escape(save.path)} was cancelled at {save.share:.0%}"
+            if not save.done
+            else _result(save, self._unseen)
+        )
 
 
-def _result(save: Save) -> str:
-    """How it ended."""
+def _result(save: Save, unseen: int) -> str:
+    """How it ended. `unseen`: packets that the filter had not looked at."""
     path = escape(save.path)
     left = f"{path} is {'as it was' if save.replaces else 'removed'}"
     if save.fault is not None:
@@ -78,6 +88,8 @@ def _result(save: Save) -> str:
         words = [f"saved {saved}, to {path}"]
     else:
         words = [f"nothing to save, {left}"]
+    if unseen:
+        words.append(f"{unseen:,} were not looked at yet")
     if save.evicted:
         words.append(f"{save.evicted:,} were evicted before")
     if save.unreadable:

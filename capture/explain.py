@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from netwatch.capture.block import Source
     from netwatch.capture.store import Store
 
-__all__ = ["Explainer"]
+__all__ = ["Explainer", "ends_of", "flows_of"]
 
 OPENING: Final = 8
 """Packets from the beginning of a conversation: its first numbers, what was agreed on."""
@@ -79,7 +79,7 @@ class Explainer:
         before = self._before.get(index)
         if before is None:
             return self._summarise(index, rows, Context())
-        flow = int(_flows(rows)[0])
+        flow = int(flows_of(rows)[0])
         known = self._passed.pop(flow, None)
         if known is not None and known.row < index:
             context, latest = known.context, before.rows[before.gap :]
@@ -142,7 +142,7 @@ class Explainer:
         if not indices:
             return {}
         rows = self._store.rows(np.array(indices, np.int64))
-        flows, ends = _flows(rows).tolist(), _ends(rows).tolist()
+        flows, ends = flows_of(rows).tolist(), ends_of(rows).tolist()
         # Ports combined as they are in both directions: a column's worth of it costs a tenth of the flows themselves.
         wanted = dict(zip(flows, (rows.sport ^ rows.dport).tolist(), strict=True))
         wanted |= dict.fromkeys(ends, -1)
@@ -192,7 +192,7 @@ class Explainer:
             if any(wanted[flow] < 0 for flow in left):
                 hits |= (rows.marks & FRAGMENT) != 0
             at = hits.nonzero()[0]
-            of = _flows(rows.take(at))
+            of = flows_of(rows.take(at))
             some = np.isin(of, np.fromiter(left, np.uint64, len(left)))
             at, of = at[some], of[some]
             for flow in np.unique(of).tolist():
@@ -205,7 +205,7 @@ class Explainer:
         return {flow: np.concatenate(parts[::-1] if newest_first else parts) for flow, parts in found.items()}
 
 
-def _flows(rows: Columns) -> NDArray[np.uint64]:
+def flows_of(rows: Columns) -> NDArray[np.uint64]:
     """A number for the conversation of each row, shape (n,); of a fragment without ports for its two addresses; 0:
     none. Two conversations may share one: the context tells them apart."""
     ports = (rows.marks & PORTS) != 0
@@ -214,11 +214,11 @@ def _flows(rows: Columns) -> NDArray[np.uint64]:
     flows = np.where(ports, one + other, np.uint64(0))
     apart = ((rows.marks & FRAGMENT) != 0) & ~ports
     if apart.any():
-        flows[apart] = _ends(rows.take(apart))
+        flows[apart] = ends_of(rows.take(apart))
     return flows
 
 
-def _ends(rows: Columns) -> NDArray[np.uint64]:
+def ends_of(rows: Columns) -> NDArray[np.uint64]:
     """A number for the two addresses of each row, whatever the ports, shape (n,)."""
     none = np.zeros(len(rows), np.uint16)
     return _mixed(rows.src_hi, rows.src_lo, none) + _mixed(rows.dst_hi, rows.dst_lo, none) + np.uint64(1)

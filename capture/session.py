@@ -76,6 +76,8 @@ class Session:
         self.warning: str | None = None
         """One line for the person, once there is something to say."""
         self._filter = display_filter.compile("")
+        self._sifted: tuple[display_filter.Filter, int] | None = None
+        """The slow filter that the view has, and the switches: what it found must not be looked for again."""
         self._own = frozenset(_address(text) for text in own_addresses)
         self._paused: tuple[int, int, int] | None = None  # end, packets and evicted when the pause began
         self._following: Statistics | None = None
@@ -141,6 +143,7 @@ class Session:
         self._backlog.clear()
         self.store.release()
         self.view.show()
+        self._sifted = None
 
     @property
     def loss(self) -> Loss:
@@ -169,7 +172,10 @@ class Session:
 
         Raises FilterError (message, position) where it is not valid; then the one before stays.
         """
-        self._filter = display_filter.compile(text)
+        wanted = display_filter.compile(text)
+        if wanted.slow and text == self.filter_text:
+            return  # what was found so far stays
+        self._filter = wanted
         self.filter_text = text
         self._show()
 
@@ -182,6 +188,14 @@ class Session:
     def matches(self) -> int:
         """Packets that the list can show; with a large buffer still growing while view.pending is not 0."""
         return self.view.packets
+
+    @property
+    def looked_at(self) -> int | None:
+        """How many of a hundred rows a filter has looked at that needs their trees; None: all, or it needs none."""
+        if not (self.view.slow and (pending := self.view.pending)):
+            return None
+        rows = sum(chunk.n for chunk in self.store.chunks_kept)
+        return min(100 * (rows - pending) // max(rows, 1), 99)
 
     @property
     def kept(self) -> int:
@@ -304,7 +318,14 @@ class Session:
         if self._following is not None:
             self._following = self._statistics_of_filter()
         self.view.on_found = None if self._following is None else self._backlog.add
-        self.view.show(bits, None if self._filter.everything else self._filter.mask)
+        known = self._filter.slow and self._sifted == (self._filter, bits)
+        if self._filter.slow and not known:
+            from netwatch.capture.sieve import Sieve  # dissectors take a tenth of a second to load
+
+            self.view.show(sieve=Sieve(self.store, self.source, self._filter, bits))
+        elif not known:
+            self.view.show(bits, None if self._filter.everything else self._filter.mask)
+        self._sifted = (self._filter, bits) if self._filter.slow else None
         self._of_filter = self._following is not None and self.filtered
         if self._of_filter or was_of_filter:
             self._backlog.clear()
@@ -313,6 +334,8 @@ class Session:
                 self._conversations = Conversations()
                 if not self._of_filter:
                     self._count_kept()
+        if known:
+            self.view.tell_found()
         self._catch_up(AT_ONCE)
 
     def _count_kept(self) -> None:
@@ -326,6 +349,8 @@ class Session:
         left = bool(self.view.pending or self._backlog)
         if left and self.view.catch_up(seconds):
             self._backlog.work(seconds)
+        elif left and self.view.slow:
+            self._backlog.work(seconds / 10)  # what it found so far: it may take minutes, or never be through
         return left
 
     def _count(self, rows: Columns) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from time import perf_counter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from netwatch.capture.columns import EVENT, Columns
 from netwatch.capture.paths import PATHS
 from netwatch.capture.store import Chunk, Store
 
+if TYPE_CHECKING:
+    from netwatch.capture.sieve import Run, Sieve
+
 __all__ = ["Mask", "View"]
 
 Mask = Callable[[Columns], NDArray[np.bool_]]
@@ -21,6 +24,10 @@ Mask = Callable[[Columns], NDArray[np.bool_]]
 
 PIECE_ROWS: Final = 16_384
 """Rows that a predicate is asked about at once: the longest that catch_up runs past its time."""
+SLICE: Final = 0.008
+"""Seconds that packets are dissected at once: nobody notices, whatever else is done before the next repaint."""
+RUN_ROWS: Final = 4096
+"""Rows of one run of a sieve, whose results come together: half a second."""
 
 
 class _Found:
@@ -54,7 +61,8 @@ class View:
 
     Without a predicate a position is counted over the chunks that are kept and costs nothing. With one, new rows are
     looked at when `update` is called, older ones newest first by `catch_up`, which may take several calls: until then
-    `pending` rows are missing at the front.
+    `pending` rows are missing at the front. With a sieve `catch_up` looks at new rows too, before older ones: while
+    they come faster than that, `pending` rows are missing at both ends.
     """
 
     def __init__(self, store: Store) -> None:
@@ -63,6 +71,9 @@ class View:
         """Told of rows that pass the predicate, once each: columns and rows of them."""
         self._bits = 0
         self._mask: Mask | None = None
+        self._sieve: Sieve | None = None
+        self._runs: dict[bool, Run] = {}
+        """Of new rows and of older ones the run that is under way."""
         self._found: list[_Found] = []
         self._evictions = store.evictions
         self._frozen: int | None = None
@@ -73,11 +84,19 @@ class View:
     @property
     def filtered(self) -> bool:
         """A predicate is on."""
-        return self._bits != 0 or self._mask is not None
+        return self._bits != 0 or self._mask is not None or self._sieve is not None
+
+    @property
+    def slow(self) -> bool:
+        """Rows must be dissected: there is no predicate that could be asked, only what was found so far."""
+        return self._sieve is not None
 
     @property
     def predicate(self) -> Mask | None:
-        """What packets pass to be shown, None: all do; for any thread, and as it is now whatever is shown later."""
+        """What packets pass to be shown, None: all do; for any thread, and as it is now whatever is shown later.
+
+        Not where the filter is slow."""
+        assert self._sieve is None
         bits, mask = self._bits, self._mask
         if not bits:
             return mask
@@ -91,7 +110,10 @@ class View:
     @property
     def pending(self) -> int:
         """Kept rows that were not looked at yet."""
-        return sum(found.low for found in self._found)
+        left = sum(found.low for found in self._found)
+        if self._sieve is not None:
+            left += sum(found.chunk.n - found.high for found in self._found)
+        return left
 
     @property
     def total(self) -> int:
@@ -115,15 +137,23 @@ class View:
     def __len__(self) -> int:
         return self.total if self._frozen is None else self._before(self._frozen)
 
-    def show(self, bits: int = 0, mask: Mask | None = None) -> None:
+    def show(self, bits: int = 0, mask: Mask | None = None, sieve: Sieve | None = None) -> None:
         """Show rows whose path has one of the switch `bits` (0: any) and that pass `mask`; call catch_up next.
 
         Events have no protocol: switches leave them in, so that a gap is seen; a typed filter decides for itself.
+        `sieve`: in place of both, what only dissected packets can tell.
         """
-        self._bits, self._mask = bits, mask
+        self._bits, self._mask, self._sieve = bits, mask, sieve
+        self._runs.clear()
         self._found = [_Found(chunk, chunk.n) for chunk in self.store.chunks_kept] if self.filtered else []
         self._evictions = self.store.evictions
         self._changes += 1
+
+    def tell_found(self) -> None:
+        """Tell on_found of all that was found before somebody asked."""
+        for found in self._found:
+            if self.on_found is not None and found.count:
+                self.on_found(found.chunk.columns, found.rows[: found.count].copy())
 
     def update(self) -> None:
         """Take in what the store appended and evicted."""
@@ -135,8 +165,11 @@ class View:
             self._evictions = self.store.evictions
             alive = {chunk.base for chunk in kept}
             self._found = [found for found in self._found if found.chunk.base in alive]
+            self._runs = {new: run for new, run in self._runs.items() if run.chunk.base in alive}
         known = len(self._found)
         self._found += [_Found(chunk, 0) for chunk in kept[known:]]
+        if self._sieve is not None:
+            return
         for found in self._found[max(known - 1, 0) :]:
             while found.high < found.chunk.n:
                 stop = min(found.chunk.n, found.high + PIECE_ROWS)
@@ -146,6 +179,8 @@ class View:
     def catch_up(self, seconds: float) -> bool:
         """Look at rows that are pending, newest first, for about this long; whether none is left."""
         deadline = perf_counter() + seconds
+        if self._sieve is not None:
+            return self._sift(self._sieve, min(deadline, perf_counter() + SLICE))
         for found in reversed(self._found):
             while found.low:
                 if perf_counter() >= deadline:
@@ -214,6 +249,48 @@ class View:
             self._totals = np.cumsum([0, *counts])
             self._counted = state
         return self._totals
+
+    def _sift(self, sieve: Sieve, deadline: float) -> bool:
+        """catch_up with a sieve."""
+        begin = (perf_counter() + deadline) / 2  # up to 4 ms: no run is begun that late in a slice
+        while self._go_on(sieve, begin, deadline):
+            if perf_counter() >= deadline:
+                break
+        return not self.pending
+
+    def _go_on(self, sieve: Sieve, begin: float, deadline: float) -> bool:
+        """Go on with a run until `deadline`, or begin one before `begin`; whether there was any. Results of new rows
+        come as they are found, of older ones, which stand before them, when the run is through."""
+        found = next((each for each in self._found if each.high < each.chunk.n), None)
+        new = found is not None
+        if found is None:
+            found = next((each for each in reversed(self._found) if each.low), None)
+            if found is None:
+                return False
+        run = self._runs.get(new)
+        if run is None:
+            if perf_counter() >= begin:
+                return False
+            if new:
+                run = sieve.following(found.chunk, found.high, min(found.chunk.n, found.high + RUN_ROWS))
+            else:
+                run = sieve.run(found.chunk, max(found.low - RUN_ROWS, 0), found.low)
+            self._runs[new] = run
+        through = run.go_on(deadline)
+        if new or through:
+            rows = run.taken()
+            if new:
+                found.extend(rows)
+                found.high = run.at
+            else:
+                found.prepend(rows)
+                found.low = run.start
+            self._changes += 1
+            if self.on_found is not None and len(rows):
+                self.on_found(found.chunk.columns, rows)
+        if through:
+            del self._runs[new]
+        return True
 
     def _look(self, chunk: Chunk, start: int, stop: int) -> NDArray[np.int32]:
         """Rows of the chunk, start <= row < stop, that pass."""

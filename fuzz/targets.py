@@ -169,12 +169,16 @@ def filters(data: bytes) -> None:
         check_columns((error.message,))
         return
     rows = sample_rows()
-    mask = made.mask(rows)
-    assert mask.dtype == np.bool_
-    assert mask.shape == (len(rows),)
+    certain, possible = made.certain(rows), made.possible(rows)
+    assert certain.dtype == possible.dtype == np.bool_
+    assert certain.shape == possible.shape == (len(rows),)
+    assert not (certain & ~possible).any()
+    assert made.slow or (made.mask(rows) == possible).all()
     if not made.everything:
         with contextlib.suppress(FilterError):  # one level of nesting more may be too many
-            assert (compile_filter(f"!({text})").mask(rows) == ~mask).all()
+            others = compile_filter(f"!({text})")
+            assert (others.possible(rows) == ~certain).all()
+            assert (others.certain(rows) == ~possible).all()
 
 
 @cache

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from netwatch.capture import filter as display_filter
 from netwatch.capture.filter import FilterError
-from netwatch.capture.filter.fields import FIELDS
+from netwatch.capture.filter.fields import FIELDS, dissected
 from netwatch.capture.locate import SYNTAX, LocateError
 from netwatch.capture.protocols import PROTOCOLS
 from netwatch.widgets.prompt import Prompt, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from netwatch.capture.locate import Place
     from netwatch.capture.session import Session
 
 __all__ = ["FilterBar", "GotoBar"]
 
-_WORDS = ("host", "net", "port", "portrange", "src", "dst", "and", "or", "not", "in")
+_WORDS = ("host", "net", "port", "portrange", "src", "dst", "and", "or", "not", "in", "contains")
 
 
 class FilterBar(Prompt):
@@ -36,7 +37,7 @@ class FilterBar(Prompt):
             text=session.filter_text,
             hint="dns   port 443   10.0.0.0/8   tcp.port == 22 and not host 192.0.2.7",
             history=history,
-            words=(*names, *FIELDS, *_WORDS),
+            words=(*names, *FIELDS, *_WORDS, *_loaded()),
             id=id,
         )
 
@@ -46,9 +47,16 @@ class FilterBar(Prompt):
         except FilterError as error:
             return Verdict(False, error.message)
         session = self._session
+        if session.looked_at is not None:
+            return Verdict(True, f"{session.matches:,} packets, looking … {session.looked_at} %")
         if session.view.pending:
             return Verdict(True, f"{session.matches:,} packets …")
         return Verdict(True, f"{session.matches:,} packets")
+
+
+def _loaded() -> Iterable[str]:
+    """What dissectors name, once something else had to load them: rows, as a rule."""
+    return dissected() if "netwatch.capture.dissect" in sys.modules else ()
 
 
 class GotoBar(Prompt):

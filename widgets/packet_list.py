@@ -205,6 +205,8 @@ class PacketList(Pane):
         labels: list[Label] = [(1, " Packets ", self.title_style)]
         if session.filter_text or session.switches:
             shown = f"{exact(session.matches)} of {exact(session.kept)}"
+            if session.looked_at is not None:
+                shown += f", looking … {session.looked_at} %"
             room = inner - len(shown) - 30
             text = session.filter_text if len(session.filter_text) <= room else session.filter_text[: room - 1] + "…"
             wanted = f" {text}  {shown} " if text else f" {shown} "
@@ -378,7 +380,9 @@ class PacketList(Pane):
         session, dim = self.session, self.look["dim"]
         source = session.source
         if session.filter_text or session.switches:
-            words = ["no packet matches", "esc clears the filter, 0 the switches"]
+            sought = session.looked_at
+            found = "no packet matches" if sought is None else f"no packet matches so far, looking … {sought} %"
+            words = [found, "esc clears the filter, 0 the switches"]
         elif session.paused and session.store.packets:
             words = ["what was on screen had no room in the buffer", "space goes back to live"]
         elif source.exhausted:

@@ -30,6 +30,7 @@ __all__ = [
     "field_names",
     "fields_text",
     "find",
+    "items_named",
     "summarise",
 ]
 
@@ -80,9 +81,35 @@ def summarise(
     return Summary(escape(packet.protocol), info, packet.source, packet.destination, packet.name)
 
 
-def _run(packet: Packet, linktype: int) -> Packet:
+def items_named(
+    names: frozenset[str],
+    data: bytes,
+    linktype: int,
+    wirelen: int,
+    *,
+    context: Context | None = None,
+    number: int = 0,
+    ts: int = 0,
+) -> dict[str, list[Item]]:
+    """The items of these names in the tree, by name, as far as there are any: without their places. As `dissect`."""
+    packet = _run(Packet(bytes(data), wirelen, True, context, number, ts), linktype, places=False)
+    found: dict[str, list[Item]] = {}
+    _collect(packet.layers, names, found)
+    return found
+
+
+def _collect(items: Iterable[Item], names: frozenset[str], found: dict[str, list[Item]]) -> None:
+    for item in items:
+        name = item.field.name
+        if name in names:
+            found.setdefault(name, []).append(item)
+        if item.children:
+            _collect(item.children, names, found)
+
+
+def _run(packet: Packet, linktype: int, *, places: bool = True) -> Packet:
     packet.run(step("linktype", linktype, 0, packet.wirelen))
-    packet.finish()
+    packet.finish(places=places)
     return packet
 
 

@@ -397,9 +397,10 @@ class Packet:
         own = [item.end for item in inner if item.buffer == parent.buffer]
         parent.size = max(parent.size, max(own, default=parent.end) - parent.start)
 
-    def finish(self) -> None:
-        """Shows what Ethernet carries behind the network layer's last byte."""
-        settle([layer for layer in self.layers if not layer.buffer], self.caplen)
+    def finish(self, *, places: bool = True) -> None:
+        """Shows what Ethernet carries behind the network layer's last byte. `places`: items say where they lie."""
+        if places:
+            settle([layer for layer in self.layers if not layer.buffer], self.caplen)
         end = self.payload_end
         if end is None or end >= self.caplen:
             return

@@ -5,7 +5,7 @@
 The language is Wireshark's, with tcpdump's words beside it; docs in parser.py (grammar) and fields.py (names).
 """
 
-from netwatch.capture.filter.compile import Filter, compile
+from netwatch.capture.filter.compile import Filter, Judge, compile
 from netwatch.capture.filter.lexer import FilterError
 
-__all__ = ["Filter", "FilterError", "compile"]
+__all__ = ["Filter", "FilterError", "Judge", "compile"]

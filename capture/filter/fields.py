@@ -2,21 +2,29 @@
 
 The columns hold one value where a packet may have several (capture/columns.py): addresses are those of the outermost
 IP header, ports those of the outermost transport, also where an ICMP error quotes it; in a tunnel that rides on UDP
-they are the tunnel's. MAC addresses are kept only of packets without an IP header, so there is no `eth.addr` here: it
-would quietly miss every other packet. A bare MAC address asks for what the source and destination columns show.
+they are the tunnel's. MAC addresses are kept only of packets without an IP header, so `eth.addr` is not among
+these: it would quietly miss every other packet. A bare MAC address asks for what the source and destination columns
+show.
+
+Every other field that a dissector names is looked for in the packets' trees, one by one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from netwatch.capture.columns import KIND_IPV4, KIND_IPV6, KIND_MAC, PORTS
 from netwatch.capture.filter.values import Type
 from netwatch.capture.protocols import ID
 
-__all__ = ["ALIASES", "FIELDS", "MAC_ADDRESS", "PORT", "Field", "Presence", "near", "sided"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from netwatch.capture.dissect import Field as DissectedField
+
+__all__ = ["ALIASES", "FIELDS", "MAC_ADDRESS", "PORT", "Field", "Presence", "dissected", "near", "sided"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +152,20 @@ def sided(field: Field, side: str) -> Field:
     return FIELDS[f"{field.name.partition('.')[0]}.{side}"] if side else field
 
 
+def dissected() -> Mapping[str, DissectedField]:
+    """What dissectors name. The first call loads them all, a tenth of a second: for a name not known otherwise."""
+    from netwatch.capture.dissect.kit import FIELDS as NAMED
+
+    return NAMED
+
+
 def near(name: str, count: int = 3) -> list[str]:
     """Names of fields and protocols that look like `name`, the likeliest first."""
-    return get_close_matches(name.lower(), [*FIELDS, *ID, *ALIASES], count)
+    name = name.lower()
+    names = dict.fromkeys([*FIELDS, *ID, *ALIASES])
+    if "." in name:
+        # Not all ten thousand of them, which takes as long as a repaint may: those of the likeliest protocol.
+        known = dissected()
+        protocol = get_close_matches(name.partition(".")[0], {each.partition(".")[0] for each in known}, 1)
+        names |= dict.fromkeys(each for each in known if each.startswith(f"{protocol[0]}.")) if protocol else {}
+    return get_close_matches(name, names, count)

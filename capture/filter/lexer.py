@@ -26,7 +26,10 @@ class Kind(Enum):
 
     WORD = auto()
     """A name, a number or an address: which of them depends on where it stands."""
+    STRING = auto()
+    """Text in double quotes; `symbol` is what it says."""
     COMPARE = auto()
+    CONTAINS = auto()
     AND = auto()
     OR = auto()
     NOT = auto()
@@ -48,11 +51,14 @@ class Token(NamedTuple):
     """As typed."""
     position: int
     symbol: str
-    """Of an operator its one form: `==` also for `eq`."""
+    """Of an operator its one form: `==` also for `eq`. Of a string the characters that it stands for."""
 
 
 _WORD: Final = re.compile(r"[\w.:/%-]+", re.ASCII)
 _RUN: Final = re.compile(r"[=!<>&|~]+")
+_STRING: Final = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_ESCAPE: Final = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U00(?:0[0-9a-fA-F]|10)[0-9a-fA-F]{4}|.)", re.DOTALL)
+_LETTERS: Final = {"a": "\a", "b": "\b", "t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r"}
 
 _SYMBOLS: Final = {
     "==": Kind.COMPARE,
@@ -91,7 +97,11 @@ _WORD_OPERATORS: Final = {
     "gt": (Kind.COMPARE, ">"),
     "ge": (Kind.COMPARE, ">="),
     "bitand": (Kind.BITS, "&"),
+    "contains": (Kind.CONTAINS, "contains"),
 }
+NO_EXPRESSIONS: Final = (
+    "regular expressions are not for packets of strangers: one can hold the screen up; use contains"
+)
 
 
 def tokens(text: str) -> list[Token]:
@@ -107,7 +117,15 @@ def tokens(text: str) -> list[Token]:
         elif char in _BRACKETS:
             found.append(Token(_BRACKETS[char], char, at, char))
             at += 1
+        elif char == '"':
+            string = _STRING.match(text, at)
+            if string is None:
+                raise FilterError("this '\"' is not closed", at)
+            found.append(Token(Kind.STRING, string[0], at, _ESCAPE.sub(_meant, string[1])))
+            at = string.end()
         elif word := _WORD.match(text, at):
+            if word[0].lower() == "matches":
+                raise FilterError(NO_EXPRESSIONS, at)
             kind, symbol = _WORD_OPERATORS.get(word[0].lower(), (Kind.WORD, word[0]))
             found.append(Token(kind, word[0], at, symbol))
             at = word.end()
@@ -128,5 +146,17 @@ def _operators(run: str, at: int) -> list[Token]:
     if head in ("", "&&", "||"):
         first = [Token(_SYMBOLS[head], head, at, head)] if head else []
         return first + [Token(Kind.NOT, "!", at + i, "!") for i in range(len(head), len(run))]
+    if run == "~":
+        raise FilterError(NO_EXPRESSIONS, at)
     hint = "; equal is '=='" if run == "=" else ""
     raise FilterError(f"{run!r} was not expected here{hint}", at)
+
+
+def _meant(escape: re.Match[str]) -> str:
+    """What an escape stands for: those that text from packets is shown with, and any other character itself."""
+    said = escape[1]
+    if len(said) == 1:
+        return _LETTERS.get(said, said)
+    code = int(said[1:], 16)
+    # A byte that is no UTF-8 is shown as \xNN, and kept as `surrogateescape` has it.
+    return chr(code + 0xDC00) if said[0] == "x" and code >= 0x80 else chr(code)

@@ -3,22 +3,26 @@
     or     = and { ("or" | "||") and }
     and    = not { ("and" | "&&") not }
     not    = ("not" | "!") not | "(" or ")" | test
-    test   = field [ compare value | ["not"] "in" "{" value [".." value] { [","] … } "}" | "&" number ]
+    test   = field [ compare value | "contains" value | "&" number
+                     | ["not"] "in" "{" value [".." value] { [","] … } "}" ]
            | protocol [ words ] | words | number | address
     words  = ["src" | "dst"] ( "port" number | "portrange" number "-" number | "host" address | "net" network )
            | ("src" | "dst") ( number | address ) | ("less" | "greater") number
 
-As in Wireshark 4, "and" binds tighter than "or"; tcpdump's words have no other precedence here.
+As in Wireshark 4, "and" binds tighter than "or"; tcpdump's words have no other precedence here. The value of
+a field that only a dissector names may be a text in double quotes.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
 from netwatch.capture.filter import syntax, values
-from netwatch.capture.filter.fields import ALIASES, FIELDS, MAC_ADDRESS, PORT, Field, near, sided
+from netwatch.capture.filter.fields import ALIASES, FIELDS, MAC_ADDRESS, PORT, Field, dissected, near, sided
 from netwatch.capture.filter.lexer import FilterError, Kind, Token, tokens
+from netwatch.capture.filter.literals import Literal
 from netwatch.capture.filter.values import Range, Type
 from netwatch.capture.protocols import ID
 
@@ -96,12 +100,17 @@ class _Parser:
             return syntax.Everything()
         if name in ALIASES or name in ID:
             return self.protocol(word, ALIASES.get(name, frozenset({name})))
+        if _NAME.fullmatch(word.text):
+            known = dissected()
+            for spelled in (word.text, name):
+                if spelled in known:
+                    return self.dissected(spelled)
         return self.literal(word, "")
 
     def protocol(self, word: Token, names: frozenset[str]) -> syntax.Node:
         """`tcp`, and tcpdump's `tcp port 80`, which means both."""
         following = self.peek()
-        if following.kind in (Kind.COMPARE, Kind.IN, Kind.BITS):
+        if following.kind in (Kind.COMPARE, Kind.IN, Kind.BITS, Kind.CONTAINS):
             hint = _with_value(names)
             raise FilterError(f"'{word.text}' is a protocol and has no value{hint}", word.position)
         node = syntax.Protocol(names)
@@ -138,7 +147,62 @@ class _Parser:
             if field.type is not Type.NUMBER:
                 raise FilterError(f"'&' needs a number, and {field.name} is none", token.position)
             return syntax.Bits(field, bounded(field, self.expect(Kind.WORD, "a number")).first)
+        if token.kind is Kind.CONTAINS:
+            raise FilterError(f"'contains' needs a text, and {field.name} is none", token.position)
         return syntax.Exists(field)
+
+    def dissected(self, name: str) -> syntax.Node:
+        """What follows the name of a field that only a dissector knows."""
+        if name == "tcp.stream":
+            # How many conversations came before is not known where packets are looked at newest first.
+            raise FilterError("connections have no numbers here; 'f' follows one", self.tokens[self.at - 1].position)
+        token = self.peek()
+        if self.accept(Kind.COMPARE) or self.accept(Kind.CONTAINS):
+            value = self.value(name)
+            return syntax.Dissected(name, token.symbol, ((value, value),))
+        if self.accept(Kind.IN):
+            return syntax.Dissected(name, "in", self.values(name))
+        if token.kind is Kind.NOT and self.tokens[self.at + 1].kind is Kind.IN:
+            self.at += 2
+            return syntax.Not(syntax.Dissected(name, "in", self.values(name)))
+        if self.accept(Kind.BITS):
+            word = self.expect(Kind.WORD, "a number")
+            mask = Literal(word.text)
+            if not isinstance(mask.number, int):
+                raise FilterError(f"{name}: '{word.text}' is not a number", word.position)
+            return syntax.Dissected(name, "&", ((mask, mask),))
+        return syntax.Dissected(name, "")
+
+    def value(self, name: str) -> Literal:
+        """A value of that field."""
+        token = self.peek()
+        if self.accept(Kind.STRING):
+            return Literal(token.symbol, quoted=True)
+        self.expect(Kind.WORD, "a value")
+        return _plausible(name, Literal(token.text), token)
+
+    def values(self, name: str) -> tuple[tuple[Literal, Literal], ...]:
+        """A set of values of that field."""
+        opened = self.expect(Kind.OPEN_SET, "'{'")
+        found: list[tuple[Literal, Literal]] = []
+        while not self.accept(Kind.CLOSE_SET):
+            if self.peek().kind is Kind.END:
+                raise FilterError("this '{' is not closed", opened.position)
+            if found:
+                self.accept(Kind.COMMA)
+            token = self.peek()
+            first, dots, last = token.text.partition("..")
+            if token.kind is Kind.WORD and dots:
+                self.at += 1
+                found.append(
+                    (_plausible(name, Literal(first), token), _plausible(name, Literal(last), token)),
+                )
+            else:
+                value = self.value(name)
+                found.append((value, value))
+        if not found:
+            raise FilterError("a set needs at least one value", opened.position)
+        return tuple(found)
 
     def ranges(self, field: Field) -> tuple[Range, ...]:
         opened = self.expect(Kind.OPEN_SET, "'{'")
@@ -216,6 +280,7 @@ class _Parser:
         return token
 
 
+_NAME: Final = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
 _Qualifier = Callable[[_Parser, Token, str], syntax.Node]
 _QUALIFIERS: Final[dict[str, _Qualifier]] = {
     "port": _Parser.port,
@@ -268,6 +333,14 @@ def _value(field: Field, text: str, position: int) -> Range:
     if field.type is Type.NUMBER and value.last > field.highest:
         raise FilterError(f"{field.name}: {text} is out of range, it goes up to {field.highest}", position)
     return value
+
+
+def _plausible(name: str, literal: Literal, token: Token) -> Literal:
+    """The literal, unless the field can only hold a number and this is none."""
+    field = dissected()[name]
+    if field.plain is str and field.names is None and literal.number is None:
+        raise FilterError(f"{name}: '{token.text}' is not a number", token.position)
+    return literal
 
 
 def unexpected(token: Token) -> FilterError:

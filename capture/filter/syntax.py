@@ -1,13 +1,15 @@
-"""Display filter: the syntax tree. It says what is asked, not how; compile.py answers it from columns."""
+"""Display filter: the syntax tree. It says what is asked, not how: compile.py answers it from columns, and what only
+a dissector names from the packets' trees."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from netwatch.capture.filter.fields import Field
+from netwatch.capture.filter.literals import Literal
 from netwatch.capture.filter.values import Range
 
-__all__ = ["And", "Bits", "Compare", "Everything", "Exists", "Member", "Node", "Not", "Or", "Protocol"]
+__all__ = ["And", "Bits", "Compare", "Dissected", "Everything", "Exists", "Member", "Node", "Not", "Or", "Protocol"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,17 @@ class Bits:
 
 
 @dataclass(frozen=True, slots=True)
+class Dissected:
+    """`http.host == "docs.example"`: a field that only a dissector names."""
+
+    name: str
+    operator: str
+    """One of FOLD, `contains`, `in`, `&`; empty: the field is there."""
+    values: tuple[tuple[Literal, Literal], ...] = ()
+    """First and last of each value or range."""
+
+
+@dataclass(frozen=True, slots=True)
 class Not:
     """The packets that `operand` does not match."""
 
@@ -76,4 +89,4 @@ class Or:
     operands: tuple[Node, ...]
 
 
-Node = Everything | Protocol | Exists | Compare | Member | Bits | Not | And | Or
+Node = Everything | Protocol | Exists | Compare | Member | Bits | Dissected | Not | And | Or
