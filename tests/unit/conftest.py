@@ -23,6 +23,8 @@ from netwatch.capture.columns import (
 )
 from netwatch.capture.paths import PATHS
 
+pytest.register_assert_rewrite("tests.unit.handmade")
+
 MakeRows = Callable[..., Columns]
 MakeBatch = Callable[..., Batch]
 
@@ -82,3 +84,9 @@ def make_batch(make_rows: MakeRows) -> MakeBatch:
         return Batch(rows, raw)
 
     return make
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A class of `Samples` (handmade.py) has its tests once for each."""
+    if "sample" in metafunc.fixturenames and (samples := getattr(metafunc.cls, "samples", None)):
+        metafunc.parametrize("sample", samples, ids=[f"{sample.protocol} {sample.info[:24]}" for sample in samples])

@@ -7,64 +7,11 @@ import time
 import zlib
 
 import pytest
+from tests.unit.handmade import HELLO, RAW, Opened, row, tcp, values
 
-from netwatch.capture.dissect import Context, Item, Tree, dissect, fields_text, summarise
+from netwatch.capture.dissect import Context, dissect, summarise
 
-RAW = 101
-CLIENT, SERVER = bytes([192, 0, 2, 1]), bytes([198, 51, 100, 7])
 PGSQL, REDIS, MYSQL, MEMCACHE, TDS = 5432, 6379, 3306, 11211, 1433
-
-
-HELLO = bytes.fromhex("160303002f 0100002b 0303") + bytes(32) + bytes.fromhex("00 0002 1301 01 00 0000")
-"""A TLS Client Hello without extensions."""
-
-
-class Talk:
-    """A TCP connection to a server's port, made packet by packet."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.context = Context()
-        self.sequence = {True: 1000, False: 5000}
-        self.number = 0
-        for asks, flags in ((True, 0x02), (False, 0x12)):
-            self._send(b"", asks, flags)
-            self.sequence[asks] += 1
-
-    def _send(self, payload: bytes, asks: bool, flags: int) -> Tree:
-        ends = (CLIENT, SERVER) if asks else (SERVER, CLIENT)
-        ports = (40000, self.port) if asks else (self.port, 40000)
-        word = 5 << 12 | flags
-        head = struct.pack("!HHIIHHHH", *ports, self.sequence[asks], self.sequence[not asks], word, 512, 0, 0)
-        total = 20 + len(head) + len(payload)
-        data = struct.pack("!BBHHHBBH4s4s", 0x45, 0, total, 1, 0, 64, 6, 0, *ends) + head + payload
-        self.number += 1
-        tree = dissect(data, RAW, context=self.context, number=self.number)
-        assert tree.verdict.kind != "failed", tree.verdict
-        self.sequence[asks] += len(payload)
-        return tree
-
-    def ask(self, payload: bytes) -> Tree:
-        return self._send(payload, True, 0x18)
-
-    def answer(self, payload: bytes) -> Tree:
-        return self._send(payload, False, 0x18)
-
-
-def values(tree: Tree, name: str) -> list[str]:
-    """Every value of a field, in the order of the tree."""
-    found: list[str] = []
-    below: list[Item] = list(reversed(tree.layers))
-    while below:
-        item = below.pop()
-        if item.field.name == name:
-            found.append(fields_text(item) if item.value is not None else item.text)
-        below += reversed(item.children)
-    return found
-
-
-def row(tree: Tree) -> tuple[str, str]:
-    return tree.protocol, tree.info.strip()
 
 
 def pg(letter: bytes, body: bytes) -> bytes:
@@ -77,7 +24,7 @@ def pg_start() -> bytes:
 
 
 def test_postgresql_from_the_start_to_a_result() -> None:
-    talk = Talk(PGSQL)
+    talk = Opened(PGSQL)
     tree = talk.ask(pg_start())
     assert row(tree) == ("PGSQL", ">")
     assert values(tree, "pgsql.type") == ["Startup message"]
@@ -104,7 +51,7 @@ def test_postgresql_from_the_start_to_a_result() -> None:
 
 
 def test_postgresql_extended_query_and_error() -> None:
-    talk = Talk(PGSQL)
+    talk = Opened(PGSQL)
     parse = pg(b"P", b"s1\0select $1\0" + struct.pack("!HI", 1, 23))
     bind = pg(b"B", b"\0s1\0" + struct.pack("!HHHi", 1, 1, 1, 4) + struct.pack("!iHH", 7, 1, 1))
     tree = talk.ask(parse + bind + pg(b"E", b"\0" + bytes(4)) + pg(b"S", b""))
@@ -119,7 +66,7 @@ def test_postgresql_extended_query_and_error() -> None:
 
 
 def test_postgresql_message_over_segments_stands_in_the_packet_that_completes_it() -> None:
-    talk = Talk(PGSQL)
+    talk = Opened(PGSQL)
     query = pg(b"Q", b"select '" + b"x" * 3000 + b"'\0")
     assert talk.ask(query[:2]).protocol == "TCP"
     assert talk.ask(query[2:1500]).protocol == "TCP"
@@ -129,21 +76,21 @@ def test_postgresql_message_over_segments_stands_in_the_packet_that_completes_it
 
 
 def test_postgresql_after_ssl_was_accepted_is_tls() -> None:
-    talk = Talk(PGSQL)
+    talk = Opened(PGSQL)
     tree = talk.ask(struct.pack("!II", 8, 80877103))
     assert values(tree, "pgsql.type") == ["SSL request"]
     assert row(talk.answer(b"S")) == ("PGSQL", "<")
     tree = talk.ask(HELLO)
     assert tree.protocol.startswith("TLS")
     assert tree.info.startswith("Client Hello")
-    refused = Talk(PGSQL)
+    refused = Opened(PGSQL)
     refused.ask(struct.pack("!II", 8, 80877103))
     assert row(refused.answer(b"N")) == ("PGSQL", "<")
     assert row(refused.ask(pg_start())) == ("PGSQL", ">")
 
 
 def test_postgresql_with_a_count_that_lies_goes_on_with_the_next_message() -> None:
-    tree = Talk(PGSQL).answer(pg(b"D", struct.pack("!H", 500) + b"\0\0") + pg(b"Z", b"T"))
+    tree = Opened(PGSQL).answer(pg(b"D", struct.pack("!H", 500) + b"\0\0") + pg(b"Z", b"T"))
     assert tree.info == "<D/Z[Malformed Packet]"
     assert tree.verdict.kind == "malformed"
     assert values(tree, "pgsql.status") == ["84"]
@@ -151,7 +98,7 @@ def test_postgresql_with_a_count_that_lies_goes_on_with_the_next_message() -> No
 
 def test_thousands_of_rows_are_walked_to_the_last_one() -> None:
     rows = pg(b"D", struct.pack("!Hi", 1, 1) + b"x") * 4000
-    talk = Talk(PGSQL)
+    talk = Opened(PGSQL)
     started = time.process_time()
     assert talk.answer(rows + pg(b"C", b"SEL")[:6]).verdict.kind == "ok"
     assert time.process_time() - started < 1
@@ -164,7 +111,7 @@ def resp(*words: bytes) -> bytes:
 
 
 def test_redis_commands_and_answers() -> None:
-    talk = Talk(REDIS)
+    talk = Opened(REDIS)
     tree = talk.ask(resp(b"SET", b"key:1", b"a b") + resp(b"GET", b"key:1"))
     assert row(tree) == ("RESP", "Request: SET key:1 a b GET key:1")
     assert values(tree, "resp.bulk_string.value")[1] == b"key:1".hex()
@@ -177,7 +124,7 @@ def test_redis_commands_and_answers() -> None:
 
 
 def test_redis_version_3() -> None:
-    tree = Talk(REDIS).answer(
+    tree = Opened(REDIS).answer(
         b"%1\r\n+a\r\n#t\r\n_\r\n,1.5\r\n~1\r\n:7\r\n(123456789012345678901\r\n=6\r\ntxt:hi\r\n"
     )
     assert row(tree) == (
@@ -190,24 +137,24 @@ def test_redis_version_3() -> None:
 
 def test_redis_arrays_side_by_side_do_not_nest() -> None:
     data = b"*100\r\n" + b"".join(b"*%d\r\n" % size + b":1\r\n" * size for size in range(100))
-    tree = Talk(REDIS).answer(data)
+    tree = Opened(REDIS).answer(data)
     assert row(tree) == ("RESP", "Response: Array(100)")
     assert tree.verdict.kind == "ok"
-    deep = Talk(REDIS).answer(b"*1\r\n" * 40 + b":1\r\n")
+    deep = Opened(REDIS).answer(b"*1\r\n" * 40 + b":1\r\n")
     assert deep.verdict.kind == "ok"
     assert values(deep, "resp.integer") == ["1"]
-    assert Talk(REDIS).answer(b"*1\r\n" * 100 + b":1\r\n").verdict.kind == "malformed"
+    assert Opened(REDIS).answer(b"*1\r\n" * 100 + b":1\r\n").verdict.kind == "malformed"
 
 
 def test_redis_a_long_line_over_segments() -> None:
-    talk = Talk(REDIS)
+    talk = Opened(REDIS)
     for _ in range(20):
         assert talk.answer(b"+" * 1400).protocol == "TCP"
     assert talk.answer(b"end\r\n").protocol == "RESP"
 
 
 def test_redis_array_over_segments() -> None:
-    talk = Talk(REDIS)
+    talk = Opened(REDIS)
     command = resp(b"MSET", *(b"key%d" % number for number in range(300)))
     for at in range(0, len(command) - 500, 500):
         assert talk.ask(command[at : at + 500]).protocol == "TCP"
@@ -231,7 +178,7 @@ def test_redis_array_over_segments() -> None:
     ids=lambda payload: repr(payload[:12]),
 )
 def test_redis_lengths_that_lie_are_bounded(payload: bytes) -> None:
-    talk = Talk(REDIS)
+    talk = Opened(REDIS)
     started = time.process_time()
     for _ in range(3):
         talk.ask(payload)
@@ -240,7 +187,7 @@ def test_redis_lengths_that_lie_are_bounded(payload: bytes) -> None:
 
 
 def test_redis_elements_that_trickle_in_take_linear_time() -> None:
-    talk = Talk(REDIS)
+    talk = Opened(REDIS)
     command = b"*60000\r\n" + b"$1\r\na\r\n" * 60_000
     started = time.process_time()
     trees = [talk.ask(command[at : at + 1400]) for at in range(0, len(command), 1400)]
@@ -271,8 +218,8 @@ def login(capabilities: int = CAPABILITIES) -> bytes:
 OK = b"\0\0\0\2\0\0\0"
 
 
-def logged_in(capabilities: int = CAPABILITIES) -> Talk:
-    talk = Talk(MYSQL)
+def logged_in(capabilities: int = CAPABILITIES) -> Opened:
+    talk = Opened(MYSQL)
     tree = talk.answer(greeting(capabilities))
     assert row(tree) == ("MySQL", "Server Greeting  proto=10 version=8.0.32")
     tree = talk.ask(login(capabilities))
@@ -332,7 +279,7 @@ def test_mysql_prepared_statement() -> None:
 
 
 def test_mysql_switches_to_tls_and_to_compression() -> None:
-    talk = Talk(MYSQL)
+    talk = Opened(MYSQL)
     talk.answer(greeting(CAPABILITIES | 0x800))
     head = struct.pack("<IIB23x", CAPABILITIES | 0x801, 1 << 24, 45)
     assert row(talk.ask(packet(1, head))) == ("MySQL", "Response: SSL Handshake user=")
@@ -376,7 +323,7 @@ def test_mysql_what_is_compressed_does_not_grow_without_bound() -> None:
 
 
 def test_memcached_text() -> None:
-    talk = Talk(MEMCACHE)
+    talk = Opened(MEMCACHE)
     tree = talk.ask(b"set key1 5 60 9\r\nvalue\r\nxx\r\nget key1 key2\r\n")
     assert row(tree) == ("MEMCACHE", "set key1 5 60 9")
     assert values(tree, "memcache.value") == ["value\\r\\nxx"]
@@ -391,7 +338,7 @@ def test_memcached_text() -> None:
 
 
 def test_memcached_binary() -> None:
-    talk = Talk(MEMCACHE)
+    talk = Opened(MEMCACHE)
 
     def message(magic: int, code: int, status: int, extras: bytes, key: bytes, value: bytes) -> bytes:
         total = len(extras) + len(key) + len(value)
@@ -415,7 +362,7 @@ def wide(text: str) -> bytes:
 
 
 def test_tds_login_batch_and_error() -> None:
-    talk = Talk(TDS)
+    talk = Opened(TDS)
     options = struct.pack("!BHHB", 1, 6, 1, 0xFF) + b"\2"
     tree = talk.ask(tds(18, options))
     assert row(tree) == ("TDS", "TDS7 pre-login message")
@@ -460,8 +407,7 @@ WHOLE = {
 @pytest.mark.parametrize("port", WHOLE)
 def test_packets_that_the_capture_cut_say_so(port: int) -> None:
     payload = WHOLE[port]
-    head = struct.pack("!HHIIHHHH", 40000, port, 1, 1, 5 << 12 | 0x18, 512, 0, 0)
-    data = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40 + len(payload), 1, 0, 64, 6, 0, CLIENT, SERVER) + head + payload
+    data = tcp(40000, port, payload)
     whole = dissect(data, RAW, context=Context(), number=1)
     assert whole.verdict.kind == "ok"
     for keep in range(41, len(data)):
@@ -485,17 +431,16 @@ HOSTILE = [bytes([fill]) * 2000 for fill in (0, 1, 4, 0x30, 0x41, 0x52, 0x80, 0x
 @pytest.mark.parametrize("port", [PGSQL, REDIS, MYSQL, MEMCACHE, TDS])
 @pytest.mark.parametrize("data", HOSTILE, ids=range(len(HOSTILE)))
 def test_any_bytes_at_any_state(port: int, data: bytes) -> None:
-    talk = logged_in() if port == MYSQL else Talk(port)
+    talk = logged_in() if port == MYSQL else Opened(port)
     for cut in (1, 3, 7, 40, 700, len(data)):
         talk.ask(data[:cut])
         talk.answer(data[:cut])
 
 
 def test_columns_without_a_tree_are_the_same() -> None:
-    talk, again = Talk(PGSQL), Context()
+    talk, again = Opened(PGSQL), Context()
     payload = pg(b"Q", b"select \x1b[2J\0")
     tree = talk.ask(payload)
     assert values(tree, "pgsql.query") == ["select \\x1b[2J"]
-    head = struct.pack("!HHIIHHHH", 40000, PGSQL, 1, 1, 5 << 12 | 0x18, 512, 0, 0)
-    data = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40 + len(payload), 1, 0, 64, 6, 0, CLIENT, SERVER) + head + payload
+    data = tcp(40000, PGSQL, payload)
     assert summarise(data, RAW, context=again)[:2] == ("PGSQL", ">Q")

@@ -5,46 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-
-from netwatch.capture.dissect import Context, Tree, dissect, fields_text, find
-
-CLIENT, SERVER = bytes([192, 0, 2, 1]), bytes([198, 51, 100, 7])
-RAW = 101
-
-
-def ip(payload: bytes, protocol: int, *, back: bool = False) -> bytes:
-    ends = (SERVER, CLIENT) if back else (CLIENT, SERVER)
-    return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 1, 0, 64, protocol, 0, *ends) + payload
-
-
-class Talk:
-    """Two endpoints whose packets go through one context."""
-
-    def __init__(self, server: int, transport: str = "tcp", client: int = 40000) -> None:
-        self.context = Context()
-        self.ports = client, server
-        self.transport = transport
-        self.sequence = {False: 1000, True: 5000}
-        self.number = 0
-
-    def say(self, payload: bytes, *, back: bool = False, ports: tuple[int, int] | None = None) -> Tree:
-        source, destination = ports or self.ports
-        if back:
-            source, destination = destination, source
-        self.number += 1
-        if self.transport == "udp":
-            data = ip(struct.pack("!HHHH", source, destination, 8 + len(payload), 0) + payload, 17, back=back)
-        else:
-            head = struct.pack("!HHIIHHHH", source, destination, self.sequence[back], 1, 0x5018, 512, 0, 0)
-            self.sequence[back] += len(payload)
-            data = ip(head + payload, 6, back=back)
-        return dissect(data, RAW, context=self.context, number=self.number)
-
-
-def value(tree: Tree, name: str) -> str | None:
-    item = find(tree, name)
-    return None if item is None else fields_text(item)
-
+from tests.unit.handmade import Talk, value
 
 # SMB2
 

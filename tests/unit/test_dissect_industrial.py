@@ -5,42 +5,10 @@ from __future__ import annotations
 import struct
 
 import pytest
+from tests.unit.handmade import CLIENT, SERVER, Talk, value
 
-from netwatch.capture.dissect import Context, Tree, dissect, fields_text, find
+from netwatch.capture.dissect import find
 from netwatch.capture.dissect.dnp3 import checksum
-
-CLIENT, SERVER = bytes([192, 0, 2, 1]), bytes([198, 51, 100, 7])
-RAW = 101
-
-
-class Talk:
-    """Two endpoints whose packets go through one context."""
-
-    def __init__(self, server: int, transport: str = "tcp", client: int = 40000) -> None:
-        self.context = Context()
-        self.ports = client, server
-        self.transport = transport
-        self.sequence = {False: 1000, True: 5000}
-        self.number = 0
-
-    def say(self, payload: bytes, *, back: bool = False, cut: int | None = None) -> Tree:
-        source, destination = reversed(self.ports) if back else self.ports
-        ends = (SERVER, CLIENT) if back else (CLIENT, SERVER)
-        self.number += 1
-        if self.transport == "udp":
-            data, protocol = struct.pack("!HHHH", source, destination, 8 + len(payload), 0) + payload, 17
-        else:
-            head = struct.pack("!HHIIHHHH", source, destination, self.sequence[back], 1, 0x5018, 512, 0, 0)
-            self.sequence[back] += len(payload)
-            data, protocol = head + payload, 6
-        packet = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(data), 1, 0, 64, protocol, 0, *ends) + data
-        return dissect(packet[:cut], RAW, len(packet), context=self.context, number=self.number)
-
-
-def value(tree: Tree, name: str) -> str | None:
-    item = find(tree, name)
-    return None if item is None else fields_text(item)
-
 
 # Modbus
 

@@ -3,56 +3,15 @@
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
 from zlib import crc32
 
 import pytest
+from tests.unit.handmade import ETHERNET, PING, Sample, Samples, texts, value
 
-from netwatch.capture.dissect import Item, Tree, dissect, fields_text, find, summarise
-from netwatch.capture.dissect.packet import MAX_ITEMS
+from netwatch.capture.dissect import dissect
 
-
-class Sample(NamedTuple):
-    """A packet, its row, and values that its fields must have."""
-
-    data: bytes
-    linktype: int
-    protocol: str
-    info: str
-    fields: dict[str, str]
-
-
-def value(tree: Tree, name: str) -> str:
-    item = find(tree, name)
-    return "" if item is None else fields_text(item)
-
-
-def texts(tree: Tree) -> list[str]:
-    """Every line of the tree, from the outermost in."""
-    said: list[str] = []
-    below = list(tree.layers)[::-1]
-    while below:
-        item = below.pop()
-        said.append(f"{item.field.label}: {item.text}")
-        below += item.children[::-1]
-    return said
-
-
-def holds(tree: Tree, size: int) -> None:
-    """Each line lies within what it is a part of, and there is no end of them."""
-    below: list[tuple[Item, int, int]] = [(layer, 0, size) for layer in tree.layers if not layer.buffer]
-    count = 0
-    while below:
-        item, first, last = below.pop()
-        count += 1
-        assert first <= item.start <= item.end <= last, item
-        below += [(child, item.start, item.end) for child in item.children if not child.buffer]
-    assert count <= 2 * MAX_ITEMS
-
-
-ETHERNET, WIRELESS, RADIOTAP, PPI, COOKED = 1, 105, 127, 192, 113
+WIRELESS, RADIOTAP, PPI, COOKED = 105, 127, 192, 113
 A, B, C, D = (bytes.fromhex(f"0200000000{last}") for last in ("0a", "0b", "0c", "0d"))
-PING = bytes.fromhex("4500001c00010000400166de0a0000010a0000020800f7ff00000000")
 SNAP_IP = bytes.fromhex("aaaa030000000800")
 
 
@@ -366,47 +325,9 @@ SAMPLES = [
     ),
 ]
 
-IDS = [sample.protocol + " " + sample.info[:24] for sample in SAMPLES]
 
-
-@pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
-def test_row_and_fields(sample: Sample) -> None:
-    tree = dissect(sample.data, sample.linktype)
-    assert (tree.protocol, tree.info) == (sample.protocol, sample.info)
-    assert {name: value(tree, name) for name in sample.fields} == sample.fields
-    assert tree.verdict.kind == "ok", tree.verdict
-    holds(tree, len(sample.data))
-
-
-@pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
-def test_without_a_tree_the_row_is_the_same(sample: Sample) -> None:
-    assert summarise(sample.data, sample.linktype)[:2] == (sample.protocol, sample.info)
-
-
-@pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
-def test_a_cut_at_any_byte_is_a_cut(sample: Sample) -> None:
-    for keep in range(len(sample.data)):
-        tree = dissect(sample.data[:keep], sample.linktype, len(sample.data))
-        assert tree.verdict.kind == "cut", (keep, tree.verdict)
-        holds(tree, keep)
-
-
-@pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
-def test_a_frame_that_ends_at_any_byte_is_no_failure(sample: Sample) -> None:
-    for keep in range(len(sample.data)):
-        tree = dissect(sample.data[:keep], sample.linktype)
-        assert tree.verdict.kind != "failed", (keep, tree.verdict)
-        holds(tree, keep)
-
-
-@pytest.mark.parametrize("lie", [0x00, 0x01, 0x7F, 0xFF])
-@pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
-def test_any_byte_may_lie(sample: Sample, lie: int) -> None:
-    for place in range(len(sample.data)):
-        data = sample.data[:place] + bytes([lie]) + sample.data[place + 1 :]
-        tree = dissect(data, sample.linktype)
-        assert tree.verdict.kind != "failed", (place, tree.verdict)
-        holds(tree, len(data))
+class TestLinkSamples(Samples):
+    samples = SAMPLES
 
 
 def test_an_aggregate_shows_each_of_its_packets() -> None:

@@ -6,65 +6,9 @@ import struct
 import time
 
 import pytest
+from tests.unit.handmade import HELLO, RAW, Opened, Talk, items, row, tcp, udp, values
 
-from netwatch.capture.dissect import Context, Item, Tree, dissect, fields_text
-
-RAW = 101
-CLIENT, SERVER = bytes([192, 0, 2, 1]), bytes([198, 51, 100, 7])
-HELLO = bytes.fromhex("160303002f 0100002b 0303") + bytes(32) + bytes.fromhex("00 0002 1301 01 00 0000")
-"""A TLS Client Hello without extensions."""
-
-
-class Talk:
-    """Packets of one conversation with a server's port, in order."""
-
-    def __init__(self, port: int, protocol: int = 6) -> None:
-        self.port, self.protocol = port, protocol
-        self.context = Context()
-        self.sequence = {True: 1000, False: 5000}
-        self.number = 0
-        if protocol == 6:
-            for asks, flags in ((True, 0x02), (False, 0x12)):
-                self._send(b"", asks, flags)
-                self.sequence[asks] += 1
-
-    def _send(self, payload: bytes, asks: bool, flags: int = 0x18) -> Tree:
-        ends = (CLIENT, SERVER) if asks else (SERVER, CLIENT)
-        ports = (40000, self.port) if asks else (self.port, 40000)
-        if self.protocol == 6:
-            numbers = self.sequence[asks], self.sequence[not asks]
-            head = struct.pack("!HHIIHHHH", *ports, *numbers, 5 << 12 | flags, 512, 0, 0)
-        else:
-            head = struct.pack("!HHHH", *ports, 8 + len(payload), 0)
-        total = 20 + len(head) + len(payload)
-        data = struct.pack("!BBHHHBBH4s4s", 0x45, 0, total, 1, 0, 64, self.protocol, 0, *ends) + head + payload
-        self.number += 1
-        tree = dissect(data, RAW, context=self.context, number=self.number)
-        assert tree.verdict.kind != "failed", tree.verdict
-        self.sequence[asks] += len(payload)
-        return tree
-
-    def ask(self, payload: bytes) -> Tree:
-        return self._send(payload, True)
-
-    def answer(self, payload: bytes) -> Tree:
-        return self._send(payload, False)
-
-
-def values(tree: Tree, name: str) -> list[str]:
-    """Every value of a field, in the order of the tree."""
-    found: list[str] = []
-    below: list[Item] = list(reversed(tree.layers))
-    while below:
-        item = below.pop()
-        if item.field.name == name:
-            found.append(fields_text(item) if item.value is not None else item.text)
-        below += reversed(item.children)
-    return found
-
-
-def row(tree: Tree) -> tuple[str, str]:
-    return tree.protocol, tree.info.strip()
+from netwatch.capture.dissect import Context, dissect
 
 
 def short(text: bytes) -> bytes:
@@ -87,7 +31,7 @@ def connect(version: int) -> bytes:
 
 
 def test_mqtt_3() -> None:
-    talk = Talk(1883)
+    talk = Opened(1883)
     tree = talk.ask(connect(4))
     assert row(tree) == ("MQTT", "Connect Command")
     assert values(tree, "mqtt.clientid") == ["me"]
@@ -105,7 +49,7 @@ def test_mqtt_3() -> None:
 
 
 def test_mqtt_5_properties_and_topic_alias() -> None:
-    talk = Talk(1883)
+    talk = Opened(1883)
     tree = talk.ask(connect(5))
     assert values(tree, "mqtt.prop_number") == ["30"]
     properties = b"\x03" + short(b"text/plain") + b"\x23\0\x01" + b"\x26" + short(b"k") + short(b"v")
@@ -120,7 +64,7 @@ def test_mqtt_5_properties_and_topic_alias() -> None:
 
 
 def test_mqtt_over_segments() -> None:
-    talk = Talk(1883)
+    talk = Opened(1883)
     message = mqtt(0x30, short(b"big") + b"x" * 5000)
     assert talk.ask(message[:2]).protocol == "TCP"
     assert talk.ask(message[2:3000]).protocol == "TCP"
@@ -142,7 +86,7 @@ def tiny(text: bytes) -> bytes:
 
 
 def test_amqp_0_9_1() -> None:
-    talk = Talk(5672)
+    talk = Opened(5672)
     assert row(talk.ask(b"AMQP\0\0\x09\x01")) == ("AMQP", "Protocol-Header 0-9-1")
     table = tiny(b"h") + b"S" + struct.pack("!I", 1) + b"v" + tiny(b"n") + b"I" + struct.pack("!i", -5)
     nested = tiny(b"t") + b"F" + struct.pack("!I", len(table)) + table
@@ -165,7 +109,7 @@ def test_amqp_0_9_1() -> None:
 
 
 def test_amqp_1_0() -> None:
-    talk = Talk(5672)
+    talk = Opened(5672)
     assert row(talk.ask(b"AMQP\3\1\0\0")) == ("AMQP", "Protocol-Header 1-0-0")
     body = b"\0\x53\x40\xc0\x01\0"
     frame = struct.pack("!IBBH", 8 + len(body), 2, 1, 0) + body
@@ -184,7 +128,7 @@ def reply(correlation: int, body: bytes) -> bytes:
 
 
 def test_kafka_answers_are_named_by_their_requests() -> None:
-    talk = Talk(9092)
+    talk = Opened(9092)
     tree = talk.ask(request(18, 0, 7) + request(3, 1, 8, struct.pack("!i", 1) + short(b"events")))
     assert row(tree) == ("Kafka", "Kafka Metadata v1 Request")
     assert values(tree, "kafka.correlation_id") == ["7", "8"]
@@ -203,7 +147,7 @@ def test_kafka_records() -> None:
     head = struct.pack("!qiibIhiqqqhii", 0, 49 + 2 * len(record), 0, 2, 0, 0, 1, 0, 0, -1, -1, -1, 2)
     batch = head + 2 * record
     body = struct.pack("!hhii", -1, 1, 1000, 1) + short(b"events") + struct.pack("!iii", 1, 0, len(batch)) + batch
-    talk = Talk(9092)
+    talk = Opened(9092)
     tree = talk.ask(request(0, 3, 1, body))
     assert row(tree) == ("Kafka", "Kafka Produce v3 Request")
     assert values(tree, "kafka.message_key") == [b"key".hex()] * 2
@@ -213,7 +157,7 @@ def test_kafka_records() -> None:
 
 
 def test_kafka_requests_that_are_never_answered_do_not_fill_up() -> None:
-    talk = Talk(9092)
+    talk = Opened(9092)
     for number in range(1100):
         talk.ask(request(0, 3, number, b"\xff\xff\0\0" + bytes(8)))
     assert row(talk.answer(reply(1099, b""))) == ("Kafka", "Kafka Produce v3 Response")
@@ -234,7 +178,7 @@ DONE = ber(0x0A, b"\0") + ber(4) + ber(4)
 
 
 def test_ldap_bind_and_search() -> None:
-    talk = Talk(389)
+    talk = Opened(389)
     tree = talk.ask(ldap(1, ber(0x60, ber(2, b"\3"), ber(4, b"cn=ann"), ber(0x80, b"pw"))))
     assert row(tree) == ("LDAP", 'bindRequest(1) "cn=ann" simple')
     assert values(tree, "ldap.simple") == ["pw"]
@@ -248,13 +192,7 @@ def test_ldap_bind_and_search() -> None:
     paged = ber(0xA0, ber(0x30, ber(4, b"1.2.840.113556.1.4.319"), ber(1, b"\xff"), ber(4, b"xy")))
     tree = talk.ask(ldap(2, search, paged))
     assert row(tree) == ("LDAP", 'searchRequest(2) "dc=org" wholeSubtree')
-    texts: list[str] = []
-    below = list(tree.layers)
-    while below:
-        item = below.pop()
-        below += item.children
-        if item.field.name == "ldap.filter":
-            texts.append(item.text)
+    texts = [item.text for item in items(tree) if item.field.name == "ldap.filter"]
     assert "(&(cn=x)(|(sn=a*b*c)(!(uid=*)))(cn:dn:2.5.13.2:=v))" in texts
     assert values(tree, "ldap.timeLimit") == ["5"]
     assert values(tree, "ldap.AttributeDescription") == ["mail"]
@@ -266,7 +204,7 @@ def test_ldap_bind_and_search() -> None:
 
 
 def test_ldap_start_tls_and_a_message_over_segments() -> None:
-    talk = Talk(389)
+    talk = Opened(389)
     start = ldap(1, ber(0x77, ber(0x80, b"1.3.6.1.4.1.1466.20037")))
     assert talk.ask(start[:9]).protocol == "TCP"
     assert row(talk.ask(start[9:])) == ("LDAP", "extendedReq(1) LDAP_START_TLS_OID")
@@ -279,18 +217,18 @@ def test_ldap_filters_that_nest_without_end() -> None:
     for _ in range(400):
         nested = ber(0xA2, nested)
     numbers = ber(0x0A, b"\2") + ber(0x0A, b"\0") + ber(2, b"\0") + ber(2, b"\0") + ber(1, b"\0")
-    tree = Talk(389).ask(ldap(1, ber(0x63, ber(4), numbers, nested, ber(0x30))))
+    tree = Opened(389).ask(ldap(1, ber(0x63, ber(4), numbers, nested, ber(0x30))))
     assert tree.protocol == "LDAP"
     assert tree.verdict.kind == "malformed"
 
 
 def test_cldap_is_over_udp() -> None:
-    tree = Talk(389, 17).ask(ldap(1, ber(0x42)))
+    tree = Talk(389, "udp").ask(ldap(1, ber(0x42)))
     assert row(tree) == ("CLDAP", "unbindRequest(1)")
 
 
 def test_radius() -> None:
-    talk = Talk(1812, 17)
+    talk = Talk(1812, "udp")
     pairs = b"\x01\x05ann" + b"\x04\x06\xc0\x00\x02\x09" + b"\x06\x06\0\0\0\x02"
     vendor = b"\x1a\x0c" + struct.pack("!I", 9) + b"\x01\x06abcd"
     body = struct.pack("!BBH", 1, 7, 20 + len(pairs) + len(vendor)) + bytes(16) + pairs + vendor
@@ -312,18 +250,18 @@ def test_ike_payloads() -> None:
     notify = struct.pack("!BBHBBH", 0, 0, 8, 0, 0, 16430)
     body = security + key + notify
     head = bytes(range(8)) + bytes(8) + struct.pack("!BBBBII", 33, 0x20, 34, 8, 0, 28 + len(body))
-    tree = Talk(500, 17).ask(head + body)
+    tree = Talk(500, "udp").ask(head + body)
     assert row(tree) == ("ISAKMP", "IKE_SA_INIT MID=00 Initiator Request")
     assert values(tree, "isakmp.typepayload") == ["33", "2", "3", "34", "41"]
     assert values(tree, "isakmp.tf.id.encr") == ["20"]
     assert values(tree, "isakmp.key_exchange.data") == [b"KEYD".hex()]
     assert values(tree, "isakmp.notify.msgtype") == ["16430"]
     looped = head + struct.pack("!BBH", 33, 0, 0) + body
-    assert Talk(500, 17).ask(looped).verdict.kind == "malformed"
+    assert Talk(500, "udp").ask(looped).verdict.kind == "malformed"
 
 
 def test_socks_5_leads_to_what_goes_through_it() -> None:
-    talk = Talk(1080)
+    talk = Opened(1080)
     assert row(talk.ask(b"\5\2\0\2")) == ("Socks", "Version: 5 Connect to server request")
     assert row(talk.answer(b"\5\2")) == ("Socks", "Version: 5 Connect to server response")
     tree = talk.ask(b"\1" + tiny(b"ann") + tiny(b"pw"))
@@ -340,7 +278,7 @@ def test_socks_5_leads_to_what_goes_through_it() -> None:
 
 
 def test_socks_4a() -> None:
-    talk = Talk(1080)
+    talk = Opened(1080)
     tree = talk.ask(b"\4\1\x01\xbb\0\0\0\1me\0example.org\0")
     assert row(tree) == ("Socks", "Version: 4 Command Request - Connect")
     assert values(tree, "socks.v4a_dns_name") == ["example.org"]
@@ -363,25 +301,15 @@ WHOLE = {
 @pytest.mark.parametrize("port", WHOLE)
 def test_packets_that_the_capture_cut_say_so(port: int) -> None:
     payload = WHOLE[port]
-    if port > 0:
-        head = struct.pack("!HHIIHHHH", 40000, port, 1, 1, 5 << 12 | 0x18, 512, 0, 0)
-    else:
-        head = struct.pack("!HHHH", 40000, -port, 8 + len(payload), 0)
-    total = 20 + len(head) + len(payload)
-    ends = CLIENT + SERVER
-    data = struct.pack("!BBHHHBBH", 0x45, 0, total, 1, 0, 64, 6 if port > 0 else 17, 0) + ends + head + payload
+    data = tcp(40000, port, payload) if port > 0 else udp(40000, -port, payload)
     whole = dissect(data, RAW, context=Context(), number=1)
     assert whole.verdict.kind == "ok"
     assert whole.protocol not in ("TCP", "UDP")
-    for keep in range(20 + len(head), len(data)):
+    for keep in range(len(data) - len(payload), len(data)):
         for context in (None, Context()):
             tree = dissect(data[:keep], RAW, len(data), context=context, number=1)
             assert tree.verdict.kind == "cut"
-            below = list(tree.layers)
-            while below:
-                item = below.pop()
-                assert item.text.isprintable()
-                below += item.children
+            assert all(item.text.isprintable() for item in items(tree))
     assert tree.protocol == whole.protocol
 
 
@@ -403,7 +331,7 @@ def test_any_bytes_at_any_state(port: int) -> None:
     """Negative: over UDP."""
     started = time.process_time()
     for data in HOSTILE:
-        talk = Talk(abs(port), 6 if port > 0 else 17)
+        talk = Opened(port) if port > 0 else Talk(-port, "udp")
         if port == 1883:
             talk.ask(connect(5))
         for cut in (1, 3, 7, 40, 700, len(data)):
