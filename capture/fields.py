@@ -204,6 +204,17 @@ def _ip_dst(view: _View) -> Texts:
     return _spread(len(view.rows), index, _each(gather(raw, at, WORD32)["word"], _ipv4_number))
 
 
+def _udp_length(view: _View) -> Texts:
+    """UDP-Lite has none in its header (RFC 3828, 3.1): what the network layer gives it, if that was captured."""
+    index, values = view.read("udp", UDP, "length", 0)
+    rows = view.rows[index]
+    at, end = view.headers.at("udp")[rows], view.headers.end("udp")[rows]
+    lite = view.headers.at("udplite")[rows] == at
+    known = ~lite | (view.block.caplen[rows] == view.block.wirelen[rows])
+    values = np.where(lite, end - at, values)
+    return _spread(len(view.rows), index[known], _each(values[known], str))
+
+
 def _destination(options: bytes, size: int) -> int | None:
     """Where the destination stands, counted from the first option; None if bytes that tell are missing.
 
@@ -306,7 +317,7 @@ COLUMNS: Final[dict[str, Column]] = {
     "udp.srcport": _number("udp", UDP, "sport", need=_PORTS_WHOLE),
     "udp.dstport": _number("udp", UDP, "dport", need=_PORTS_WHOLE),
     "udp.port": _number("udp", UDP, "sport", need=_PORTS_WHOLE),
-    "udp.length": _number("udp", UDP, "length"),
+    "udp.length": _udp_length,
     "icmp.type": _number("icmp", ICMP, "type", need=_ICMP_LENGTH),
     "icmp.code": _number("icmp", ICMP, "code", need=_ICMP_LENGTH),
     "icmpv6.type": _number("icmpv6", ICMP, "type"),
@@ -359,6 +370,8 @@ def _first_texts(items: Iterable[Item], wanted: frozenset[str], texts: dict[str,
     """Adds the first occurrence of each name that is wanted, depth first."""
     for item in items:
         name = item.field.name
+        if name == "ipv6.version" and "ip.version" in wanted:
+            texts.setdefault("ip.version", _text(item))  # of both protocols, as tshark has it
         if name in wanted and name not in texts:
             texts[name] = _text(item)
         if item.children:

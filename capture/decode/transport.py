@@ -148,6 +148,7 @@ def by_port(
 def _udplite(walk: Walk, front: Front) -> None:
     # Its fields are those of UDP, checksum coverage in place of the length (RFC 3828, 3.1).
     walk.note("udp", front)
+    walk.note("udplite", front)
     _only_ports(walk, front, "udplite")
 
 

@@ -15,6 +15,8 @@ OPCODES = {
     8: "inverse request",
     9: "inverse reply",
 }
+VARIANTS = {3: "RARP", 4: "RARP", 8: "Inverse ARP", 9: "Inverse ARP"}
+"""The Protocol column by opcode (RFC 903, 2390)."""
 HARDWARE = {1: "Ethernet", 6: "IEEE 802", 15: "Frame Relay", 24: "IEEE 1394", 32: "InfiniBand"}
 
 ARP = Header(
@@ -48,6 +50,7 @@ def arp(packet: Packet, at: int, limit: int) -> None:
     packet.column("arp")
     layer, (_, protocol, hw_size, proto_size, opcode) = packet.open(ARP, at, limit)
     layer.said = OPCODES.get(opcode, f"opcode {opcode}")
+    packet.protocol = VARIANTS.get(opcode, packet.protocol)
     size = ARP.size + 2 * hw_size + 2 * proto_size
     if packet.payload_end is None and at + size <= limit:
         packet.payload_end = at + size
@@ -78,8 +81,10 @@ def _info(opcode: int, sender_mac: str, sender: str, target_mac: str, target: st
         return f"Who has {target}? Tell {sender}"
     if opcode == 2:
         return f"{sender} is at {sender_mac}" if sender != target else f"Gratuitous ARP for {sender} (Reply)"
-    if opcode == 3:
+    if opcode in (3, 8):
         return f"Who is {target_mac}? Tell {sender_mac}"
     if opcode == 4:
         return f"{target_mac} is at {target}"
+    if opcode == 9:
+        return f"{sender_mac} is at {sender}"
     return OPCODES.get(opcode, f"Unknown ARP opcode 0x{opcode:04x}")

@@ -31,7 +31,7 @@ BFD = Header(
         Flags8(
             "flags",
             "Message Flags",
-            Bits(0xC0, "sta", "Session State", STATES, digits=1),
+            Bits(0xC0, "sta", "Session State", STATES, digits=2),
             Bit(0x20, "flags.p", "Poll"),
             Bit(0x10, "flags.f", "Final"),
             Bit(0x08, "flags.c", "Control Plane Independent"),

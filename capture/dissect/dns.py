@@ -13,7 +13,6 @@ from netwatch.capture.dissect.kit import (
     Bit,
     Bits,
     Field,
-    Flags16,
     Header,
     Hex8,
     Hex16,
@@ -90,13 +89,19 @@ LOCAL_FLAGS = (
 """Of LLMNR (RFC 4795, 2.1.1)."""
 
 
+def _said(flags: int) -> str:
+    """The flags and what they make of the message: `0x8180 Standard query response, No error`."""
+    said = f"0x{flags:04x} {OPCODES.get(flags >> 11 & 15, 'Unknown operation')}"
+    return said if flags < 0x8000 else f"{said} response, {RCODES.get(flags & 15, 'Unknown error')}"
+
+
 def _message(flags: tuple[Field, ...], counts: tuple[Field, ...] = ANSWER_ROWS) -> Header:
     return Header(
         "dns",
         "Domain Name System",
         (
             Hex16("id", "Transaction ID"),
-            Flags16("flags", "Flags", *flags),
+            Field("flags", "Flags", plain="0x{:04x}".format, form=_said, code="H", size=2, bits=flags),
             *counts,
         ),
     )

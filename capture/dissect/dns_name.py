@@ -24,7 +24,8 @@ def read_name(packet: Packet, message: int, at: int, limit: int) -> Name:
     """The name at `at`; pointers count from `message` (RFC 1035, 4.1.4).
 
     A pointer that does not lead back gives LOOPED in place of the name; what follows it can be read all the same.
-    Raises Short where a label is missing, Malformed for a label that cannot be or a name without end.
+    Raises Short where a label is missing, Malformed for a label that cannot be, a name without end, or a pointer out
+    of the message.
     """
     labels: list[str] = []
     data = packet.data
@@ -43,6 +44,8 @@ def read_name(packet: Packet, message: int, at: int, limit: int) -> Name:
             target = message + ((length & 0x3F) << 8 | data[at + 1])
             if after < 0:
                 after = at + 2
+            if target >= limit:
+                raise Malformed("DNS name: pointer out of the message", at)
             # Each pointer must lead further back than all before it: a loop cannot.
             if target >= lowest:
                 packet.mark("DNS name: pointer does not lead back", at)

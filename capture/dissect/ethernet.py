@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netwatch.capture.dissect.kit import Bit, Bits, Header, Hex16, Item, Mac, Packed16, number
+from netwatch.capture.dissect.kit import Bits, Header, Hex16, Item, Mac, Packed16, number
 from netwatch.capture.dissect.numbers import ETHERTYPES
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import TABLES, Step, on, step
@@ -16,11 +16,15 @@ ETHERNET = Header(
 LENGTH = number("eth.len", "Length")
 IPV6 = 0x86DD
 
+ELIGIBLE = {0: "Ineligible", 1: "Eligible"}
+"""To be dropped first (IEEE 802.1Q, 6.9.3)."""
 VLAN = Header(
     "vlan",
     "802.1Q Virtual LAN",
     (
-        Packed16(Bits(0xE000, "priority", "Priority"), Bit(0x1000, "dei", "DEI"), Bits(0x0FFF, "id", "ID")),
+        Packed16(
+            Bits(0xE000, "priority", "Priority"), Bits(0x1000, "dei", "DEI", ELIGIBLE), Bits(0x0FFF, "id", "ID")
+        ),
         Hex16("etype", "Type", ETHERTYPES),
     ),
 )
@@ -28,8 +32,10 @@ PROVIDER_VLAN = Header(
     "ieee8021ad",
     "IEEE 802.1ad",
     (
-        Packed16(Bits(0xE000, "priority", "Priority"), Bits(0x1000, "dei", "DEI"), Bits(0x0FFF, "id", "ID")),
-        Hex16("=vlan.etype", "Type", ETHERTYPES),
+        Packed16(
+            Bits(0xE000, "priority", "Priority"), Bits(0x1000, "dei", "DEI", ELIGIBLE), Bits(0x0FFF, "id", "ID")
+        ),
+        Hex16("=ieee8021ah.etype", "Type", ETHERTYPES),
     ),
 )
 

@@ -139,7 +139,7 @@ EXTENDED_REQUEST = Header(
     "icmp",
     "Extended Echo",
     (
-        Hex16("ident", "Identifier"),
+        U16("ident", "Identifier"),
         U8("ext.echo.seq", "Sequence Number"),
         Packed8(Bits(1, "ext.echo.req.local", "Local bit")),
     ),
@@ -150,7 +150,7 @@ EXTENDED_REPLY = Header(
     "icmp",
     "Extended Echo",
     (
-        Hex16("ident", "Identifier"),
+        U16("ident", "Identifier"),
         U8("ext.echo.seq", "Sequence Number"),
         Packed8(
             Bits(0xE0, "ext.echo.rsp.state", "State", STATES),

@@ -71,6 +71,7 @@ CODES = {
         4: "Port unreachable",
         5: "Source address failed ingress/egress policy",
         6: "Reject route to destination",
+        7: "Error in Source Routing Header",
     },
     3: {0: "hop limit exceeded in transit", 1: "fragment reassembly time exceeded"},
     139: {

@@ -56,7 +56,7 @@ def imap(packet: Packet, at: int, limit: int) -> Step | None:
         packet.add(layer, IS_REQUEST, not answer, at, 0)
         memory = packet.memory("imap")
         for line, literals in lines:
-            item = packet.add(layer, LINE, line.text, line.at, line.size)
+            item = packet.add(layer, LINE, line.raw(packet), line.at, line.size)
             (_response if answer else _request)(packet, item, line, memory)
             if answer and literals and MESSAGE.search(packet.data, line.at, literals[0][0]):
                 packet.run(Step((imf,), *literals[0]))

@@ -9,7 +9,7 @@ from netwatch.capture.dissect.kit import (
     U16,
     Bit,
     Bits,
-    Flags8,
+    Field,
     Header,
     Hex16,
     Ip4,
@@ -25,20 +25,28 @@ from netwatch.capture.dissect.numbers import IP_PROTOCOLS
 from netwatch.capture.dissect.options import options
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import TABLES, Step, on, step
+from netwatch.capture.dissect.services import DSCP, ECN, traffic_class
 from netwatch.capture.text import ipv4 as ipv4_text
-
-ECN = {0: "Not ECN-Capable Transport", 1: "ECT(1)", 2: "ECT(0)", 3: "Congestion Experienced"}
 
 IPV4 = Header(
     "ip",
     "Internet Protocol Version 4",
     (
-        Packed8(Bits(0xF0, "version", "Version"), Bits(0x0F, "hdr_len", "Header Length", times=4)),
-        Flags8(
+        Packed8(
+            Bits(0xF0, "version", "Version"),
+            Bits(0x0F, "hdr_len", "Header Length", times=4, form=lambda size: f"{size} bytes ({size // 4})"),
+        ),
+        Field(
             "dsfield",
             "Differentiated Services Field",
-            Bits(0xFC, "dsfield.dscp", "Differentiated Services Codepoint"),
-            Bits(0x03, "dsfield.ecn", "Explicit Congestion Notification", ECN),
+            plain="0x{:02x}".format,
+            form=traffic_class,
+            code="B",
+            size=1,
+            bits=(
+                Bits(0xFC, "dsfield.dscp", "Differentiated Services Codepoint", DSCP),
+                Bits(0x03, "dsfield.ecn", "Explicit Congestion Notification", ECN),
+            ),
         ),
         U16("len", "Total Length"),
         Hex16("id", "Identification"),
@@ -69,7 +77,9 @@ OPTION_TYPE = number("ip.opt.type", "Type")
 OPTION_LEN = number("ip.opt.len", "Length")
 OPTION_DATA = octets("", "Data")
 OPTION_POINTER = number("ip.opt.ptr", "Pointer")
-OPTION_ROUTE = address("ip.rec_rt", "Recorded Route", 4)
+RECORDED, EMPTY = address("ip.rec_rt", "Recorded Route", 4), address("ip.empty_rt", "Empty Route", 4)
+NEXT_HOP, HOP = address("ip.cur_rt", "Current Route", 4), address("ip.src_rt", "Source Route", 4)
+LAST_HOP = address("ip.dst", "Destination Address", 4)
 OPTION_ALERT = number("ip.opt.ra", "Router Alert")
 OPTION_NAMES = {
     0: "End of Options List",
@@ -177,10 +187,25 @@ def _options(packet: Packet, layer: Item, at: int, end: int, limit: int) -> None
             continue
         packet.add(item, OPTION_LEN, length, where + 1, 1)
         if kind in (7, 131, 137) and length >= 3:
-            packet.add(item, OPTION_POINTER, packet.data[where + 2], where + 2, 1)
-            for hop in range(where + 3, where + length - 3, 4):
-                packet.add(item, OPTION_ROUTE, packet.data[hop : hop + 4], hop, 4)
+            _route(packet, item, kind, where, length)
         elif kind == 148 and length == 4:
             packet.add(item, OPTION_ALERT, packet.uint("IP option", where + 2, 2, stop), where + 2, 2)
         elif length > 2:
             packet.add(item, OPTION_DATA, packet.data[where + 2 : where + length], where + 2, length - 2)
+
+
+def _route(packet: Packet, item: Item, kind: int, at: int, length: int) -> None:
+    """Addresses before the pointer are recorded, those of a source route from there on to come (RFC 791, 3.1)."""
+    pointer = packet.data[at + 2]
+    packet.add(item, OPTION_POINTER, pointer, at + 2, 1)
+    for hop in range(at + 3, at + length - 3, 4):
+        place = hop - at + 1
+        if place < pointer:
+            field = RECORDED
+        elif kind == 7:
+            field = EMPTY
+        elif hop + 4 > at + length - 4:
+            field = LAST_HOP
+        else:
+            field = NEXT_HOP if place == pointer else HOP
+        packet.add(item, field, packet.data[hop : hop + 4], hop, 4)

@@ -26,6 +26,7 @@ from netwatch.capture.dissect.kit import (
 from netwatch.capture.dissect.numbers import IP_PROTOCOLS
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import TABLES, Step, on, step
+from netwatch.capture.dissect.services import DSCP, ECN, traffic_class
 from netwatch.capture.text import ipv6 as ipv6_text
 
 IPV6 = Header(
@@ -39,12 +40,13 @@ IPV6 = Header(
                 "tclass",
                 "Traffic Class",
                 digits=8,
+                form=traffic_class,
                 bits=(
-                    Bits(0x0FC00000, "tclass.dscp", "Differentiated Services Codepoint"),
-                    Bits(0x00300000, "tclass.ecn", "Explicit Congestion Notification"),
+                    Bits(0x0FC00000, "tclass.dscp", "Differentiated Services Codepoint", DSCP),
+                    Bits(0x00300000, "tclass.ecn", "Explicit Congestion Notification", ECN),
                 ),
             ),
-            Bits(0x000FFFFF, "flow", "Flow Label", digits=6),
+            Bits(0x000FFFFF, "flow", "Flow Label", digits=6, form="0x{:05x}".format),
         ),
         U16("plen", "Payload Length"),
         U8("nxt", "Next Header", IP_PROTOCOLS),
@@ -80,7 +82,7 @@ FRAGMENT = Header(
         U8("nxt", "Next Header", IP_PROTOCOLS),
         Hex8("reserved_octet", "Reserved octet"),
         Packed16(
-            Bits(0xFFF8, "offset", "Offset", times=8),
+            Bits(0xFFF8, "offset", "Offset", form=lambda units: f"{units} ({units * 8} bytes)"),
             Bits(0x0006, "reserved_bits", "Reserved bits"),
             Bit(0x0001, "more", "More fragments"),
         ),

@@ -94,16 +94,17 @@ def _unnumbered(*rows: Field) -> Header:
 
 
 _POLL, _FINAL = Bit(0x10, "control.p", "Poll"), Bit(0x10, "control.f", "Final")
-_KIND = Bits(0x03, "control.ftype", "Frame type", FRAME_TYPES, digits=1)
-COMMANDED = _unnumbered(_POLL, Bits(0xEC, "control.u_modifier_cmd", "Command", UNNUMBERED), _KIND)
-ANSWERED = _unnumbered(_FINAL, Bits(0xEC, "control.u_modifier_resp", "Response", UNNUMBERED), _KIND)
+_KIND = Bits(0x03, "control.ftype", "Frame type", FRAME_TYPES, digits=2)
+_NUMBERED_KIND = Bits(0x03, "control.ftype", "Frame type", FRAME_TYPES, digits=4)
+COMMANDED = _unnumbered(_POLL, Bits(0xEC, "control.u_modifier_cmd", "Command", UNNUMBERED, digits=2), _KIND)
+ANSWERED = _unnumbered(_FINAL, Bits(0xEC, "control.u_modifier_resp", "Response", UNNUMBERED, digits=2), _KIND)
 _NR = Bits(0xFE00, "control.n_r", "N(R)")
-INFORMATION = _numbered(_NR, Bit(0x0100, "control.p", "Poll"), Bits(0x00FE, "control.n_s", "N(S)"), _KIND)
+INFORMATION = _numbered(_NR, Bit(0x0100, "control.p", "Poll"), Bits(0x00FE, "control.n_s", "N(S)"), _NUMBERED_KIND)
 SUPERVISION = _numbered(
     _NR,
     Bit(0x0100, "control.p", "Poll"),
-    Bits(0x000C, "control.s_ftype", "Supervisory frame type", SUPERVISORY),
-    _KIND,
+    Bits(0x000C, "control.s_ftype", "Supervisory frame type", SUPERVISORY, digits=4),
+    _NUMBERED_KIND,
 )
 
 FUNCTIONS = {

@@ -28,7 +28,7 @@ def loop(packet: Packet, at: int, limit: int) -> Step:
     while True:
         function = int.from_bytes(packet.take("Loopback function", where, 2, limit), "little")
         packet.add(layer, FUNCTION, function, where, 2)
-        if where <= relevant or not packet.info:
+        if where == relevant:
             layer.said = packet.info = FUNCTIONS.get(function, f"Unknown function ({function})")
         where += 2
         layer.size = where - at
@@ -41,4 +41,6 @@ def loop(packet: Packet, at: int, limit: int) -> Step:
             packet.add(layer, RECEIPT, receipt, where, 2)
             where += 2
             layer.size = where - at
+        if not packet.info:
+            layer.said = packet.info = "No valid function found"
         return Step((), where, limit)

@@ -7,6 +7,7 @@ from netwatch.capture.dissect.kit import (
     U16,
     Bit,
     Bits,
+    Field,
     Header,
     Hex8,
     Hex16,
@@ -30,7 +31,7 @@ OPERATIONS = {
     6: "Release",
     7: "WACK",
     8: "Refresh",
-    9: "Refresh",
+    9: "Refresh (alternate opcode)",
     15: "Multi-homed registration",
 }
 CODES = {
@@ -43,27 +44,36 @@ CODES = {
     7: "Name in conflict error",
 }
 TYPES = {0x0A: "NULL", 0x20: "NB", 0x21: "NBSTAT", 0x01: "A", 0x02: "NS"}
-NBNS = Header(
-    "nbns",
-    "NetBIOS Name Service",
-    (
-        Hex16("id", "Transaction ID"),
-        Packed16(
-            Bit(0x8000, "flags.response", "Response"),
-            Bits(0x7800, "flags.opcode", "Opcode", OPERATIONS),
-            Bit(0x0400, "flags.authoritative", "Authoritative"),
-            Bit(0x0200, "flags.truncated", "Truncated"),
-            Bit(0x0100, "flags.recdesired", "Recursion desired"),
-            Bit(0x0080, "flags.recavail", "Recursion available"),
-            Bit(0x0010, "flags.broadcast", "Broadcast"),
-            Bits(0x000F, "flags.rcode", "Reply code", CODES),
-        ),
-        U16("count.queries", "Questions"),
-        U16("count.answers", "Answer RRs"),
-        U16("count.auth_rr", "Authority RRs"),
-        U16("count.add_rr", "Additional RRs"),
-    ),
+ANSWER_FLAGS = (
+    Bit(0x8000, "flags.response", "Response"),
+    Bits(0x7800, "flags.opcode", "Opcode", OPERATIONS),
+    Bit(0x0400, "flags.authoritative", "Authoritative"),
+    Bit(0x0200, "flags.truncated", "Truncated"),
+    Bit(0x0100, "flags.recdesired", "Recursion desired"),
+    Bit(0x0080, "flags.recavail", "Recursion available"),
+    Bit(0x0010, "flags.broadcast", "Broadcast"),
+    Bits(0x000F, "flags.rcode", "Reply code", CODES),
 )
+IN_ANSWERS = frozenset({0x0400, 0x0080, 0x000F})
+"""Flags that mean nothing in a request."""
+
+
+def _message(flags: tuple[Field, ...]) -> Header:
+    return Header(
+        "nbns",
+        "NetBIOS Name Service",
+        (
+            Hex16("id", "Transaction ID"),
+            Packed16(*flags),
+            U16("count.queries", "Questions"),
+            U16("count.answers", "Answer RRs"),
+            U16("count.auth_rr", "Authority RRs"),
+            U16("count.add_rr", "Additional RRs"),
+        ),
+    )
+
+
+NBNS, ANSWER = _message(tuple(bit for bit in ANSWER_FLAGS if bit.mask not in IN_ANSWERS)), _message(ANSWER_FLAGS)
 NAME, TYPE, CLASS = text("nbns.name", "Name"), number("nbns.type", "Type", TYPES), number("nbns.class", "Class")
 TTL, LENGTH = number("nbns.ttl", "Time to live"), number("nbns.data_length", "Data length")
 FLAGS, ADDRESS = number("nbns.nb_flags", "Name flags", digits=4), address("nbns.addr", "Addr", 4)
@@ -111,7 +121,8 @@ def _decode(raw: bytes) -> str:
 def nbns(packet: Packet, at: int, limit: int) -> Step | None:
     """Questions and records as in DNS, with names of their own."""
     packet.column("nbns")
-    layer, (_, flags, questions, *records) = packet.open(NBNS, at, limit)
+    answer = packet.rest(at + 2, min(at + 3, limit)) >= b"\x80"
+    layer, (_, flags, questions, *records) = packet.open(ANSWER if answer else NBNS, at, limit)
     operation, response = flags >> 11 & 15, flags & 0x8000
     info = OPERATIONS.get(operation, f"Unknown ({operation})")
     layer.said = info + (" response" if response else "")

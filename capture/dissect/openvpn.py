@@ -38,8 +38,8 @@ OPENVPN: Final = Header(
 )
 SIZE: Final = number("openvpn.plen", "Packet Length")
 SESSION, REMOTE = (
-    number("openvpn.sessionid", "Session ID", digits=16),
-    number("openvpn.rsessionid", "Remote Session ID", digits=16),
+    number("openvpn.sessionid", "Session ID"),
+    number("openvpn.rsessionid", "Remote Session ID"),
 )
 HMAC: Final = octets("openvpn.hmac", "HMAC")
 REPLAY: Final = number("openvpn.pid", "Replay-Packet-ID")

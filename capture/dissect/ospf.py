@@ -27,6 +27,7 @@ from netwatch.capture.dissect.kit import (
     group,
     number,
     octets,
+    text,
 )
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import Step, on
@@ -53,7 +54,7 @@ AUTH = Header(
 )
 AUTH_DATA: Final = {
     0: octets("ospf.auth.none", "Auth Data (none)"),
-    1: octets("ospf.auth.simple", "Auth Data (Simple)"),
+    1: text("ospf.auth.simple", "Auth Data (Simple)"),
     2: octets("ospf.auth.crypt.data", "Auth Crypt Data"),
 }
 INSTANCE = Header("ospf", "Instance", (U8("instance_id", "Instance ID"), U8("reserved", "Reserved")), name="")

@@ -96,16 +96,17 @@ PAYLOADS = {
     50: "WebRTC DCEP",
     60: "NGAP",
 }
+TSN = number("sctp.data_tsn", "Transmission sequence number (relative)")
 DATA = _part(
     "DATA",
-    U32("data_tsn", "Transmission sequence number"),
+    U32("data_tsn_raw", "Transmission sequence number (absolute)"),
     Hex16("data_sid", "Stream identifier"),
     U16("data_ssn", "Stream sequence number"),
     U32("data_payload_proto_id", "Payload protocol identifier", PAYLOADS),
 )
 I_DATA = _part(
     "I_DATA",
-    U32("data_tsn", "Transmission sequence number"),
+    U32("data_tsn_raw", "Transmission sequence number (absolute)"),
     Hex16("data_sid", "Stream identifier"),
     Hex16("data_reserved", "Reserved"),
     U32("data_mid", "Message identifier"),
@@ -124,9 +125,10 @@ def _init(prefix: str, label: str) -> Header:
     )
 
 
+REACHED = number("sctp.sack_cumulative_tsn_ack", "Cumulative TSN ACK (relative)")
 SACK = _part(
     "SACK",
-    U32("sack_cumulative_tsn_ack", "Cumulative TSN ACK"),
+    U32("sack_cumulative_tsn_ack_raw", "Cumulative TSN ACK (absolute)"),
     U32("sack_a_rwnd", "Advertised receiver window credit (a_rwnd)"),
     U16("sack_number_of_gap_blocks", "Number of gap acknowledgement blocks"),
     U16("sack_number_of_duplicated_tsns", "Number of duplicated TSNs"),
@@ -253,16 +255,25 @@ def sctp(packet: Packet, at: int, limit: int) -> Step | None:
     return None
 
 
-def _relative(packet: Packet, tsn: int, *, own: bool) -> int:
-    """Counted from the first number that the side sent which the number is of; as it stands where none is known."""
+def _relative(packet: Packet, tsn: int, *, own: bool) -> int | None:
+    """Counted from the first number that the side sent which the number is of; None where that is not known."""
     if packet.conversation is None:
-        return tsn
+        return None
     memory = packet.memory("sctp")
     side = packet.from_client is own
     if own:
         memory.setdefault(side, tsn)
     first: int | None = memory.get(side)
-    return tsn if first is None else (tsn - first) & 0xFFFFFFFF
+    return None if first is None else (tsn - first) & 0xFFFFFFFF
+
+
+def _count(packet: Packet, item: Item, field: Field, tsn: int, at: int, *, own: bool) -> int:
+    """Shows the relative number where it is known -> the number that the Info column has."""
+    relative = _relative(packet, tsn, own=own)
+    if relative is None:
+        return tsn
+    packet.add(item, field, relative, at, 4)
+    return relative
 
 
 def _rest(packet: Packet, item: Item, field: Field, at: int, end: int) -> None:
@@ -276,13 +287,16 @@ def _data(packet: Packet, item: Item, kind: int, flags: int, at: int, end: int) 
     if at + head.size > packet.end(end):
         _rest(packet, item, VALUE, at, end)
         return ""
-    tsn, *_ = packet.add_header(item, head, at, end)
+    shown = _count(packet, item, TSN, packet.uint("SCTP DATA", at, 4, end), at, own=True)
+    packet.add_header(item, head, at, end)
     _rest(packet, item, PAYLOAD, at + head.size, end)
-    return f" (TSN={_relative(packet, tsn, own=True)})" + (" (Message Fragment)" if flags & 3 != 3 else "")
+    return f" (TSN={shown})" + (" (Message Fragment)" if flags & 3 != 3 else "")
 
 
 def _sack(packet: Packet, item: Item, kind: int, flags: int, at: int, end: int) -> str:  # noqa: ARG001 - as all
-    tsn, window, gaps, doubles = packet.add_header(item, SACK, at, end)
+    packet.check("SACK", at, SACK.size, end)
+    shown = _count(packet, item, REACHED, packet.uint("SACK", at, 4, end), at, own=False)
+    _, window, gaps, doubles = packet.add_header(item, SACK, at, end)
     at += SACK.size
     reached = 0
     for _ in range(gaps):
@@ -294,7 +308,7 @@ def _sack(packet: Packet, item: Item, kind: int, flags: int, at: int, end: int) 
         packet.add(item, DUPLICATE, packet.uint("SCTP SACK", at, 4, end), at, 4)
         at += 4
     beyond = f"+{reached}" if gaps else ""
-    return f" (Ack={_relative(packet, tsn, own=False)}{beyond}, Arwnd={window})"
+    return f" (Ack={shown}{beyond}, Arwnd={window})"
 
 
 def _cookie(packet: Packet, item: Item, kind: int, flags: int, at: int, end: int) -> str:  # noqa: ARG001

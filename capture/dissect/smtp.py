@@ -60,7 +60,7 @@ def smtp(packet: Packet, at: int, limit: int) -> Step | None:
 
 
 def _request(packet: Packet, layer: Item, line: Line, memory: dict[Any, Any]) -> str:
-    item = packet.add(layer, COMMAND_LINE, line.text, line.at, line.size)
+    item = packet.add(layer, COMMAND_LINE, line.raw(packet), line.at, line.size)
     shown = as_text(line.text)
     login = memory.pop("login", b"")
     if login:
@@ -68,9 +68,10 @@ def _request(packet: Packet, layer: Item, line: Line, memory: dict[Any, Any]) ->
         return f"{'User' if login == b'user' else 'Pass'}: {shown}"
     command, _, rest = line.text.partition(b" ")
     where = line.at + len(command) + 1
-    packet.add(item, COMMAND, command, line.at, len(command))
-    if rest:
-        packet.add(item, PARAMETER, rest, where, len(rest))
+    # Four letters, and what follows a fifth byte: of STARTTLS it is STAR and TLS.
+    packet.add(item, COMMAND, line.text[:4], line.at, min(len(line.text), 4))
+    if line.text[5:]:
+        packet.add(item, PARAMETER, line.text[5:], line.at + 5, len(line.text) - 5)
     command = command.upper()
     words = rest.split(b" ")
     if command == b"AUTH":
@@ -87,7 +88,7 @@ def _request(packet: Packet, layer: Item, line: Line, memory: dict[Any, Any]) ->
 
 def _response(packet: Packet, layer: Item, line: Line, memory: dict[Any, Any], goes_on: bool) -> str:
     """A reply line; of a reply of several lines the Info column has the code only once (RFC 5321, 4.2.1)."""
-    item = packet.add(layer, RESPONSE_LINE, line.text, line.at, line.size)
+    item = packet.add(layer, RESPONSE_LINE, line.raw(packet), line.at, line.size)
     code, rest = line.text[:3], line.text[4:]
     if not code.isdigit():
         return as_text(line.text)

@@ -44,7 +44,7 @@ TCP = Header(
         U32("seq_raw", "Sequence Number (raw)"),
         U32("ack_raw", "Acknowledgment Number (raw)"),
         Packed16(
-            Bits(0xF000, "hdr_len", "Header Length", times=4),
+            Bits(0xF000, "hdr_len", "Header Length", times=4, form=lambda size: f"{size} bytes ({size // 4})"),
             Bits(
                 0x0FFF,
                 "flags",
@@ -62,6 +62,7 @@ TCP = Header(
         U16("urgent_pointer", "Urgent Pointer"),
     ),
 )
+RAW_SEQUENCE = TCP.rows[2]
 LENGTH = number("tcp.len", "TCP Segment Len")
 STREAM = number("tcp.stream", "Stream index")
 SEQUENCE = number("tcp.seq", "Sequence Number")
@@ -229,9 +230,14 @@ def _show_seen(packet: Packet, layer: Item, seen: Seen, at: int, length: int, mo
     known = len(layer.children)
     if seen.conversation is not None and packet.context is not None and packet.context.counted:
         packet.add(layer, STREAM, seen.conversation.stream, at + 4, 0)
-    packet.add(layer, LENGTH, length, at + 4, 0)
+    if packet.values.get("quoted"):
+        # How long it was, the quotation does not tell; its number stands as it is on the wire.
+        layer.children.remove(next(item for item in layer.children if item.field is RAW_SEQUENCE))
+        known -= 1
+    else:
+        packet.add(layer, LENGTH, length, at + 4, 0)
+        packet.add(layer, NEXT_SEQUENCE, (seen.sequence + length + more) & 0xFFFFFFFF, at + 8, 0)
     packet.add(layer, SEQUENCE, seen.sequence, at + 4, 4)
-    packet.add(layer, NEXT_SEQUENCE, (seen.sequence + length + more) & 0xFFFFFFFF, at + 8, 0)
     packet.add(layer, ACKNOWLEDGED, seen.acknowledged, at + 8, 4)
     packet.add(layer, WINDOW, seen.window, at + 16, 0)
     # Stable: what explains a number stands before the number as it is on the wire.
@@ -260,7 +266,7 @@ def _quoted_ports(packet: Packet, at: int, limit: int) -> None:
     """Of a segment cut after eight bytes, as an ICMP error quotes it, the ports and the sequence number."""
     if not packet.values.get("quoted") or packet.end(limit) < at + 8:
         return
-    rows = TCP.rows[:3]
+    rows = (*TCP.rows[:2], SEQUENCE)
     values = (packet.data[at : at + 2], packet.data[at + 2 : at + 4], packet.data[at + 4 : at + 8])
     numbers = [int.from_bytes(value, "big") for value in values]
     layer = packet.layer(TCP.field, at, 8, f"Src Port: {numbers[0]}, Dst Port: {numbers[1]}")

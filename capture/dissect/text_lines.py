@@ -29,6 +29,10 @@ class Line(NamedTuple):
         """With its end."""
         return self.after - self.at
 
+    def raw(self, packet: Packet) -> bytes:
+        """As it came, with its end."""
+        return packet.data[self.at : self.after]
+
 
 def whole_lines(packet: Packet, at: int, limit: int) -> tuple[list[Line], int]:
     """The lines that are here, no more than are shown, and where the last begins whose end is not."""

@@ -28,6 +28,7 @@ UDP_LITE = Header(
     ),
     name="udplite",
 )
+ILLEGAL = " [ILLEGAL CHECKSUM (0)]"
 CHECKSUM_STATUS = number("udp.checksum.status", "Checksum status", STATUS)
 PAYLOAD = octets("udp.payload", "UDP payload")
 LITE_STATUS = number("udp.checksum.status", "Checksum status", STATUS)
@@ -53,6 +54,10 @@ def udp(packet: Packet, at: int, limit: int) -> Step | None:
         end = min(limit, at + length)
     if not packet.info:
         packet.info = f"{source} → {destination} Len={(length or limit - at) - UDP.size}"
+    illegal = not checksum and len(packet.values.get("ip.pseudo", b"")) == 32
+    if illegal:
+        # Over IPv6 only tunnels may go without one (RFC 8200, 8.1; RFC 6935).
+        packet.info += ILLEGAL
     if packet.build:
         status = UNVERIFIED if checksum == 0 else verified(packet, 17, at, end, checksum)
         show_checksum(packet, layer, CHECKSUM_STATUS, status, at + 6)
@@ -85,7 +90,7 @@ def udp_lite(packet: Packet, at: int, limit: int) -> Step | None:
     packet.info += f" Len={limit - at - UDP_LITE.size}"
     if not checksum:
         # Unlike with UDP, nothing may go without one (RFC 3828, 3.1).
-        packet.info += " [ILLEGAL CHECKSUM (0)]"
+        packet.info += ILLEGAL
     if covered < UDP_LITE.size or covered > limit - at:
         packet.mark(f"UDP-Lite checksum coverage {coverage}", at + 4)
     elif packet.build and at + covered <= packet.caplen and "ip.pseudo" in packet.values:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from netwatch.capture.dissect.checksum import BAD, GOOD, STATUS, UNVERIFIED, ones_sum, pseudo_header, show_checksum
-from netwatch.capture.dissect.kit import U8, Bits, Flags8, Header, Hex16, Packed16, address, number, octets
+from netwatch.capture.dissect.kit import U8, Bits, Field, Header, Hex16, Packed16, address, number, octets
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import Step, on
 
 PRIORITIES = {0: "Current Master has stopped participating in VRRP", 100: "Default priority for a backup VRRP router"}
 OWNER = 255
 _HEAD = (
-    Flags8(
+    Field(
         "typever",
         "Version, Packet type",
-        Bits(0xF0, "version", "VRRP protocol version"),
-        Bits(0x0F, "type", "VRRP packet type", {1: "Advertisement"}),
+        form="0x{:02x}".format,
+        code="B",
+        size=1,
+        bits=(
+            Bits(0xF0, "version", "VRRP protocol version"),
+            Bits(0x0F, "type", "VRRP packet type", {1: "Advertisement"}),
+        ),
     ),
     U8("virt_rtr_id", "Virtual Rtr ID"),
     U8("prio", "Priority", PRIORITIES | {OWNER: "This VRRP router owns the virtual router's IP address(es)"}),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Final
 
-from netwatch.capture.dissect.kit import U8, Bytes, Field, Header, number, octets
+from netwatch.capture.dissect.kit import U8, Bytes, Field, Header, number, octets, text
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on, signature
 
@@ -14,7 +15,8 @@ SIZES: Final = {1: 148, 2: 92, 3: 64}
 WIREGUARD: Final = Header("wg", "WireGuard Protocol", (U8("type", "Type", TYPES), Bytes("reserved", "Reserved", 3)))
 SENDER, RECEIVER = number("wg.sender", "Sender", digits=8), number("wg.receiver", "Receiver", digits=8)
 COUNTER: Final = number("wg.counter", "Counter")
-EPHEMERAL: Final = octets("wg.ephemeral", "Ephemeral")
+EPHEMERAL: Final = text("wg.ephemeral", "Ephemeral")
+"""A key, which people know as base64."""
 STATIC: Final = octets("wg.encrypted_static", "Encrypted Static")
 TIMESTAMP: Final = octets("wg.encrypted_timestamp", "Encrypted Timestamp")
 EMPTY: Final = octets("wg.encrypted_empty", "Encrypted Empty")
@@ -65,6 +67,7 @@ def wireguard(packet: Packet, at: int, limit: int) -> Step | None:
         rest = packet.rest(where + 8, limit)
         packet.add(layer, PAYLOAD, rest, where + 8, len(rest))
     for field, length in PARTS.get(kind, ()):
-        packet.add(layer, field, packet.take("WireGuard", where, length, limit), where, length)
+        raw = packet.take("WireGuard", where, length, limit)
+        packet.add(layer, field, b64encode(raw) if field is EPHEMERAL else raw, where, length)
         where += length
     return None

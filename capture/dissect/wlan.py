@@ -89,14 +89,14 @@ def _qos(*rest: Field) -> Header:
     rows = (
         Bits(0x000F, "qos.tid", "TID"),
         Bits(0x0007, "qos.priority", "Priority", PRIORITIES),
-        Bits(0x0060, "qos.ack", "Ack Policy", ACK_POLICIES, digits=1),
+        Bits(0x0060, "qos.ack", "Ack Policy", ACK_POLICIES, digits=4),
         Bit(0x0080, "qos.amsdupresent", "A-MSDU present"),
     )
     return Header("wlan", "QoS control", (Flags16("qos", "Qos Control", *rows, *rest),), name="", little=True)
 
 
 FROM_ACCESS_POINT = _qos(
-    Bit(0x0010, "qos.eosp", "EOSP"), Bits(0xFF00, "qos.ps_buf_state", "QAP PS Buffer State", digits=2)
+    Bit(0x0010, "qos.eosp", "EOSP"), Bits(0xFF00, "qos.ps_buf_state", "QAP PS Buffer State", digits=4)
 )
 DURATION_WANTED = _qos(
     Bit(0x0010, "qos.bit4", "QoS bit 4"), Bits(0xFF00, "qos.txop_dur_req", "TXOP Duration Requested")

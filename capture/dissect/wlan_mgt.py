@@ -389,7 +389,7 @@ class Suites:
 
     def __init__(self, prefix: str, label: str, names: dict[int, str], kind: str = "") -> None:
         self.label, self.names = label, names
-        self.suite = number(prefix, label, digits=8)
+        self.suite = number(prefix, label)
         self.organisation = number(f"{prefix}.oui", f"{label} OUI")
         self.type = number(kind or f"{prefix}.type", f"{label} type", names)
         self.count = number(f"{prefix}.count", f"{label} Count")
@@ -427,8 +427,8 @@ RSN_CAPABILITIES = Header(
             "RSN Capabilities",
             Bit(0x0001, "capabilities.preauth", "RSN Pre-Auth capabilities"),
             Bit(0x0002, "capabilities.no_pairwise", "RSN No Pairwise capabilities"),
-            Bits(0x000C, "capabilities.ptksa_replay_counter", "RSN PTKSA Replay Counter capabilities", digits=1),
-            Bits(0x0030, "capabilities.gtksa_replay_counter", "RSN GTKSA Replay Counter capabilities", digits=1),
+            Bits(0x000C, "capabilities.ptksa_replay_counter", "RSN PTKSA Replay Counter capabilities", digits=4),
+            Bits(0x0030, "capabilities.gtksa_replay_counter", "RSN GTKSA Replay Counter capabilities", digits=4),
             Bit(0x0040, "capabilities.mfpr", "Management Frame Protection Required"),
             Bit(0x0080, "capabilities.mfpc", "Management Frame Protection Capable"),
             Bit(0x0100, "capabilities.jmr", "Joint Multi-band RSNA"),

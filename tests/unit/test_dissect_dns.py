@@ -277,3 +277,21 @@ def test_any_bytes_in_any_record(kind: int, body: bytes) -> None:
 def test_any_bytes_in_any_option(code: int, value: bytes) -> None:
     data = packet(options((code, value)))
     assert summarise(data, RAW).info == show(data).info
+
+
+def test_a_pointer_out_of_the_message_is_malformed() -> None:
+    asked = name("x.test") + struct.pack("!HH", 1, 1)
+    head = struct.pack("!6H", 1, 0x8180, 1, 1, 0, 0)
+    tree = show(packet(head + asked + record(1, bytes(4), owner=b"\xff\xff"), server=True))
+    assert tree.verdict.text == "DNS name: pointer out of the message"
+    assert tree.info == "Standard query response 0x0001 A x.test[Malformed Packet]"
+
+
+def test_flags_say_what_the_message_is() -> None:
+    def flags(data: bytes) -> str:
+        (layer,) = (layer for layer in show(packet(data)).layers if layer.field.name == "dns")
+        return next(item.text for item in layer.children if item.field.name == "dns.flags")
+
+    assert flags(question(1)) == "0x0100 Standard query"
+    assert flags(answer(1, bytes(4))) == "0x8180 Standard query response, No error"
+    assert flags(question(1, flags=0x8583)) == "0x8583 Standard query response, No such name"

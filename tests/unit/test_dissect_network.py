@@ -4,71 +4,20 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import NamedTuple
 
 import pytest
+from tests.unit.handmade import ETHERNET, PING, RAW, Sample, Samples, holds, ip, texts, udp, value
 
-from netwatch.capture.dissect import Context, Item, Tree, dissect, fields_text, find, summarise
+from netwatch.capture.dissect import Context, dissect, find, summarise
 from netwatch.capture.dissect.checksum import ones_sum
-from netwatch.capture.dissect.packet import MAX_ITEMS
 
-
-class Sample(NamedTuple):
-    """A packet, its row, and values that its fields must have."""
-
-    data: bytes
-    linktype: int
-    protocol: str
-    info: str
-    fields: dict[str, str]
-
-
-def value(tree: Tree, name: str) -> str:
-    item = find(tree, name)
-    return "" if item is None else fields_text(item)
-
-
-def texts(tree: Tree) -> list[str]:
-    """Every line of the tree, from the outermost in."""
-    said: list[str] = []
-    below = list(tree.layers)[::-1]
-    while below:
-        item = below.pop()
-        said.append(f"{item.field.label}: {item.text}")
-        below += item.children[::-1]
-    return said
-
-
-def holds(tree: Tree, size: int) -> None:
-    """Each line lies within what it is a part of, and there is no end of them."""
-    below: list[tuple[Item, int, int]] = [(layer, 0, size) for layer in tree.layers if not layer.buffer]
-    count = 0
-    while below:
-        item, first, last = below.pop()
-        count += 1
-        assert first <= item.start <= item.end <= last, item
-        below += [(child, item.start, item.end) for child in item.children if not child.buffer]
-    assert count <= 2 * MAX_ITEMS
-
-
-ETHERNET, RAW = 1, 101
-PING = bytes.fromhex("4500001c00010000400166de0a0000010a0000020800f7ff00000000")
 ECHO = "Echo (ping) request  id=0x0000, seq=0/0, ttl=64"
 QUOTED = bytes.fromhex("4500002400010000401166c60a0000010a000002 03e80035001056196162636465666768")
 SIX = bytes.fromhex("20010db8000000000000000000000001")
 
 
-def ip(payload: bytes, protocol: int) -> bytes:
-    ends = bytes([192, 0, 2, 1]), bytes([198, 51, 100, 7])
-    return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 1, 0, 64, protocol, 0, *ends) + payload
-
-
 def ip6(payload: bytes, following: int) -> bytes:
     return struct.pack("!IHBB16s16s", 6 << 28, len(payload), following, 255, SIX, SIX) + payload
-
-
-def udp(source: int, destination: int, payload: bytes) -> bytes:
-    return ip(struct.pack("!HHHH", source, destination, 8 + len(payload), 0) + payload, 17)
 
 
 def summed(data: str, at: int) -> bytes:
@@ -248,7 +197,7 @@ SAMPLES = [
         RAW,
         "BFD Control",
         "Diag: No Diagnostic, State: Up, Flags: 0x08",
-        {"bfd.sta": "0x3", "bfd.flags.c": "1", "bfd.my_discriminator": "0x00000001"},
+        {"bfd.sta": "0x03", "bfd.flags.c": "1", "bfd.my_discriminator": "0x00000001"},
     ),
     Sample(gre("00000800", PING), RAW, "ICMP", ECHO, {"gre.proto": "0x0800"}),
     Sample(gre("300088be00000005 00000006 1005180300000007", FRAME), RAW, "ICMP", ECHO, {"erspan.spanid": "3"}),
@@ -432,47 +381,9 @@ SAMPLES = [
     ),
 ]
 
-IDS = [sample.protocol + " " + sample.info[:24] for sample in SAMPLES]
 
-
-@pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
-def test_row_and_fields(sample: Sample) -> None:
-    tree = dissect(sample.data, sample.linktype)
-    assert (tree.protocol, tree.info) == (sample.protocol, sample.info)
-    assert {name: value(tree, name) for name in sample.fields} == sample.fields
-    assert tree.verdict.kind == "ok", tree.verdict
-    holds(tree, len(sample.data))
-
-
-@pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
-def test_without_a_tree_the_row_is_the_same(sample: Sample) -> None:
-    assert summarise(sample.data, sample.linktype)[:2] == (sample.protocol, sample.info)
-
-
-@pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
-def test_a_cut_at_any_byte_is_a_cut(sample: Sample) -> None:
-    for keep in range(len(sample.data)):
-        tree = dissect(sample.data[:keep], sample.linktype, len(sample.data))
-        assert tree.verdict.kind == "cut", (keep, tree.verdict)
-        holds(tree, keep)
-
-
-@pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
-def test_a_frame_that_ends_at_any_byte_is_no_failure(sample: Sample) -> None:
-    for keep in range(len(sample.data)):
-        tree = dissect(sample.data[:keep], sample.linktype)
-        assert tree.verdict.kind != "failed", (keep, tree.verdict)
-        holds(tree, keep)
-
-
-@pytest.mark.parametrize("lie", [0x00, 0x01, 0x7F, 0xFF])
-@pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
-def test_any_byte_may_lie(sample: Sample, lie: int) -> None:
-    for place in range(len(sample.data)):
-        data = sample.data[:place] + bytes([lie]) + sample.data[place + 1 :]
-        tree = dissect(data, sample.linktype)
-        assert tree.verdict.kind != "failed", (place, tree.verdict)
-        holds(tree, len(data))
+class TestNetworkSamples(Samples):
+    samples = SAMPLES
 
 
 def test_dccp_numbers_count_from_the_first() -> None:
@@ -544,3 +455,99 @@ def test_thousands_of_records_are_bounded() -> None:
     tree = dissect(ip(records[:65000], 2), RAW)
     assert tree.verdict.kind == "stopped"
     holds(tree, 65020)
+
+
+def test_the_second_tag_says_what_follows() -> None:
+    tree = dissect(bytes(12) + bytes.fromhex("88a8 0007 8100 0008 0806") + bytes(28), ETHERNET)
+    assert (value(tree, "vlan.etype"), value(tree, "ieee8021ah.etype")) == ("0x0806", "0x8100")
+    assert texts(tree).count("DEI: Ineligible (0)") == 2
+
+
+def test_a_fragment_offset_is_in_units_of_eight_bytes() -> None:
+    tree = dissect(ip6(bytes.fromhex("1100 00a1 00000005") + bytes(8), 44), RAW)
+    assert value(tree, "ipv6.fraghdr.offset") == "20"
+    assert "Offset: 20 (160 bytes)" in texts(tree)
+
+
+def test_transmission_numbers_count_from_the_first_of_the_association() -> None:
+    context = Context()
+    for count, tsn in enumerate((7000, 7001)):
+        chunk = bytes.fromhex(f"00030011 {tsn:08x} 0000 0000 00000000 61 000000")
+        tree = dissect(ip(bytes.fromhex("03e807d0 00000001 00000000") + chunk, 132), RAW, context=context)
+        assert (value(tree, "sctp.data_tsn"), value(tree, "sctp.data_tsn_raw")) == (str(count), str(tsn))
+        assert f"TSN={count}" in tree.info
+    alone = dissect(ip(bytes.fromhex("03e807d0 00000001 00000000") + chunk, 132), RAW)
+    assert (value(alone, "sctp.data_tsn"), value(alone, "sctp.data_tsn_raw")) == ("", "7001")
+
+
+@pytest.mark.parametrize("size", [8, 20])
+def test_a_quoted_segment_has_a_number_and_no_length(size: int) -> None:
+    segment = bytes.fromhex("03e80050 00001388 00000000 5002 2000 0000 0000")[:size]
+    quoting = dissect(ip(bytes.fromhex("0300000000000000") + ip(segment, 6), 1), RAW)
+    assert value(quoting, "tcp.seq") == "5000"
+    assert not any(value(quoting, name) for name in ("tcp.len", "tcp.nxtseq", "tcp.seq_raw"))
+    assert (value(quoting, "tcp.ack_raw") == "0") is (size == 20)
+
+
+def test_addresses_of_routes_go_by_the_pointer() -> None:
+    def route(kind: int, pointer: int) -> list[str]:
+        options = bytes([kind, 11, pointer, 1, 1, 1, 1, 2, 2, 2, 2, 0])
+        header = bytes.fromhex("48000020 00010000 40010000 0a000001 0a000002")
+        items = [find(dissect(header + options, RAW), name) for name in names]
+        return [name for name, item in zip(names, items, strict=True) if item is not None]
+
+    names = ("ip.rec_rt", "ip.empty_rt", "ip.cur_rt", "ip.src_rt")
+    assert route(7, 8) == ["ip.rec_rt", "ip.empty_rt"]
+    assert route(131, 4) == ["ip.cur_rt"]
+    assert route(131, 8) == ["ip.rec_rt"]
+
+
+def test_how_packets_want_to_be_treated_is_named() -> None:
+    four = bytearray(PING)
+    four[1] = 0xB9
+    assert "Differentiated Services Field: 0xb9 (DSCP: EF PHB, ECN: ECT(1))" in texts(dissect(bytes(four), RAW))
+    six = ip6(b"", 59)
+    assert {"Traffic Class: 0x00 (DSCP: CS0, ECN: Not-ECT)", "Flow Label: 0x00000"} <= set(texts(dissect(six, RAW)))
+
+
+def test_no_checksum_is_illegal_over_ipv6() -> None:
+    datagram = bytes.fromhex("03e807d0 0009 0000 61")
+    assert summarise(ip6(datagram, 17), RAW).info == "1000 → 2000 Len=1 [ILLEGAL CHECKSUM (0)]"
+    assert summarise(ip(datagram, 17), RAW).info == "1000 → 2000 Len=1"
+
+
+@pytest.mark.parametrize(
+    ("opcode", "protocol", "info"),
+    [
+        (3, "RARP", "Who is 02:00:00:00:00:02? Tell 02:00:00:00:00:01"),
+        (8, "Inverse ARP", "Who is 02:00:00:00:00:02? Tell 02:00:00:00:00:01"),
+        (9, "Inverse ARP", "02:00:00:00:00:01 is at 10.0.0.1"),
+    ],
+)
+def test_variants_of_arp(opcode: int, protocol: str, info: str) -> None:
+    body = f"0001 0800 06 04 {opcode:04x} 020000000001 0a000001 020000000002 0a000002"
+    row = summarise(bytes(12) + bytes.fromhex(f"0806 {body}"), ETHERNET)
+    assert (row.protocol, row.info) == (protocol, info)
+
+
+@pytest.mark.parametrize(
+    ("body", "info"),
+    [
+        ("0000 0100 aabb", "Reply"),
+        ("0800 0200 112233445566 0100 aabb", "Reply"),
+        ("0300 0100 aabb", "No valid function found"),
+        ("0000 0500 aabb", "Unknown function (5)"),
+    ],
+)
+def test_the_function_where_the_skip_count_leads(body: str, info: str) -> None:
+    assert summarise(bytes(12) + bytes.fromhex("9000" + body) + bytes(30), ETHERNET).info == info
+
+
+def test_a_name_service_request_has_no_flags_of_answers() -> None:
+    question = "20" + b"CKAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".hex() + "00 0021 0001"
+    head = " 0001 0000 0000 0000 "
+    tree = dissect(udp(137, 137, bytes.fromhex("0001 0115" + head + question)), RAW)
+    assert value(tree, "nbns.flags.recdesired") == "1"
+    assert not any(value(tree, f"nbns.flags.{name}") for name in ("rcode", "recavail", "authoritative"))
+    answer = dissect(udp(137, 137, bytes.fromhex("0001 8583" + head + question)), RAW)
+    assert value(answer, "nbns.flags.rcode") == "3"

@@ -537,3 +537,14 @@ def test_whatever_flows_where_rtp_was_announced(data: bytes) -> None:
     for port in (30000, 30011):
         for raw in (data, b"\x90\x60" + data, b"\x81\xc8" + data):
             assert net.udp(raw, (40000, port), client=False).verdict.kind != "failed"
+
+
+def test_lines_stand_with_their_ends_and_commands_are_four_letters() -> None:
+    talk = Talk(Net(), 25)
+    assert values(talk.server(b"220 mx\r\n"), "smtp.response") == ["220 mx\\r\\n"]
+    tree = talk.client(b"STARTTLS\r\n")
+    assert values(tree, "smtp.command_line") == ["STARTTLS\\r\\n"]
+    assert values(tree, "smtp.req.command") + values(tree, "smtp.req.parameter") == ["STAR", "TLS"]
+    tree = talk.client(b"MAIL FROM:<a@b>\r\n")
+    assert values(tree, "smtp.req.command") + values(tree, "smtp.req.parameter") == ["MAIL", "FROM:<a@b>"]
+    assert values(Talk(Net(), 143).server(b"* OK ready\r\n"), "imap.line") == ["* OK ready\\r\\n"]

@@ -270,7 +270,7 @@ def test_the_tree_as_text(run: Run, capture: Path) -> None:
     assert lines[2:4] == ["", "0-13     Ethernet II: Src: 02:00:00:00:00:01, Dst: 02:00:00:00:00:02"]
     assert "6-11         Source: 02:00:00:00:00:01" in lines
     assert "14           0100 .... = Version: 4" in lines
-    assert "14           .... 0101 = Header Length: 20" in lines
+    assert "14           .... 0101 = Header Length: 20 bytes (5)" in lines
     layer = lines.index(f"Buffer 1, Reassembled TCP, {len(REQUEST)} bytes:")
     assert lines[layer + 1].startswith(f"1:0-{len(REQUEST) - 1}")
     assert any("reassembled from 2 packets" in line and "#2, #3" in line for line in lines)
@@ -338,8 +338,8 @@ def test_a_cut_packet_says_so_and_an_empty_one_has_no_lines() -> None:
 def test_the_bits_of_a_header_length_that_counts_words() -> None:
     tree = dissect(PACKETS[1], 1)
     lines = [describe(item) for layer in tree.layers for item in layer.children]
-    assert ".... 0101 = Header Length: 20" in lines
-    assert "0101 .... = Header Length: 20" in lines
+    assert ".... 0101 = Header Length: 20 bytes (5)" in lines
+    assert "0101 .... = Header Length: 20 bytes (5)" in lines
 
 
 FIELDS = Path(__file__).parents[2] / "docs" / "FIELDS.md"
