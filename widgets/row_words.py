@@ -3,6 +3,7 @@ soon as there is time."""
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from time import perf_counter
@@ -61,7 +62,11 @@ class RowWords:
         words = self._known.get(row.row)
         if words is not None:
             return words.summary
+        fresh = not self.ready
         from netwatch.capture.dissect import summarise
+
+        if fresh:
+            gc.freeze()  # tens of thousands of objects that stay: a look for garbage among them takes 30 ms
 
         session = self._session
         data = session.store.data(row.row)
