@@ -180,12 +180,14 @@ def _eth_type(view: _View) -> Texts:
 
 
 def _ip_len(view: _View) -> Texts:
-    """Zero, which segmentation offload leaves, stands for what there is (as tshark)."""
+    """Zero, which segmentation offload leaves, stands for what there is; a length that lies is told (as tshark)."""
     index, values = view.read("ip", IPV4, "length", 0)
     rows = view.rows[index]
     end = view.block.offsets[rows] + view.block.wirelen[rows]
     values = np.where(values == 0, end - view.headers.at("ip")[rows], values)
-    return _spread(len(view.rows), index, _each(values, str))
+    lies, told = view.read("ip lie", IPV4, "length", 0)
+    both = np.concatenate((lies, index))  # an inner header's lie is not the first length
+    return _spread(len(view.rows), both, _each(np.concatenate((told.astype(values.dtype), values)), str))
 
 
 def _ip_dst(view: _View) -> Texts:

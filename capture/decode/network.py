@@ -71,6 +71,7 @@ def _ipv4(walk: Walk, front: Front) -> None:
     small = total < size
     if small.any():
         walk.mark(front.row[small], MALFORMED)
+        walk.note("ip lie", front.take(small))
         walk.stop(front.take(small))
         good = (~small).nonzero()[0]
         front, header, size, total = front.take(good), pick(header, good), size[good], total[good]

@@ -131,6 +131,7 @@ def ipv4(packet: Packet, at: int, limit: int) -> Step | None:
         packet.mark(packet.info, at + 2)
         end = limit
         layer.size = min(header, packet.end(limit) - at)
+        layer.children = [item for item in layer.children if item.start < at + 4]
         return None
     else:
         end = at + total

@@ -88,7 +88,7 @@ PORT, ADDRESS4, ADDRESS6 = (
 )
 FAMILY = number("stun.att.family", "Protocol Family", {1: "IPv4", 2: "IPv6"})
 METHOD = number("stun.type.method", "Message Method", METHODS, digits=4)
-CLASS = number("stun.type.class", "Message Class")
+CLASS = number("stun.type.class", "Message Class", digits=4)
 TRANSPORTS = {6: "TCP", 17: "UDP"}
 NUMBERS = {
     0x000C: (number("stun.att.channelnum", "Channel-Number", digits=4), 2, "ChannelNumber=0x%04x"),

@@ -95,6 +95,16 @@ def test_forms_of_ipv6() -> None:
     assert got == [["2001:db8::1", "::", "17", "64", "16", "", "53", "16"]]
 
 
+def test_lengths_that_headers_do_not_tell() -> None:
+    lite = bytes.fromhex("45000021 00010000 40880000 0a000001 0a000002 03e8 07d0 0008 0000") + bytes(5)
+    lying = bytes.fromhex("4500000a 00010000 40110000 0a000001 0a000002")
+    names = "ip.len,udp.length,ip.version,ip.flags"
+    got = print_fields(names, block_of(*(ETHERNET + kind for kind in (b"\x08\x00" + lite, b"\x08\x00" + lying))))
+    assert got == [["33", "13", "4", "0x00"], ["10", "", "4", ""]]
+    assert print_fields(names, block_of(ETHERNET + b"\x86\xdd" + IPV6 + UDP)) == [["", "16", "6", ""]]
+    assert print_fields("udp.length", block_of(ETHERNET + b"\x08\x00" + lite, wire=100)) == [[""]]
+
+
 def test_arp_and_tags() -> None:
     arp = bytes.fromhex("0001 0800 06 04 0002 0200000000a0 0a000001 0200000000b0 0a000002")
     tagged = ETHERNET + b"\x91\x00\x00\x07\x81\x00\x00\x08\x08\x06" + arp
