@@ -93,6 +93,7 @@ SAMPLES = [
             "wlan.ds.current_channel": "6",
             "wlan.tim.dtim_period": "1",
             "wlan.country_info.code": "DE",
+            "wlan.rsn.pcs": "1027076",
             "wlan.rsn.pcs.type": "4",
             "wlan.rsn.akms.type": "2",
             "wlan.wfa.ie.wpa.mcs.type": "2",

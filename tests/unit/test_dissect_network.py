@@ -551,3 +551,13 @@ def test_a_name_service_request_has_no_flags_of_answers() -> None:
     assert not any(value(tree, f"nbns.flags.{name}") for name in ("rcode", "recavail", "authoritative"))
     answer = dissect(udp(137, 137, bytes.fromhex("0001 8583" + head + question)), RAW)
     assert value(answer, "nbns.flags.rcode") == "3"
+
+
+def test_forms_of_routers_words() -> None:
+    said = ip(
+        struct.pack("!BBHII", 2, 1, 44, 0x01010101, 0) + bytes.fromhex("0000 0001") + b"password" + bytes(20), 89
+    )
+    assert value(dissect(said, RAW), "ospf.auth.simple") == "password"
+    router = dissect(ip(bytes.fromhex("21 01 64 00 00 01 0000"), 112), RAW)
+    assert value(router, "vrrp.typever") == "33"
+    assert "Version, Packet type: 0x21" in texts(router)

@@ -96,6 +96,7 @@ def test_openvpns_numbers_are_found_behind_any_digest(digest: int) -> None:
     reset = b"\x38" + SESSION + signed + b"\0" + struct.pack("!I", 0)
     tree = Talk(1194, "udp").say(reset)
     assert (tree.protocol, tree.info) == ("OpenVPN", "MessageType: P_CONTROL_HARD_RESET_CLIENT_V2")
+    assert value(tree, "openvpn.sessionid") == str(0x0001020304050607)
     assert value(tree, "openvpn.mpid") == "0"
     assert value(tree, "openvpn.hmac") == "a5" * digest
     assert (find(tree, "openvpn.hmac") is None) == (digest == 0)
@@ -133,6 +134,7 @@ def test_data_on_another_port_is_wireguards_after_its_handshake() -> None:
     talk = Talk(40001, "udp")
     assert talk.say(b"\1\0\0\0" + bytes(144)).info == "Handshake Initiation, sender=0x00000000"
     assert talk.say(data).info == "Transport Data, receiver=0x00000005, counter=6, datalen=32"
+    assert value(talk.say(b"\1\0\0\0" + bytes(144)), "wg.ephemeral") == "A" * 43 + "="
     assert talk.say(data[:32]).info == "Keepalive, receiver=0x00000005, counter=6"
 
 
