@@ -58,9 +58,12 @@ _NOTES: Final = (
     "The gauge: memory that packets take, of --buffer; packets that are kept; the time that they cover.",
     "Conversations (v) are of what is kept when you ask for them, and of all that comes while they are shown. In "
     "and out are those of the end at the left, which has the higher port.",
+    "In the fields of an opened packet → and ← unfold and fold; of a line that is cut → shows the rest. In its bytes "
+    "the arrows go from byte to byte. b: bytes that were put together or decrypted for it, where it has such.",
     "A followed stream (f) is put together from what is kept. Of bytes that came twice and differ the first ones are "
     "shown; a line names both packets and what the second one says. Bytes behind the end (FIN) or with a reset are "
-    "left out, and told. A saved stream has nothing in place of what is missing.",
+    "left out, and told. As text a backslash is doubled: a single one begins an escape. A saved "
+    "stream has nothing in place of what is missing.",
     "Names (R) were learned from packets, by strangers' word: DNS, mDNS, LLMNR, NBNS, DHCP, the server name of TLS "
     "and QUIC, and the host of HTTP; from /etc/hosts, too. Nobody is asked. +2: the address had two other names. "
     "Filters and copies keep to addresses. -n learns none.",

@@ -252,6 +252,16 @@ async def test_what_looks_like_an_escape_is_one_and_tabs_lead_to_their_stops(wor
         assert "東      b" in lines
 
 
+async def test_the_help_opens_at_the_keys_of_a_stream(one: Any) -> None:
+    async with one.app.run_test(size=(80, 24)) as pilot:
+        await open_stream(pilot, one)
+        await pilot.press("question_mark")
+        await pilot.pause()
+        lines = text_of(pilot).splitlines()
+        assert "A followed stream" in lines[1]
+        assert "Text or hexadecimal" in text_of(pilot)
+
+
 async def test_copying(one: Any) -> None:
     async with one.app.run_test(size=(120, 40)) as pilot:
         await open_stream(pilot, one)
