@@ -27,6 +27,7 @@ from netwatch.capture.tshark import TsharkError
 from netwatch.widgets.detail_tree import DetailTree
 from netwatch.widgets.footer import Footer, Hint
 from netwatch.widgets.hex_view import HexView
+from netwatch.widgets.painting import spelled_text
 
 if TYPE_CHECKING:
     from netwatch.capture.dissect import Item
@@ -277,19 +278,21 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         if self._index in self._session.marked:
             head.append(f" {look.glyphs.marked}", look["marked"])
         for words, role in self._alarms():
-            head.append("  ")
+            head.append("  ", look["text"])
             head.append(f" {words} ", look[role])
         head.append(f"  {when}  ", look["dim"])
         head.append(f"{wirelen:,} bytes", look["text"])
         if caplen < wirelen:
             head.append(f", {caplen:,} captured", look["truncated"])
         head.append(f"  {interface}".rstrip(), look["dim"])
-        head.append(f"\n{tree.source} → {tree.destination}  ", look["text"])
+        head.append("\n")
+        head.append(f"{tree.source} → {tree.destination}  ", look["text"])
         head.append(tree.protocol, self._look.protocol(tree.layers[-1].field.name) if tree.layers else look["text"])
         head.append(f"  {tree.info}", look["text"])
         if tree.verdict.kind != "ok":
-            head.append(f"\n{tree.verdict.text}", look["truncated" if tree.verdict.kind == "cut" else "malformed"])
-        self.query_one("#detail-head", Static).update(head)
+            head.append("\n")
+            head.append(tree.verdict.text, look["truncated" if tree.verdict.kind == "cut" else "malformed"])
+        self.query_one("#detail-head", Static).update(head if look.glyphs.braille else spelled_text(head))
 
     def _alarms(self) -> list[tuple[str, str]]:
         """What may not be overlooked here either: text and role."""

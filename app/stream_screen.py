@@ -20,7 +20,7 @@ from netwatch.capture.follow_save import StreamSave
 from netwatch.capture.follow_search import Place, pattern, search
 from netwatch.capture.text import escape
 from netwatch.widgets.footer import Footer, Hint
-from netwatch.widgets.painting import spelled
+from netwatch.widgets.painting import spelled_text
 from netwatch.widgets.pane import Pane
 from netwatch.widgets.prompt import Prompt, Verdict
 from netwatch.widgets.save_prompt import FilePrompt
@@ -345,7 +345,7 @@ class StreamScreen(Screen[int], inherit_bindings=False):
             head.append("\n")
         head.append_text(oddities)
         if not self._look.glyphs.braille:
-            head = _spelled(head)
+            head = spelled_text(head)
         self.query_one("#stream-head", Static).update(head)
 
     def _oddities(self) -> list[tuple[str, str]]:
@@ -409,13 +409,3 @@ class _StreamSavePrompt(FilePrompt):
 
 def _judge(text: str) -> Verdict:
     return Verdict(True, "" if text else "nothing: what was found stands out no more")
-
-
-def _spelled(text: Text) -> Text:
-    """In ASCII, span by span."""
-    made = Text(no_wrap=True, overflow="ellipsis")
-    for line in text.split("\n", include_separator=True):
-        for span in line.spans:
-            made.append(spelled(line.plain[span.start : span.end]), span.style)
-        made.append("\n" if line.plain.endswith("\n") else "")
-    return made

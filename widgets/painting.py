@@ -9,6 +9,7 @@ from typing import Final
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
+from rich.text import Text
 from textual.strip import Strip
 
 from netwatch.widgets.palette import Glyphs
@@ -25,6 +26,7 @@ __all__ = [
     "line",
     "spelled",
     "spelled_line",
+    "spelled_text",
     "width_of",
 ]
 
@@ -78,6 +80,16 @@ def spelled_line(drawn: Strip) -> Strip:
         made = "".join(char if char.isascii() else "?" * cell_len(char) for char in known)
         segments.append(Segment(made, style))
     return Strip(segments, drawn.cell_length)
+
+
+def spelled_text(text: Text) -> Text:
+    """In ASCII, span by span: all of the text has to be in one."""
+    made = Text(no_wrap=True, overflow="ellipsis")
+    for line in text.split("\n", include_separator=True):
+        for span in line.spans:
+            made.append(spelled(line.plain[span.start : span.end]), span.style)
+        made.append("\n" if line.plain.endswith("\n") else "")
+    return made
 
 
 def width_of(text: str) -> int:

@@ -347,7 +347,11 @@ async def test_a_line_that_is_cut_says_so_and_is_read_sideways(
         assert tree.cursor_line < here
         lines = [tree.render_line(y).text for y in range(tree.size.height)]
         assert all(len(drawn) == width for drawn in lines)
-        assert glyphs.braille or all(drawn.isascii() for drawn in lines)
+        head = str(app.screen.query_one("#detail-head").render())
+        assert "Packet 1  20" in head
+        assert head.count("\n") == 1
+        assert "192.0.2.53  DNS" in head
+        assert glyphs.braille or all(drawn.isascii() for drawn in (*lines, head))
 
 
 async def test_the_keys_of_a_packet_fit_a_common_terminal(session: Session) -> None:
