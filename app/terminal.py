@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -85,7 +86,9 @@ def driver(written: Written) -> type[LinuxDriver]:
     class Driver(LinuxDriver):
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
-            assert sys.__stdout__ is not None
+            assert isinstance(sys.__stdout__, io.TextIOWrapper)
+            # What the terminal has no character for becomes a question mark: an error would end the program.
+            sys.__stdout__.reconfigure(errors="replace")
             self._file = cast("Any", _Output(sys.__stdout__, written, self._leave))
 
         def write(self, data: str) -> None:

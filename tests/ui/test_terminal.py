@@ -256,8 +256,9 @@ def test_the_report_counts_what_the_screen_cost(capture: str, tmp_path: Path) ->
     assert found["longest_ui_stall_ms"] >= 0
 
 
-def test_a_terminal_without_utf8_gets_ascii(capture: str) -> None:
-    terminal = Terminal(["-r", capture], LC_ALL="de_DE.ISO-8859-1", PYTHONIOENCODING="utf-8")
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "iso-8859-1"])
+def test_a_terminal_without_utf8_gets_ascii(capture: str, encoding: str) -> None:
+    terminal = Terminal(["-r", capture], LC_ALL="de_DE.ISO-8859-1", PYTHONIOENCODING=encoding)
     terminal.read_until(b"ENDED")
     terminal.press("q")
     assert terminal.end() == 0
