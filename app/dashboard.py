@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import sys
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from netwatch.app.options import Options
@@ -73,7 +75,7 @@ def run_dashboard(options: Options, source: Source) -> int:
         fps=options.fps or DEFAULT_FPS,
         duration=options.duration,
         weigh=weigh,
-        settled=_settled,
+        settled=partial(_settled, source.live),
         unseen=lambda: written.waiting,
         trouble=Trouble(recording) if recording is not None else None,
         tshark=tshark,
@@ -102,8 +104,14 @@ def run_dashboard(options: Options, source: Source) -> int:
     return _say(app, source, engine, recording)
 
 
-def _settled() -> None:
-    """The first frame stands. What was made for it stays, and a look for garbage among it would take 50 ms."""
+def _settled(live: bool) -> None:
+    """The first frame stands. What was made for it stays, and a look for garbage among it would take 50 ms.
+
+    A live capture begins after this: what dissects its packets is loaded before, for then there is no time.
+    """
+    if live:
+        import_module("netwatch.capture.explain")
+        import_module("netwatch.capture.name_quic")
     gc.freeze()
     gc.enable()
     sys.setswitchinterval(_SWITCH)

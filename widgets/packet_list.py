@@ -302,7 +302,9 @@ class PacketList(Pane):
         waiting = [index for index in shown if not self._words.settled(index) and session.store.number(index)]
         # Before the first frame nothing is dissected: rows stand sooner than their words.
         ready = self._words.ready or self._settling
-        if waiting and ready and (len(waiting) <= _FEW or self._settling):
+        # Rows that rush by are gone before there would be time to ask those before them.
+        rushing = self.follow and sum(self._words.known(index) is None for index in waiting) > _FEW
+        if waiting and ready and not rushing and (len(waiting) <= _FEW or self._settling):
             self._words.settle(self._rows(waiting), deadline)
         self._settling = False
         keys: list[tuple[object, ...]] = [
@@ -330,7 +332,7 @@ class PacketList(Pane):
                 left_over |= not complete
             lines.append(line)
         unsettled = not all(map(self._words.settled, waiting))
-        if left_over or (unsettled and not (self.follow and len(missing) > _FEW)):
+        if left_over or (unsettled and not rushing):
             self._paint_soon()
         return lines
 
