@@ -8,7 +8,7 @@ millisecond, and the first few of it and the latest before the row are gone thro
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from netwatch.capture.columns import FRAGMENT, PORTS, Columns
 from netwatch.capture.dissect import Context, Summary, Tree, dissect, summarise
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,6 +36,8 @@ SCANNED: Final = 1 << 22
 SCANNED_OPENED: Final = 1 << 24
 KEPT: Final = 256
 """Conversations whose state waits for their next packet."""
+
+Made = TypeVar("Made", Summary, Tree)
 
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX_HIGH: Final = np.uint64(0xC2B2AE3D27D4EB4F)
@@ -99,15 +101,7 @@ class Explainer:
         """The row as a tree. Raises IndexError if it is not kept."""
         before = self._find([index], LATEST_OPENED, SCANNED_OPENED).get(index)
         context = Context() if before is None else self._before_row(before)
-        rows = self._store.rows(np.array([index], np.int64))
-        return dissect(
-            self._store.data(index),
-            self._source.interfaces[int(rows.iface[0])].linktype,
-            int(rows.wirelen[0]),
-            context=context,
-            number=self._store.number(index) or 0,
-            ts=int(rows.ts[0]),
-        )
+        return self._asked(dissect, index, self._store.rows(np.array([index], np.int64)), context)
 
     def _before_row(self, before: _Before) -> Context:
         """The state that a row meets."""
@@ -126,7 +120,11 @@ class Explainer:
             self._summarise(index, rows, context, at)
 
     def _summarise(self, index: int, rows: Columns, context: Context, at: int = 0) -> Summary:
-        return summarise(
+        return self._asked(summarise, index, rows, context, at)
+
+    def _asked(self, what: Callable[..., Made], index: int, rows: Columns, context: Context, at: int = 0) -> Made:
+        """What `dissect` or `summarise` makes of row `index`, whose columns are row `at` of `rows`."""
+        return what(
             self._store.data(index),
             self._source.interfaces[int(rows.iface[at])].linktype,
             int(rows.wirelen[at]),

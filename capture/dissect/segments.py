@@ -126,13 +126,11 @@ class _Segment:
         values["stream.ended"] = fin
         more = _fresh(self.packet, Step(self._asked(), at, limit), mark=mark)
         values["stream.ended"] = False
-        if more is None:
+        if more is None or fin:
             return
         start = (sequence + more.at - at) & 0xFFFFFFFF
         message = Message(start, more.size, self.packet.rest(more.at, limit), self.packet.number)
         self.context.hold(self.side, message)
-        if fin:
-            self.context.hold(self.side, None)
 
     def _goes_on(self, message: Message, offset: int, at: int, limit: int, fin: bool) -> None:
         """A segment that adds to a message; those behind its end begin in this packet."""
