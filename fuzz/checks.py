@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from netwatch.capture.dissect import Context, Item, Summary, Tree, dissect, fields_text, summarise
 from netwatch.capture.dissect.packet import MAX_INFO, MAX_ITEMS, MAX_LAYERS
+from netwatch.capture.dissect.segments import TOO_LONG
 
 __all__ = ["Both", "check_columns", "check_tree", "content", "harmless"]
 
@@ -94,12 +95,16 @@ class Both:
 def content(trees: list[Tree]) -> tuple[list[tuple[str, str]], bool]:
     """Names and values in the messages of a TCP stream; whether all of it was understood, else only as far as it was.
 
-    Headings are left out, several messages may share one, and what no bytes stand for.
+    Headings are left out, several messages may share one, and what no bytes stand for. A message that is too long to
+    be put together shows what its first segment has.
     """
     found: list[tuple[str, str]] = []
     for tree in trees:
         inside = False
+        long = next(((each.buffer, each.start) for each in tree.layers if each.field is TOO_LONG), None)
         for layer in tree.layers:
+            if long is not None and layer.buffer == long[0] and layer.end > long[1]:
+                return found, False
             if layer.field.name == "tcp":
                 inside = True
             elif inside and layer.field.name != "tcp.segment_data" and not _collect(layer, found):

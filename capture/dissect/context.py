@@ -68,7 +68,7 @@ class Message:
 class Side:
     """What one endpoint of a TCP connection sent."""
 
-    __slots__ = ("fin", "first", "message", "next", "shift", "syn")
+    __slots__ = ("fin", "first", "message", "next", "passing", "shift", "syn")
 
     def __init__(self) -> None:
         self.first: int | None = None
@@ -81,6 +81,8 @@ class Side:
         self.fin = False
         self.message: Message | None = None
         """What of it is still incomplete."""
+        self.passing: int | None = None
+        """Where a message ends that is too long to be put together."""
 
 
 class Conversation:
@@ -141,7 +143,7 @@ class Context:
         for conversation in self._conversations.values():
             conversation.memory.pop("tcp", None)
             for side in conversation.sides:
-                side.next = None
+                side.next = side.passing = None
                 self.hold(side, None)
 
     def conversation(self, packet: Packet) -> Conversation:

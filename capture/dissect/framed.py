@@ -40,7 +40,7 @@ def contained(packet: Packet, show: Callable[..., None], *given: object) -> bool
         show(packet, *given)
     except (Short, Malformed, TooMuch) as stopped:
         verdict = stopped.verdict(packet)
-        if verdict.kind == "cut":
+        if verdict.kind == "cut" or packet.goes_beyond(stopped):
             raise
         if not packet.values.get("quoted"):
             packet.marks.append(Verdict(verdict.kind, escape(verdict.text), verdict.offset))

@@ -206,7 +206,7 @@ def _message(packet: Packet, header: Header, at: int, limit: int) -> int:
 def _wait(packet: Packet, at: int, size: int, limit: int, info: str) -> None:
     """For the rest of a message; one that was cut, or is too long, is shown as far as it is here."""
     if limit <= packet.caplen and packet.streaming:
-        packet.whole("HTTP", at, size, limit, info)
+        packet.whole("HTTP", at, size, limit, info, counts=True)
 
 
 def _head(packet: Packet, at: int, limit: int, over_tcp: bool) -> Head:

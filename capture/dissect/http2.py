@@ -142,7 +142,7 @@ def _next(packet: Packet, at: int, limit: int) -> int:
     packet.whole("HTTP/2 frame", at, FRAME.size, limit)
     length, kind = int.from_bytes(packet.data[at : at + 3], "big"), packet.data[at + 3]
     end = at + FRAME.size + length
-    packet.whole("HTTP/2 frame", at, end - at, limit)
+    packet.whole("HTTP/2 frame", at, end - at, limit, counts=True)
     if length > MAX_MESSAGE - FRAME.size:
         memory["left", side] = end - limit
     layer = packet.layer(HTTP2.field, at, min(end, packet.end(limit)) - at)

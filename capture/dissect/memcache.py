@@ -157,10 +157,11 @@ def _lines(packet: Packet, at: int, limit: int) -> Step | None:
     packet.column("memcache")
     first = True
     while at < end:
-        stop = data.find(b"\n", at, end)
+        most = min(end, at + MAX_LINE)
+        stop = data.find(b"\n", at, most)
         if stop < 0 and end - at < MAX_LINE:
             packet.more(NAME, at, limit)
-        stop = end if stop < 0 else stop + 1
+        stop = most if stop < 0 else stop + 1
         words = data[at:stop].split()
         size = _value_size(words)
         after = entire(packet, NAME, at, stop - at + size + 2, limit) if size >= 0 else stop

@@ -78,6 +78,7 @@ class Packet:
     """What dissectors read from and write to."""
 
     __slots__ = (
+        "beyond",
         "buffer",
         "buffers",
         "build",
@@ -116,6 +117,8 @@ class Packet:
         """Index of the buffer that `data` is now."""
         self.streaming = False
         """What is being dissected is a byte stream, which goes on in other packets."""
+        self.beyond: tuple[int, int, int] | None = None
+        """Buffer, offset and bytes of a message in it that is too long to be put together."""
         self.data = data
         self.caplen = len(data)
         self.wirelen = max(wirelen, len(data))
@@ -232,11 +235,13 @@ class Packet:
 
     # What other packets hold
 
-    def whole(self, layer: str, at: int, size: int, limit: int, info: str | None = None) -> None:
+    def whole(
+        self, layer: str, at: int, size: int, limit: int, info: str | None = None, *, counts: bool = False
+    ) -> None:
         """Raises More where the `size` bytes of a message at `at` are still to come, Short where they were cut.
 
         To be asked before anything of the message is shown. Of a message beyond MAX_MESSAGE there is never more: it
-        is shown as far as it is here.
+        is shown as far as it is here, and what is left of it is passed over, unless its dissector `counts` that.
         """
         if at + size <= limit and at + size <= self.caplen:
             return
@@ -246,6 +251,15 @@ class Packet:
             raise Short(layer, at, size, limit)
         if size <= MAX_MESSAGE:
             raise More(at, size, info)
+        if not counts:
+            self.beyond = self.buffer, at, size
+
+    def goes_beyond(self, stopped: Stopped) -> bool:
+        """Whether what is missing is the rest of a message that is too long to be put together."""
+        if self.beyond is None or not isinstance(stopped, Short):
+            return False
+        buffer, at, _ = self.beyond
+        return buffer == self.buffer and at <= stopped.offset and stopped.limit >= self.caplen
 
     def more(self, layer: str, at: int, limit: int, size: int = 0, info: str | None = None) -> None:
         """Raises More: the message at `at` has no end yet. `size`: 0, not known, or TO_THE_END. Short if it was cut.
@@ -364,9 +378,11 @@ class Packet:
         if self.values.get("quoted") and isinstance(stopped, Short):
             # An error quotes what it has room for; that it ends is no fault of anyone.
             verdict = Verdict("cut", f"{stopped.layer}: the quotation ends", stopped.offset)
+        elif self.goes_beyond(stopped):
+            verdict = Verdict("cut", f"{stopped}: the rest is not kept", self.caplen)
         else:
             self.marks.append(Verdict(verdict.kind, escape(verdict.text), verdict.offset))
-        if verdict.kind == "cut":
+        if verdict.kind == "cut" and not self.goes_beyond(stopped):
             self.info += CUT_MARK
         elif verdict.kind == "malformed":
             self.info += MALFORMED_MARK

@@ -122,11 +122,12 @@ def _size(packet: Packet, at: int, end: int) -> tuple[int, bool]:
         if at >= end:
             return at + left * SHORTEST - start, False
         kind = data[at]
-        stop = data.find(b"\r\n", at, end)
+        number = kind in BULK or kind in MANY
+        whole = end - start < MAX_LINE
+        most = MAX_NUMBER if number else MAX_LINE if whole else MAX_LATE_LINE
+        stop = data.find(b"\r\n", at, min(end, at + most + 2))
         if stop < 0:
-            number = kind in BULK or kind in MANY
-            whole = end - start < MAX_LINE
-            if end - at > (MAX_NUMBER if number else MAX_LINE if whole else MAX_LATE_LINE):
+            if end - at > most:
                 raise Malformed("RESP: a line without its end", at)
             return max(end + 1, at + left * SHORTEST) - start, whole and not number
         left -= 1

@@ -5,27 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from netwatch.capture.dissect.context import Message
-from netwatch.capture.dissect.kit import group, number
-from netwatch.capture.dissect.packet import MAX_MESSAGE, SEGMENT_MARK, TO_THE_END, Packet, data
+from netwatch.capture.dissect.kit import Item, group, number
+from netwatch.capture.dissect.packet import DATA, MAX_MESSAGE, SEGMENT_MARK, TO_THE_END, Packet, data
 from netwatch.capture.dissect.registry import Step
 
 if TYPE_CHECKING:
     from netwatch.capture.dissect.context import Context, Conversation, Side
-    from netwatch.capture.dissect.kit import Item
     from netwatch.capture.dissect.packet import More
     from netwatch.capture.dissect.registry import Dissector
 
-__all__ = ["SHOWN_NUMBERS", "after", "forget_lost", "name_packets", "payload"]
+__all__ = ["SHOWN_NUMBERS", "TOO_LONG", "after", "forget_lost", "name_packets", "payload"]
 
 SEGMENTS: Final = group("tcp.segments", "Reassembled TCP segments")
 SEGMENT_NUMBER: Final = number("tcp.segment", "Packet")
 SEGMENT_COUNT: Final = number("tcp.segment.count", "Segment count")
 LENGTH: Final = number("tcp.reassembled.length", "Reassembled TCP length")
+TOO_LONG: Final = group("", "Message too long to be put together")
 
 SHOWN_NUMBERS: Final = 64
 """Packets that a reassembled message names."""
 MAX_UNKNOWN: Final = 1 << 16
 """Bytes of a message that does not say how long it is: each segment has it looked at once more."""
+MAX_PASSED: Final = (1 << 31) - 1
+"""Bytes by which one sequence number can be told to be behind another."""
 
 
 def after(sequence: int, than: int) -> int:
@@ -122,15 +124,47 @@ class _Segment:
 
     def _begins(self, at: int, limit: int, sequence: int, fin: bool, *, mark: bool = True) -> None:
         """Messages that begin in this segment, the last of which may go on in the next."""
-        values = self.packet.values
+        packet, side = self.packet, self.side
+        values = packet.values
+        if side.passing is not None:
+            start = self._passes(side.passing, at, limit, sequence)
+            if start == limit:
+                return
+            at, sequence, side.passing = start, (sequence + start - at) & 0xFFFFFFFF, None
         values["stream.ended"] = fin
-        more = _fresh(self.packet, Step(self._asked(), at, limit), mark=mark)
+        packet.beyond, layers = None, len(packet.layers)
+        more = _fresh(packet, Step(self._asked(), at, limit), mark=mark)
         values["stream.ended"] = False
+        if more is None:
+            self._too_long((sequence - at) & 0xFFFFFFFF, layers)
         if more is None or fin:
             return
         start = (sequence + more.at - at) & 0xFFFFFFFF
         message = Message(start, more.size, self.packet.rest(more.at, limit), self.packet.number)
-        self.context.hold(self.side, message)
+        self.context.hold(side, message)
+
+    def _too_long(self, sequence: int, layers: int) -> None:
+        """What was shown last may be the beginning of a message that nobody keeps: the rest of it begins no other.
+
+        `sequence`: that of the buffer's first byte.
+        """
+        packet = self.packet
+        if packet.beyond is None:
+            return
+        buffer, at, size = packet.beyond
+        shown = (each for each in packet.layers[layers:] if each.buffer == buffer and each.field is not DATA.field)
+        if any(each.start <= at < each.end for each in shown):
+            self.side.passing = (sequence + at + min(size, MAX_PASSED)) & 0xFFFFFFFF
+            packet.layers.append(Item(TOO_LONG, None, at, 0, f"{size:,} bytes", buffer=buffer))
+
+    def _passes(self, stop: int, at: int, limit: int, sequence: int) -> int:
+        """Bytes of such a message, which goes to the sequence number `stop` -> the offset after them."""
+        packet = self.packet
+        start = min(limit, at + max(0, after(stop, sequence)))
+        if start > at:
+            packet.info = (packet.info + SEGMENT_MARK).lstrip()
+            packet.segment(at, start)
+        return start
 
     def _goes_on(self, message: Message, offset: int, at: int, limit: int, fin: bool) -> None:
         """A segment that adds to a message; those behind its end begin in this packet."""
@@ -177,8 +211,11 @@ class _Segment:
         packet = self.packet
         layers = len(packet.layers)
         packet.values["stream.ended"] = ended
+        packet.beyond = None
         more = packet.aside("Reassembled TCP", bytes(message.data[:size]), Step(self._asked(), 0, size), stream=True)
         packet.values["stream.ended"] = False
+        if more is None:
+            self._too_long(message.sequence, layers)
         if len(packet.layers) == layers:
             packet.buffers.pop()
         elif packet.build:

@@ -108,6 +108,8 @@ SECURED = group("", "SSH Version 2")
 PORT: Final = 22
 MAX_PACKET: Final = 35000
 """RFC 4253, 6.1."""
+MAX_BANNER: Final = 255
+"""Bytes of the version's line with its end (4.2)."""
 MAX_NAMES: Final = 2048
 """Bytes of a name list that are kept until it is known what both know."""
 
@@ -167,9 +169,9 @@ def _layer(packet: Packet, server: bool, at: int, memory: dict[Any, Any]) -> Ite
 
 
 def _banner(packet: Packet, server: bool, at: int, limit: int, memory: dict[Any, Any]) -> Step | None:
-    end = packet.end(limit)
+    end = min(packet.end(limit), at + MAX_BANNER)
     stop = packet.data.find(b"\n", at, end)
-    if stop < 0 and end - at < 256:
+    if stop < 0 and end - at < MAX_BANNER:
         packet.more("SSH", at, limit)
     line = packet.data[at : end if stop < 0 else stop].rstrip(b"\r")
     after = end if stop < 0 else stop + 1

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Line", "as_text", "from_server", "looks_like_text", "wait_for_line", "whole_lines"]
 
 MAX_LINE: Final = 1 << 13
-"""Bytes of a line; a longer one is taken as it is here."""
+"""Bytes of a line; a longer one is taken for several, wherever its segments end."""
 LOOKED_AT: Final = 64
 """Bytes that have to be text."""
 
@@ -39,10 +39,10 @@ def whole_lines(packet: Packet, at: int, limit: int) -> tuple[list[Line], int]:
     data, end = packet.data, packet.end(limit)
     lines: list[Line] = []
     while at < end and len(lines) <= MAX_ITEMS:
-        stop = data.find(b"\n", at, end)
+        stop = data.find(b"\n", at, min(end, at + MAX_LINE))
         if stop < 0 and end - at < MAX_LINE:
             break
-        after = end if stop < 0 else stop + 1
+        after = at + MAX_LINE if stop < 0 else stop + 1
         lines.append(Line(data[at:after].rstrip(b"\r\n"), at, after))
         at = after
     return lines, at

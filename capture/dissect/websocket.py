@@ -88,7 +88,7 @@ def _next(packet: Packet, at: int, limit: int) -> int:
         return _goes_on(packet, at, limit, memory, left)
     frame = _frame(packet, at, limit)
     end = frame.start + frame.size
-    packet.whole("WebSocket", at, end - at, limit)
+    packet.whole("WebSocket", at, end - at, limit, counts=True)
     if end > limit:
         memory["left", side] = end - limit
     before = packet.values.get("http.info", "")
