@@ -1,0 +1,201 @@
+"""Asking the helper: who starts it, and calls its verbs (protocol.py)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from netwatch.capture.helper import protocol
+from netwatch.capture.helper.protocol import VERBS, MessageError
+
+if TYPE_CHECKING:
+    from netwatch.capture.guard.identity import Identity
+
+__all__ = ["Helper", "HelperError", "Place", "Start"]
+
+_PROGRAM: Final = "import sys; sys.path += sys.argv[1:]; from netwatch.capture.helper.server import main; main()"
+_ROOT: Final = Path(__file__).absolute().parents[3]
+_PATIENCE: Final = 3.0
+"""Seconds beyond a verb's own; who answers no sooner does not answer at all."""
+_GRACE: Final = 1.0
+
+
+class HelperError(Exception):
+    """One line that says why there is no answer."""
+
+    def __init__(self, words: str, errno: int = 0) -> None:
+        super().__init__(words)
+        self.errno = errno
+        """Of the system's error behind it (errno(3)); 0: there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A directory where files may be made, whose names begin and end so."""
+
+    path: str
+    prefix: str = ""
+    suffix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What the helper is for."""
+
+    verbs: tuple[str, ...]
+    user: Identity | None = None
+    """Whom it becomes; its capabilities are those of `verbs`, as far as this process has them."""
+    places: dict[str, Place] = field(default_factory=dict)
+
+
+class Helper:
+    """The process and the socket to it. One question at a time; any thread may ask."""
+
+    def __init__(self, start: Start) -> None:
+        """Raises HelperError."""
+        self._gone = ""
+        """Why it answers no more."""
+        self._lock = threading.Lock()
+        self._asking: set[str] = set()
+        psutil = find_spec("psutil")
+        paths = [str(_ROOT), *(str(Path(psutil.origin).parents[1]) for _ in "1" if psutil and psutil.origin)]
+        directories: list[int] = []
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket = mine
+        try:
+            with theirs:
+                for place in start.places.values():
+                    directories.append(os.open(place.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", "-c", _PROGRAM, *paths],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+                    start_new_session=True,
+                )
+            body = {
+                "user": [start.user.uid, start.user.gid] if start.user is not None else [],
+                "verbs": list(start.verbs),
+                "directories": [[name, place.prefix, place.suffix] for name, place in start.places.items()],
+            }
+            self._exchange("helper", protocol.START, body, directories, {}, 10.0)
+        except OSError as error:
+            mine.close()
+            raise HelperError(f"no helper process: {error.strerror or error}") from None
+        except HelperError:
+            self.close()
+            raise
+        finally:
+            protocol.close_all(directories)
+
+    @classmethod
+    def start(cls, start: Start) -> Helper:
+        """Start it; it answers when this returns. Raises HelperError."""
+        return cls(start)
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """It will answer, as far as can be known."""
+        if not self._gone:
+            poll = select.poll()
+            poll.register(self._socket, 0)
+            if poll.poll(0):  # POLLHUP is always told (poll(2))
+                self._gone = "it ended"
+        return not self._gone
+
+    def call(self, verb: str, **arguments: object) -> dict[str, Any]:
+        """Ask and wait for the answer. Raises HelperError."""
+        answer, descriptors = self.call_fd(verb, **arguments)
+        protocol.close_all(descriptors)
+        return answer
+
+    def call_fd(self, verb: str, **arguments: object) -> tuple[dict[str, Any], list[int]]:
+        """The answer, and the descriptors that came with it, which are the caller's. Raises HelperError."""
+        known = VERBS[verb]
+        assert protocol.fits(arguments, known.request), verb
+        return self._exchange(verb, known.number, arguments, [], known.answer, known.seconds, known.descriptors)
+
+    def ask(self, verb: str, callback: Callable[[dict[str, Any] | HelperError], None], **arguments: object) -> bool:
+        """Ask without waiting: `callback` gets the answer in a thread of its own. False where the same verb was asked
+        before and is not answered yet: then nothing is asked."""
+        if verb in self._asking:
+            return False
+        self._asking.add(verb)
+
+        def work() -> None:
+            try:
+                answer: dict[str, Any] | HelperError = self.call(verb, **arguments)
+            except HelperError as error:
+                answer = error
+            finally:
+                self._asking.discard(verb)
+            callback(answer)
+
+        threading.Thread(target=work, name=f"helper {verb}", daemon=True).start()
+        return True
+
+    def close(self) -> None:
+        """End it."""
+        self._gone = self._gone or "it was ended"
+        self._socket.close()
+        try:
+            self._process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(OSError):  # no right to, any more: it ends by itself, in a moment
+                self._process.kill()
+
+    def _exchange(
+        self,
+        what: str,
+        number: int,
+        body: dict[str, object],
+        given: list[int],
+        shape: protocol.Shape,
+        seconds: float,
+        most: int = 0,
+    ) -> tuple[dict[str, Any], list[int]]:
+        try:
+            data = protocol.pack(number, body)
+        except MessageError as error:
+            raise HelperError(f"{what}: {error}") from None
+        with self._lock:
+            if self._gone:
+                raise HelperError(f"the helper process is gone: {self._gone}")
+            try:
+                self._socket.settimeout(seconds + _PATIENCE)
+                protocol.send(self._socket, data, given)
+                answer = protocol.receive(self._socket)
+            except TimeoutError:
+                self._gone = "it did not answer"
+            except (OSError, MessageError) as error:
+                self._gone = getattr(error, "strerror", None) or str(error)
+            else:
+                if answer is None:
+                    self._gone = "it ended"
+            if self._gone:
+                raise HelperError(f"the helper process is gone: {self._gone}")
+            assert answer is not None
+        kind, found, descriptors = answer
+        if kind == protocol.FAILED and protocol.fits(found, protocol.FAILURE):
+            protocol.close_all(descriptors)
+            raise HelperError(found["words"], found["errno"])
+        if kind != number or not protocol.fits(found, shape) or len(descriptors) > most:
+            protocol.close_all(descriptors)
+            raise HelperError(f"the helper's answer to {what} cannot be read")
+        return found, descriptors
