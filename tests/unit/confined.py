@@ -66,7 +66,12 @@ def be_alone() -> None:
 def thread_status() -> list[str]:
     found = []
     started, over = threading.Event(), threading.Event()
-    thread = threading.Thread(target=lambda: (started.set(), over.wait()))
+
+    def wait() -> None:
+        started.set()
+        over.wait()
+
+    thread = threading.Thread(target=wait)
     thread.start()
     started.wait()
     for task in (os.getpid(), thread.native_id):
@@ -115,7 +120,7 @@ def main() -> None:
         "unix socket": lambda: socket.socket(socket.AF_UNIX).close(),
         "packet socket": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close(),
         "connect": lambda: unconnected.connect(("127.0.0.1", port)),
-        "socketpair": lambda: [each.close() for each in socket.socketpair()],
+        "socketpair": socket.socketpair,
         "thread": lambda: threading.Thread(target=int).start(),
         "fork": lambda: os.waitpid(os.fork() or os._exit(0), 0),
         "setuid": lambda: os.setuid(0),
