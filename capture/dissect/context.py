@@ -68,7 +68,7 @@ class Message:
 class Side:
     """What one endpoint of a TCP connection sent."""
 
-    __slots__ = ("fin", "first", "message", "next", "passing", "shift", "syn")
+    __slots__ = ("fin", "first", "known", "message", "next", "passing", "shift", "syn")
 
     def __init__(self) -> None:
         self.first: int | None = None
@@ -81,6 +81,8 @@ class Side:
         self.fin = False
         self.message: Message | None = None
         """What of it is still incomplete."""
+        self.known = False
+        """What was shown last is a message."""
         self.passing: int | None = None
         """Where a message ends that is too long to be put together."""
 

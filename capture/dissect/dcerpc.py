@@ -164,7 +164,7 @@ def dcerpc(packet: Packet, at: int, limit: int) -> Step | None:
         words.append(pdu.show())
         packet.info = ", ".join(words)
         at += size
-    return Step((), at, limit) if at < limit else None
+    return Step((dcerpc,), at, limit) if at < limit else None
 
 
 class _Pdu:

@@ -131,17 +131,17 @@ def checksum(data: bytes) -> int:
 @signature("tcp")
 def dnp3(packet: Packet, at: int, limit: int) -> Step | None:
     """Frames one after the other; the header's checksum decides whether it is one."""
-    head = packet.rest(at, min(at + HEAD, limit))
-    if head[:2] != MAGIC or (len(head) == HEAD and not _good(head)):
-        return NOT_MINE
+    shown = False
     while at < limit:
+        head = packet.rest(at, min(at + HEAD, limit))
+        if head[:2] != MAGIC or (len(head) == HEAD and not _good(head)):
+            return Step((dnp3,), at, limit) if shown else NOT_MINE
         packet.whole("DNP3", at, HEAD, limit)
         packet.check("DNP3", at, HEAD, limit)
         size = max(packet.data[at + 2] - 5, 0)
         total = HEAD + size + 2 * -(-size // CHUNK)
         packet.whole("DNP3", at, total, limit)
-        if packet.data[at : at + 2] != MAGIC:
-            return Step((), at, limit)
+        shown = True
         packet.column("dnp3")
         _frame(packet, at, size, min(at + total, limit))
         at += total

@@ -183,7 +183,7 @@ def dns_over_tcp(packet: Packet, at: int, limit: int) -> Step | None:
         packet.whole("DNS length", at, 2, limit)
         length = int.from_bytes(packet.data[at : at + 2], "big")
         if length < DNS.size:
-            return Step((), at, limit) if done else NOT_MINE
+            return Step((dns_over_tcp,), at, limit) if done else NOT_MINE
         packet.whole("DNS", at, 2 + length, limit)
         done = True
         _dissect(packet, at + 2, at + 2 + length, flavour, prefixed=2)

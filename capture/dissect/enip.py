@@ -79,7 +79,7 @@ def enip(packet: Packet, at: int, limit: int) -> Step | None:
     while at < limit:
         head = packet.rest(at, min(at + 4, limit))
         if len(head) >= 2 and int.from_bytes(head[:2], "little") not in COMMANDS:
-            return Step((), at, limit) if words else NOT_MINE
+            return Step((enip,), at, limit) if words else NOT_MINE
         size = ENIP.size + int.from_bytes(head[2:4], "little")
         packet.whole("ENIP", at, max(size, ENIP.size), limit)
         packet.column("enip", " | ".join(words))

@@ -80,7 +80,7 @@ def kafka(packet: Packet, at: int, limit: int) -> Step | None:
     while at < limit:
         entire(packet, NAME, at, 4, limit)
         if not _plausible(packet.data[at : at + 14], asks):
-            return Step((), at, limit)
+            return Step((kafka,), at, limit)
         end = entire(packet, NAME, at, 4 + packet.uint(NAME, at, 4, limit), limit)
         if roomy(packet):
             packet.column("kafka")

@@ -223,13 +223,14 @@ def _line(packet: Packet, layer: Item, words: list[bytes], at: int, stop: int, e
 
 def _binary(packet: Packet, at: int, limit: int) -> Step | None:
     """A head of 24 bytes, extras, key, value."""
+    shown = False
     while at < limit:
         if packet.uint(NAME, at, 1, limit) not in (0x80, 0x81):
             return Step((memcache,), at, limit)
         entire(packet, NAME, at, REQUEST.size, limit)
         size = packet.uint(NAME, at + 8, 4, limit)
         if size > MAX_BODY:
-            return Step((), at, limit)
+            return Step((memcache,), at, limit) if shown else Step((), at, limit)
         end = entire(packet, NAME, at, REQUEST.size + size, limit)
         if roomy(packet):
             packet.column("memcache")
@@ -243,7 +244,7 @@ def _binary(packet: Packet, at: int, limit: int) -> Step | None:
             cursor = Cursor(packet, NAME, at + REQUEST.size, min(end, limit))
             if not contained(packet, _body, cursor, layer, code, request, key, extras):
                 packet.info += MALFORMED_MARK
-        at = end
+        at, shown = end, True
     return None
 
 

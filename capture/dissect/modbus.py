@@ -142,7 +142,7 @@ def modbus(packet: Packet, at: int, limit: int) -> Step | None:
         head = packet.rest(at, min(at + 8, limit))
         length = int.from_bytes(head[4:6], "big")
         if head[2:4] not in (b"\0\0", b"\0", b"") or (len(head) >= 6 and not 2 <= length <= 254):
-            return Step((), at, limit) if shown else NOT_MINE
+            return Step((modbus,), at, limit) if shown else NOT_MINE
         packet.whole("Modbus/TCP", at, 6 + max(length, 2), limit)
         packet.column("modbus")
         shown = True

@@ -155,7 +155,7 @@ def mqtt(packet: Packet, at: int, limit: int) -> Step | None:
     while at < limit:
         head = packet.data[at : at + 5]
         if not _begins(head):
-            return Step((), at, limit)
+            return Step((mqtt,), at, limit)
         length = size = 0
         for byte in head[1:]:
             length |= (byte & 0x7F) << 7 * size

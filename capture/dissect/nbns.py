@@ -238,12 +238,10 @@ CALLED, CALLING = text("nbss.called_name", "Called name"), text("nbss.calling_na
 def nbss(packet: Packet, at: int, limit: int) -> Step | None:
     """A type and a length; SMB within."""
     head = packet.data[at : at + 4]
-    if head in SMB_MAGICS:
+    if head in SMB_MAGICS and packet.context is None:
         # Its four bytes of session service came in a segment of their own, as some servers send them.
         return step("nbss", 0, at, limit)
     begins = packet.data[at + 4 : min(at + 8, packet.end(limit))]
-    if len(head) < 4 and head and head[0] in SESSIONS and packet.streaming and packet.memory("nbss"):
-        packet.more("NetBIOS session", at, limit)
     if len(head) < 4 or head[0] not in SESSIONS:
         return NOT_MINE
     length = int.from_bytes(head[1:], "big")
@@ -253,7 +251,6 @@ def nbss(packet: Packet, at: int, limit: int) -> Step | None:
         return NOT_MINE
     end = at + 4 + length
     packet.whole("NetBIOS session", at, 4 + length, limit, SESSIONS[head[0]])
-    packet.memory("nbss")["known"] = True
     packet.column("nbss")
     layer, (kind,) = packet.open(NBSS, at, limit)
     packet.add(layer, NBSS_LENGTH, length, at + 1, 3)
@@ -268,11 +265,9 @@ def nbss(packet: Packet, at: int, limit: int) -> Step | None:
         packet.info += f", to {called} from {calling}"
     elif kind == 0:
         packet.run(step("nbss", 0, at + 4, min(end, limit)))
-    if end < limit:
-        kept = packet.info
-        packet.run(Step((nbss,), end, limit))
-        packet.info = kept
-    return None
+    # The first message of a segment has the column.
+    packet.info = packet.values.setdefault("nbss.info", packet.info)
+    return Step((nbss,), end, limit) if end < limit else None
 
 
 SMB_MAGICS = frozenset({b"\xffSMB", b"\xfeSMB", b"\xfdSMB", b"\xfcSMB"})

@@ -55,6 +55,9 @@ MAX_INFO: Final = 4096
 MAX_MESSAGE: Final = 1 << 20
 """Bytes of a message that is put together from segments; of a longer one its first segment shows what it has."""
 
+RECOGNISED: Final = 64
+"""Bytes by which the next message of a stream can be told; fewer of them may be anything."""
+
 TO_THE_END: Final = -1
 """A message that lasts as long as its connection."""
 
@@ -117,8 +120,9 @@ class Packet:
         """Index of the buffer that `data` is now."""
         self.streaming = False
         """What is being dissected is a byte stream, which goes on in other packets."""
-        self.beyond: tuple[int, int, int] | None = None
-        """Buffer, offset and bytes of a message in it that is too long to be put together."""
+        self.beyond: tuple[int, int, int, bool] | None = None
+        """Buffer, offset and bytes of a message in it that is too long to be put together, and whether who knows it
+        counts what is left."""
         self.data = data
         self.caplen = len(data)
         self.wirelen = max(wirelen, len(data))
@@ -251,14 +255,13 @@ class Packet:
             raise Short(layer, at, size, limit)
         if size <= MAX_MESSAGE:
             raise More(at, size, info)
-        if not counts:
-            self.beyond = self.buffer, at, size
+        self.beyond = self.buffer, at, size, counts
 
     def goes_beyond(self, stopped: Stopped) -> bool:
         """Whether what is missing is the rest of a message that is too long to be put together."""
         if self.beyond is None or not isinstance(stopped, Short):
             return False
-        buffer, at, _ = self.beyond
+        buffer, at, *_ = self.beyond
         return buffer == self.buffer and at <= stopped.offset and stopped.limit >= self.caplen
 
     def more(self, layer: str, at: int, limit: int, size: int = 0, info: str | None = None) -> None:
@@ -331,7 +334,7 @@ class Packet:
         layers, name, protocol, info = len(self.layers), self.name, self.protocol, self.info
         self.streaming = True
         try:
-            self.run(following)
+            self.run(following, following)
         except More as more:
             complete = [
                 layer
@@ -348,8 +351,11 @@ class Packet:
 
     # What follows
 
-    def run(self, following: Step | None) -> None:
-        """Asks who knows, header by header, until nothing follows or something stops it."""
+    def run(self, following: Step | None, stream: Step | None = None) -> None:
+        """Asks who knows, header by header, until nothing follows or something stops it.
+
+        `stream`: the first step, of a byte stream.
+        """
         while following is not None:
             candidates, at, limit = following
             layers = len(self.layers)
@@ -362,6 +368,8 @@ class Packet:
                     if following is not NOT_MINE:
                         break
                 else:
+                    if stream is not None:
+                        self._undecided(Step(candidates, at, limit), stream)
                     following = data(self, at, limit)
             except Stopped as stopped:
                 self._stop(stopped, at, limit, layers)
@@ -372,6 +380,14 @@ class Packet:
                 # A mistake in one of many dissectors must not end a capture; the tests take none for granted.
                 self._stop(Failed(error, at), at, limit, layers)
                 return
+
+    def _undecided(self, following: Step, stream: Step) -> None:
+        """Raises More for the first bytes behind a message: so few that nobody can tell the next one by them."""
+        candidates, at, limit = following
+        known = at > stream.at or self.values.get("stream.known")
+        ended = self.values.get("stream.ended") or limit != stream.limit or limit > self.caplen
+        if known and not ended and limit - at < RECOGNISED and not set(candidates).isdisjoint(stream.candidates):
+            raise More(at)
 
     def _stop(self, stopped: Stopped, at: int, limit: int, layers: int) -> None:
         verdict = stopped.verdict(self)

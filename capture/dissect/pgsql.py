@@ -186,7 +186,7 @@ def pgsql(packet: Packet, at: int, limit: int) -> Step | None:
             )
         at = end
     packet.column("pgsql", said + "/".join(words) + (MALFORMED_MARK if malformed else ""))
-    return Step((), at, limit) if at < limit else None
+    return Step((pgsql,), at, limit) if at < limit else None
 
 
 def _plausible(head: bytes, asks: bool) -> bool:

@@ -40,12 +40,14 @@ def pop(packet: Packet, at: int, limit: int) -> Step | None:
         return NOT_MINE
     lines, rest = whole_lines(packet, at, limit)
     if lines:
-        packet.column("pop", f"{'S' if answer else 'C'}: {as_text(lines[0].text)}")
+        begun = not answer or lines[0].text.startswith((b"+", b"-"))
+        said = as_text(lines[0].text) if begun else f"DATA fragment, {rest - at} bytes"
+        packet.column("pop", f"{'S' if answer else 'C'}: {said}")
         layer = packet.layer(POP.field, at, rest - at, packet.info)
-    for index, line in enumerate(lines):
+    for line in lines:
         first, _, words = line.text.partition(b" ")
         shown = first.upper()
-        if answer and index and not shown.startswith((b"+", b"-")):
+        if answer and not shown.startswith((b"+", b"-")):
             packet.add(layer, DATA, line.text, line.at, line.size)
             continue
         item = packet.add(layer, RESPONSE if answer else REQUEST, line.text, line.at, line.size)

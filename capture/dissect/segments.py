@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from netwatch.capture.dissect.context import Message
 from netwatch.capture.dissect.kit import Item, group, number
-from netwatch.capture.dissect.packet import DATA, MAX_MESSAGE, SEGMENT_MARK, TO_THE_END, Packet, data
+from netwatch.capture.dissect.packet import DATA, MAX_MESSAGE, SEGMENT, SEGMENT_MARK, TO_THE_END, Packet, data
 from netwatch.capture.dissect.registry import Step
 
 if TYPE_CHECKING:
@@ -131,31 +131,37 @@ class _Segment:
             if start == limit:
                 return
             at, sequence, side.passing = start, (sequence + start - at) & 0xFFFFFFFF, None
-        values["stream.ended"] = fin
+        values["stream.ended"], values["stream.known"] = fin, side.known
         packet.beyond, layers = None, len(packet.layers)
         more = _fresh(packet, Step(self._asked(), at, limit), mark=mark)
         values["stream.ended"] = False
-        if more is None:
-            self._too_long((sequence - at) & 0xFFFFFFFF, layers)
+        self._learn((sequence - at) & 0xFFFFFFFF, layers)
         if more is None or fin:
             return
         start = (sequence + more.at - at) & 0xFFFFFFFF
         message = Message(start, more.size, self.packet.rest(more.at, limit), self.packet.number)
         self.context.hold(side, message)
 
-    def _too_long(self, sequence: int, layers: int) -> None:
-        """What was shown last may be the beginning of a message that nobody keeps: the rest of it begins no other.
+    def _learn(self, sequence: int, layers: int) -> None:
+        """Whether what was shown last is a message, and whether it is the beginning of one that nobody keeps: the rest
+        of that begins no other.
 
-        `sequence`: that of the buffer's first byte.
+        `sequence`: that of the buffer's first byte. `layers`: how many there were before.
         """
-        packet = self.packet
+        packet, side = self.packet, self.side
+        shown = [each for each in packet.layers[layers:] if each.field is not SEGMENT]
+        if not shown:
+            return
+        side.known = shown[-1].field is not DATA.field
         if packet.beyond is None:
             return
-        buffer, at, size = packet.beyond
-        shown = (each for each in packet.layers[layers:] if each.buffer == buffer and each.field is not DATA.field)
-        if any(each.start <= at < each.end for each in shown):
-            self.side.passing = (sequence + at + min(size, MAX_PASSED)) & 0xFFFFFFFF
+        buffer, at, size, counts = packet.beyond
+        if any(
+            each.start <= at < each.end for each in shown if each.buffer == buffer and each.field is not DATA.field
+        ):
             packet.layers.append(Item(TOO_LONG, None, at, 0, f"{size:,} bytes", buffer=buffer))
+            if not counts:
+                side.passing = (sequence + at + min(size, MAX_PASSED)) & 0xFFFFFFFF
 
     def _passes(self, stop: int, at: int, limit: int, sequence: int) -> int:
         """Bytes of such a message, which goes to the sequence number `stop` -> the offset after them."""
@@ -210,12 +216,11 @@ class _Segment:
         """The message, dissected from its own bytes; taken back where it needs still more."""
         packet = self.packet
         layers = len(packet.layers)
-        packet.values["stream.ended"] = ended
+        packet.values["stream.ended"], packet.values["stream.known"] = ended, self.side.known
         packet.beyond = None
         more = packet.aside("Reassembled TCP", bytes(message.data[:size]), Step(self._asked(), 0, size), stream=True)
         packet.values["stream.ended"] = False
-        if more is None:
-            self._too_long(message.sequence, layers)
+        self._learn(message.sequence, layers)
         if len(packet.layers) == layers:
             packet.buffers.pop()
         elif packet.build:

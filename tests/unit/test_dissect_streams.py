@@ -9,6 +9,7 @@ import pytest
 from tests.unit.handmade import Opened, items
 
 from netwatch.capture.dissect import Tree
+from netwatch.capture.dissect.dnp3 import checksum
 from netwatch.capture.dissect.text_lines import MAX_LINE
 
 
@@ -91,3 +92,58 @@ def test_lines_that_are_too_long(cut: int) -> None:
     whole = lines(shown(payload, 6667, []))
     assert len(whole) > 3
     assert lines(shown(payload, 6667, [cut])) == whole
+
+
+BIND = struct.pack("<BBBBIHHI", 5, 0, 11, 3, 16, 28, 0, 1) + struct.pack("<HHIB3x", 4280, 4280, 0, 0)
+CALL = struct.pack("!I12I", 0x80000000 | 48, 7, 0, 2, 100003, 3, 1, 0, 0, 0, 0, 4, 9)
+LINK = bytes.fromhex("0564 05c9 0100 0400")
+ONE_OF = {
+    "nbss": (445, KEEP_ALIVE),
+    "rtsp": (554, b"DESCRIBE rtsp://example.org/a RTSP/1.0\r\nCSeq: 1\r\n\r\n"),
+    "sip": (5060, b"OPTIONS sip:example.org SIP/2.0\r\nCall-ID: a\r\nContent-Length: 0\r\n\r\n"),
+    "http": (80, b"PROPFIND /a HTTP/1.1\r\nHost: a.example\r\n\r\n"),
+    "dcerpc": (135, BIND),
+    "rpc": (111, CALL),
+    "pgsql": (5432, b"Q\0\0\0\x0dSELECT 1\0"),
+    "modbus": (502, bytes.fromhex("0001 0000 0006 01 03 0000 0001")),
+    "enip": (44818, struct.pack("<HHIIQI", 0x63, 0, 0, 0, 0, 0)),
+    "dns": (53, bytes.fromhex("0011 0001 0100 0001 0000 0000 0000 00 0001 0001")),
+    "kafka": (9092, bytes.fromhex("0000000a 0012 0000 00000001 0000")),
+    "mqtt": (1883, PUBLISH[:1] + b"\x05\0\1axy"),
+    "memcache": (11211, b"set a 0 0 3\r\nxyz\r\n"),
+    "dnp3": (20000, LINK + checksum(LINK).to_bytes(2, "little")),
+    "ldap": (389, bytes.fromhex("30 0c 0201 01 60 07 0201 03 04 00 80 00")),
+    "bgp": (179, b"\xff" * 16 + b"\0\x13\4"),
+    "smb2": (445, struct.pack("!I", len(SMB)) + SMB),
+}
+
+
+@pytest.mark.parametrize("name", ONE_OF)
+def test_a_message_behind_others_may_be_cut_anywhere(name: str) -> None:
+    port, message = ONE_OF[name]
+    count = 2 + 64 // len(message)
+    expected = messages(shown(message * count, port, []))
+    assert name in expected
+    begun = len(message) * (count - 1)
+    for cut in range(begun, len(message) * count):
+        assert messages(shown(message * count, port, [cut])) == expected, cut
+        if cut > begun + 1:
+            assert messages(shown(message * count, port, [begun, begun + 1, cut])) == expected, cut
+
+
+def test_a_few_bytes_that_are_no_message_are_shown_as_soon_as_that_is_known() -> None:
+    talk = Opened(554)
+    talk.ask(ONE_OF["rtsp"][1])
+    assert messages([talk.ask(b"\xff" * 20)]) == []
+    assert messages([talk.ask(b"\xff" * 50)]) == ["data"]
+    assert messages([talk.ask(b"\xff" * 20)]) == ["data"]
+
+
+def test_answers_of_several_lines_in_several_segments() -> None:
+    """RFC 1939, 3: only the first of them has an indicator."""
+    trees = shown(b"+OK 2 messages\r\n1 120\r\n2 200\r\n.\r\n", 110, [16, 23], back=True)
+    assert [tree.info for tree in trees] == [
+        "S: +OK 2 messages",
+        "S: DATA fragment, 7 bytes",
+        "S: DATA fragment, 10 bytes",
+    ]
