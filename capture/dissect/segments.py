@@ -143,22 +143,19 @@ class _Segment:
         self.context.hold(side, message)
 
     def _learn(self, sequence: int, layers: int) -> None:
-        """Whether what was shown last is a message, and whether it is the beginning of one that nobody keeps: the rest
-        of that begins no other.
+        """Whether what was shown last is a message, and whether it begins one that nobody keeps: none begins in that.
 
         `sequence`: that of the buffer's first byte. `layers`: how many there were before.
         """
         packet, side = self.packet, self.side
         shown = [each for each in packet.layers[layers:] if each.field is not SEGMENT]
-        if not shown:
-            return
-        side.known = shown[-1].field is not DATA.field
+        if shown:
+            side.known = shown[-1].field is not DATA.field
         if packet.beyond is None:
             return
         buffer, at, size, counts = packet.beyond
-        if any(
-            each.start <= at < each.end for each in shown if each.buffer == buffer and each.field is not DATA.field
-        ):
+        shown = [each for each in shown if each.buffer == buffer and each.field is not DATA.field]
+        if any(each.start <= at < each.end for each in shown):
             packet.layers.append(Item(TOO_LONG, None, at, 0, f"{size:,} bytes", buffer=buffer))
             if not counts:
                 side.passing = (sequence + at + min(size, MAX_PASSED)) & 0xFFFFFFFF
