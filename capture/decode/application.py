@@ -48,56 +48,62 @@ class Starts:
     """Tells what begins with one of some words, of which the first 8 bytes count; each has at least 2."""
 
     def __init__(self, *words: bytes) -> None:
-        words = tuple(word[:8] for word in words)
-        self._wanted = np.array([int.from_bytes(word, "little") for word in words], np.uint64)
-        self._masks = np.array([(1 << 8 * len(word)) - 1 for word in words], np.uint64)
-        self._pairs = np.zeros(65536, np.bool_)
-        self._pairs[[int.from_bytes(word[:2], "little") for word in words]] = True
+        by_pair: dict[int, list[bytes]] = {}
+        for word in words:
+            by_pair.setdefault(int.from_bytes(word[:2], "little"), []).append(word[:8])
+        shape = len(by_pair) + 1, max(map(len, by_pair.values()))
+        # Row 0 stays for all other pairs: nothing without bits is 1.
+        self._wanted = np.ones(shape, np.uint64)
+        self._masks = np.zeros(shape, np.uint64)
+        self.pairs: NDArray[np.uint8] = np.zeros(65536, np.uint8)
+        """By the first two bytes: 0 where no word begins with them."""
+        for row, (pair, alike) in enumerate(by_pair.items(), 1):
+            self.pairs[pair] = row
+            for column, word in enumerate(alike):
+                self._wanted[row, column] = int.from_bytes(word, "little")
+                self._masks[row, column] = (1 << 8 * len(word)) - 1
 
-    def __call__(self, first: Head) -> Mask:
-        """shape (m, at least 8) of bytes → (m,)."""
-        found: Mask = self._pairs[np.ascontiguousarray(first[:, :2]).view("<u2")[:, 0]]
-        # Two bytes leave few: these are compared with all words at once.
+    def __call__(self, first: Head, _: Sizes | None = None) -> Mask:
+        """A Probe, to which at least 8 bytes of each are enough."""
+        rows = self.pairs.take(_pairs(first))
+        found: Mask = rows != 0
+        # Two bytes leave few: these are compared with the words that begin so.
         some = found.nonzero()[0]
         if len(some):
-            begin = first[some, :8].view("<u8")
-            found[some] = (begin & self._masks == self._wanted).any(axis=1)
+            rows, begin = rows.take(some), first[some, :8].view("<u8")
+            found[some] = (begin & self._masks.take(rows, 0) == self._wanted.take(rows, 0)).any(axis=1)
         return found
 
 
-def _begins(*words: bytes) -> Probe:
-    starts = Starts(*words)
-
-    def probe(first: Head, _: Sizes) -> Mask:
-        return starts(first)
-
-    return probe
+def _pairs(first: Head) -> NDArray[np.uint16]:
+    """The first two bytes of each row as a number."""
+    return np.ascontiguousarray(first[:, :2]).view("<u2")[:, 0]
 
 
 # RFC 9110, 9 and the methods of WebDAV and UPnP
-_http: Final = _begins(
+_http: Final = Starts(
     b"HTTP/1.", b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"OPTIONS ", b"CONNECT ", b"TRACE ", b"PATCH ",
     b"PROPFIND ", b"PROPPATCH ", b"MKCOL ", b"COPY ", b"MOVE ", b"LOCK ", b"UNLOCK ", b"NOTIFY ", b"SUBSCRIBE ",
     b"UNSUBSCRIBE ", b"M-SEARCH ", b"REPORT ", b"SEARCH ", b"RPC_CONNECT ", b"RPC_IN_DATA ", b"RPC_OUT_DATA ",
     b"CHECKOUT ", b"MERGE ", b"PURGE ", b"LINK ", b"UNLINK ", b"BIND ", b"MKCALENDAR ", b"POLL ",
     b"BCOPY ", b"BDELETE ", b"BMOVE ", b"BPROPFIND ", b"BPROPPATCH ", b"CCM_POST ",
 )  # fmt: skip
-_ssdp: Final = _begins(b"NOTIFY ", b"M-SEARCH ", b"HTTP/1.")
-_sip: Final = _begins(
+_ssdp: Final = Starts(b"NOTIFY ", b"M-SEARCH ", b"HTTP/1.")
+_sip: Final = Starts(
     b"SIP/2.0 ", b"INVITE ", b"ACK ", b"BYE ", b"CANCEL ", b"REGISTER ", b"OPTIONS ", b"SUBSCRIBE ", b"NOTIFY ",
     b"PUBLISH ", b"INFO ", b"MESSAGE ", b"PRACK ", b"REFER ", b"UPDATE ",
 )  # fmt: skip
-_rtsp: Final = _begins(
+_rtsp: Final = Starts(
     b"RTSP/", b"DESCRIBE ", b"ANNOUNCE ", b"GET_PARAMETER ", b"OPTIONS ", b"PAUSE ", b"PLAY ", b"RECORD ",
     b"REDIRECT ", b"SETUP ", b"SET_PARAMETER ", b"TEARDOWN ",
 )  # fmt: skip
-_http2: Final = _begins(b"PRI * HTTP/2.0")
-_bittorrent: Final = _begins(b"\x13BitTorrent protocol")
-_bgp: Final = _begins(b"\xff" * 16)
+_http2: Final = Starts(b"PRI * HTTP/2.0")
+_bittorrent: Final = Starts(b"\x13BitTorrent protocol")
+_bgp: Final = Starts(b"\xff" * 16)
 _QUIC_VERSIONS: Final = Starts(b"\0\0\0\1", b"\x6b\x33\x43\xcf", b"\xff\0\0")
 _STUN_COOKIE: Final = Starts(b"\x21\x12\xa4\x42")
 _THREE_ZEROS: Final = Starts(b"\0\0\0")
-_synphasor: Final = _begins(
+_synphasor: Final = Starts(
     b"\xaa\x01",
     b"\xaa\x11",
     b"\xaa\x21",
@@ -111,16 +117,20 @@ _synphasor: Final = _begins(
     b"\xaa\x42",
     b"\xaa\x52",
 )
-_dnp3: Final = _begins(b"\x05\x64")
+_dnp3: Final = Starts(b"\x05\x64")
 _FOUR_ZEROS: Final = Starts(b"\0\0\0\0")
 _SMB: Final = Starts(b"\xffSMB")
 _SMB2: Final = Starts(b"\xfeSMB")
 
 
+TLS_RECORDS: Final = range(20, 25)
+"""Content types."""
+
+
 def _tls(first: Head, sizes: Sizes) -> Mask:
     """RFC 8446, 5.1: a content type, version 3.x, a length; RFC 5246, E.2: a hello of SSL 2."""
     kind, length = first[:, 0], first[:, 3].astype(np.intp) * 256 + first[:, 4]
-    record = (kind >= 20) & (kind <= 24) & (first[:, 1] == 3) & (first[:, 2] <= 4)
+    record = (kind >= TLS_RECORDS[0]) & (kind <= TLS_RECORDS[-1]) & (first[:, 1] == 3) & (first[:, 2] <= 4)
     fits: Mask = record & (length > 0) & (length <= 16384 + 2048) & (sizes >= 5)
     return fits
 
@@ -278,40 +288,50 @@ RULES: Final = (
 )  # fmt: skip
 """What ports propose."""
 
+# What gives itself away on any port.
 TCP_GUESSES: Final[tuple[tuple[str, Probe], ...]] = (
     ("tls", _tls),
     ("http2", _http2),
     ("http", _http),
     ("bittorrent", _bittorrent),
 )
+TCP_PAIRS: Final = (_http2.pairs | _http.pairs | _bittorrent.pairs) != 0
+TCP_PAIRS[[3 << 8 | kind for kind in TLS_RECORDS]] = True
+"""By the first two bytes: whether any of them may fit."""
 UDP_GUESSES: Final[tuple[tuple[str, Probe], ...]] = (
     ("stun", _stun_anywhere),
     ("dtls", _dtls),
     ("quic", _quic_long),
     ("wg", _wireguard),
 )
-"""What gives itself away on any port."""
+UDP_PAIRS: Final = np.tile((np.arange(256) < 0x40) | (np.arange(256) >= 0xC0), 256)
+"""All of them begin with two zero bits, or with two ones."""
 
 
-def _guess(walk: Walk, front: Front, guesses: Sequence[tuple[str, Probe]]) -> None:
-    first, sizes = head(walk, front), front.limit - front.at
+def _guess(walk: Walk, front: Front, guesses: Sequence[tuple[str, Probe]], pairs: Mask) -> None:
+    walk.stop(front)  # with the path that it has, unless more is found
+    first = head(walk, front)
+    some = pairs.take(_pairs(first)).nonzero()[0]
+    front, first = front.take(some), first[some]
+    sizes = front.limit - front.at
     for name, probe in guesses:
+        if not len(front):
+            return
         fits = probe(first, sizes)
         if fits.any():
             walk.end(front.take(fits), ID[name])
             rest = (~fits).nonzero()[0]
             front, first, sizes = front.take(rest), first[rest], sizes[rest]
-    walk.stop(front)
 
 
 @layer("tcp payload", RANK_APPLICATION + 1)
 def _tcp_payload(walk: Walk, front: Front) -> None:
-    _guess(walk, front, TCP_GUESSES)
+    _guess(walk, front, TCP_GUESSES, TCP_PAIRS)
 
 
 @layer("udp payload", RANK_APPLICATION + 1)
 def _udp_payload(walk: Walk, front: Front) -> None:
-    _guess(walk, front, UDP_GUESSES)
+    _guess(walk, front, UDP_GUESSES, UDP_PAIRS)
 
 
 def _follow(rule: Rule, table: Table, ports: Sequence[int], otherwise: int) -> None:
