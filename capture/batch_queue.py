@@ -12,8 +12,9 @@ from netwatch.capture.stats import Partial
 
 __all__ = ["QUEUED_BYTES", "BatchQueue"]
 
-QUEUED_BYTES: Final = 12 << 20
-"""Two ring blocks of packets of half a kilobyte. What does not fit stays in the kernel's ring, which is larger."""
+QUEUED_BYTES: Final = 20 << 20
+"""Four times what a ring hands over at once, with its columns: at line rate that comes while the dashboard does not
+look. What does not fit stays in the kernel's ring, which is larger."""
 
 
 class BatchQueue(queue.Queue[Batch]):

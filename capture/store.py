@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
+from mmap import mmap
 from typing import Any, Final
 
 import numpy as np
@@ -293,10 +294,12 @@ class Store:
         """A batch that fills half a chunk is kept as it is, if no larger memory hangs on it: at full speed the copy
         would cost a tenth of everything."""
         owner: Any = raw if raw.base is None else raw.base
+        if isinstance(owner, memoryview):
+            owner = owner.obj
         if isinstance(owner, np.ndarray):
             held = owner.nbytes if owner.flags.owndata else None
         else:
-            held = len(owner) if isinstance(owner, bytes | bytearray) else None
+            held = len(owner) if isinstance(owner, bytes | bytearray | mmap) else None
         covered = int((rows.pos + rows.caplen).max()) - int(rows.pos.min())
         return (
             held == raw.nbytes
