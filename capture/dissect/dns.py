@@ -49,6 +49,7 @@ RCODES = {
 }
 CLASSES = {1: "IN", 3: "CH", 4: "HS", 254: "NONE", 255: "ANY"}
 
+AUTHENTIC = 0x0020
 ANSWER_FLAGS = (
     Bit(0x8000, "flags.response", "Response"),
     Bits(0x7800, "flags.opcode", "Opcode", OPCODES),
@@ -57,13 +58,15 @@ ANSWER_FLAGS = (
     Bit(0x0100, "flags.recdesired", "Recursion desired"),
     Bit(0x0080, "flags.recavail", "Recursion available"),
     Bit(0x0040, "flags.z", "Z"),
-    Bit(0x0020, "flags.authenticated", "Answer authenticated"),
+    Bit(AUTHENTIC, "flags.authenticated", "Answer authenticated"),
     Bit(0x0010, "flags.checkdisable", "Non-authenticated data"),
     Bits(0x000F, "flags.rcode", "Reply code", RCODES),
 )
 IN_QUERIES = frozenset({0x8000, 0x7800, 0x0200, 0x0100, 0x0040, 0x0010})
 """Flags that mean something in a query."""
 QUERY_FLAGS = tuple(bit for bit in ANSWER_FLAGS if bit.mask in IN_QUERIES)
+ASKED_FLAGS = tuple(bit for bit in ANSWER_FLAGS if bit.mask in IN_QUERIES or bit.mask == AUTHENTIC)
+"""Of a query that asks whether the answer is authentic (RFC 6840, 5.7)."""
 
 
 ANSWER_ROWS = (
@@ -107,7 +110,7 @@ def _message(flags: tuple[Field, ...], counts: tuple[Field, ...] = ANSWER_ROWS) 
     )
 
 
-DNS, ANSWER = _message(QUERY_FLAGS), _message(ANSWER_FLAGS)
+DNS, ASKED, ANSWER = _message(QUERY_FLAGS), _message(ASKED_FLAGS), _message(ANSWER_FLAGS)
 UPDATE, UPDATED = _message(QUERY_FLAGS, UPDATE_ROWS), _message(ANSWER_FLAGS, UPDATE_ROWS)
 LOCAL, LOCAL_ANSWER = _message(LOCAL_FLAGS[:-1]), _message(LOCAL_FLAGS)
 LENGTH = number("dns.length", "Length")
@@ -118,6 +121,8 @@ QUERY_TYPE = number("dns.qry.type", "Type", TYPES)
 QUERY_CLASS = number("dns.qry.class", "Class", CLASSES, digits=4)
 QUERY_UNICAST = flag("dns.qry.qu", '"QU" question')
 NAME = text("dns.resp.name", "Name")
+SERVICE, SERVICE_PROTOCOL = text("dns.srv.service", "Service"), text("dns.srv.proto", "Protocol")
+SERVICE_NAME = text("dns.srv.name", "Name")
 TYPE = number("dns.resp.type", "Type", TYPES)
 CLASS = number("dns.resp.class", "Class", CLASSES, digits=4)
 FLUSH = flag("dns.resp.cache_flush", "Cache flush")
@@ -142,6 +147,7 @@ RESPONSE_TO, TIME = number("dns.response_to", "Request In"), text("dns.time", "T
 RETRANSMISSION = flag("dns.retransmission", "Retransmission")
 REQUEST_BEFORE = number("dns.retransmit_request_in", "Retransmitted request. Original request in")
 RESPONSE_BEFORE = number("dns.retransmit_response_in", "Retransmitted response. Original response in")
+SRV = 33
 MAX_WAITING = 256
 """Questions of one conversation that are remembered until they are answered."""
 NAMES_OWNER = frozenset({17, 18, 19, 20, 21, 42, 49, 51, 52, 55})
@@ -193,15 +199,7 @@ def dns_over_tcp(packet: Packet, at: int, limit: int) -> Step | None:
 
 def _dissect(packet: Packet, at: int, limit: int, flavour: Flavour, prefixed: int = 0) -> Step | None:
     packet.column(flavour.name)
-    first = int.from_bytes(packet.rest(at + 2, min(at + 3, limit)), "big")
-    pair = (
-        (LOCAL, LOCAL_ANSWER)
-        if flavour.name == "llmnr"
-        else (UPDATE, UPDATED)
-        if first >> 3 & 15 == 5
-        else (DNS, ANSWER)
-    )
-    layer, (ident, flags, *counts) = packet.open(pair[first >> 7], at, limit)
+    layer, (ident, flags, *counts) = packet.open(_header(packet, at, limit, flavour), at, limit)
     if prefixed and packet.build:
         layer.start -= prefixed
         layer.size += prefixed
@@ -230,6 +228,17 @@ def _dissect(packet: Packet, at: int, limit: int, flavour: Flavour, prefixed: in
     if not flavour.multicast:
         _transaction(packet, layer, ident, bool(response))
     return Step((), where, limit) if where < limit else None
+
+
+def _header(packet: Packet, at: int, limit: int, flavour: Flavour) -> Header:
+    """What the flags and counts of this message mean."""
+    flags = int.from_bytes(packet.rest(at + 2, min(at + 4, limit)).ljust(2, b"\0"), "big")
+    answer = flags >> 15
+    if flavour.name == "llmnr":
+        return LOCAL_ANSWER if answer else LOCAL
+    if flags >> 11 & 15 == 5:
+        return UPDATED if answer else UPDATE
+    return ANSWER if answer else ASKED if flags & AUTHENTIC else DNS
 
 
 def _transaction(packet: Packet, layer: Item, ident: int, response: bool) -> None:
@@ -292,7 +301,7 @@ def _record(
     item = packet.add(
         parent, RECORD, None, at, min(body + length, packet.end(limit)) - at, f"{name}: type {kind_name}"
     )
-    packet.add(item, NAME, name, at, end - at)
+    _name(packet, item, kind, name, at, end - at)
     packet.add(item, TYPE, kind, end, 2)
     info.append(kind_name)
     if kind == 41:
@@ -318,3 +327,13 @@ def _record(
         if said:
             info[-1] += f" {said}"
     return body + length
+
+
+def _name(packet: Packet, item: Item, kind: int, name: str, at: int, size: int) -> None:
+    """Whose record it is; the name of a service is made of three (RFC 2782)."""
+    parts = name.split(".", 2) if kind == SRV else []
+    if len(parts) == 3:
+        for field, part in zip((SERVICE, SERVICE_PROTOCOL, SERVICE_NAME), parts, strict=True):
+            packet.add(item, field, part, at, size)
+    else:
+        packet.add(item, NAME, name, at, size)

@@ -80,6 +80,15 @@ OPTION_POINTER = number("ip.opt.ptr", "Pointer")
 RECORDED, EMPTY = address("ip.rec_rt", "Recorded Route", 4), address("ip.empty_rt", "Empty Route", 4)
 NEXT_HOP, HOP = address("ip.cur_rt", "Current Route", 4), address("ip.src_rt", "Source Route", 4)
 LAST_HOP = address("ip.dst", "Destination Address", 4)
+OPTION_OVERFLOW = number("ip.opt.overflow", "Overflow")
+OPTION_FLAG = number(
+    "ip.opt.flag",
+    "Flag",
+    {0: "Time stamps only", 1: "Time stamp and address", 3: "Time stamps for prespecified addresses"},
+    digits=1,
+)
+OPTION_STAMPED = address("ip.opt.time_stamp_addr", "Address", 4)
+OPTION_STAMP = number("ip.opt.time_stamp", "Time stamp")
 OPTION_ALERT = number("ip.opt.ra", "Router Alert")
 OPTION_NAMES = {
     0: "End of Options List",
@@ -189,6 +198,8 @@ def _options(packet: Packet, layer: Item, at: int, end: int, limit: int) -> None
         packet.add(item, OPTION_LEN, length, where + 1, 1)
         if kind in (7, 131, 137) and length >= 3:
             _route(packet, item, kind, where, length)
+        elif kind == 68 and length >= 4:
+            _timestamps(packet, item, where, length)
         elif kind == 148 and length == 4:
             packet.add(item, OPTION_ALERT, packet.uint("IP option", where + 2, 2, stop), where + 2, 2)
         elif length > 2:
@@ -210,3 +221,23 @@ def _route(packet: Packet, item: Item, kind: int, at: int, length: int) -> None:
         else:
             field = NEXT_HOP if place == pointer else HOP
         packet.add(item, field, packet.data[hop : hop + 4], hop, 4)
+        if field is LAST_HOP:
+            # On its way there: the header's destination is the next hop, the checksum counts the last.
+            last = packet.data[hop : hop + 4]
+            packet.destination = ipv4_text(last)
+            packet.values["ip.pseudo"] = packet.values["ip.pseudo"][:4] + last
+
+
+def _timestamps(packet: Packet, item: Item, at: int, length: int) -> None:
+    """Milliseconds since midnight, each behind its address where the flag says so (RFC 791, 3.1)."""
+    packet.add(item, OPTION_POINTER, packet.data[at + 2], at + 2, 1)
+    kind = packet.data[at + 3] & 0x0F
+    packet.add(item, OPTION_OVERFLOW, packet.data[at + 3] >> 4, at + 3, 1)
+    packet.add(item, OPTION_FLAG, kind, at + 3, 1)
+    addressed = kind in (1, 3)
+    step_size = 8 if addressed else 4
+    for where in range(at + 4, at + length - step_size + 1, step_size):
+        if addressed:
+            packet.add(item, OPTION_STAMPED, packet.data[where : where + 4], where, 4)
+        stamp = where + step_size - 4
+        packet.add(item, OPTION_STAMP, int.from_bytes(packet.data[stamp : stamp + 4], "big"), stamp, 4)

@@ -73,7 +73,18 @@ ROUTING = Header(
         U8("segleft", "Segments Left"),
     ),
 )
+SEGMENTS = 4
 ROUTING_ADDRESS = address("ipv6.routing.src.addr", "Address", 16)
+ROUTING_RESERVED = octets("ipv6.routing.src.reserved", "Reserved")
+HOME_RESERVED = octets("ipv6.routing.mipv6.reserved", "Reserved")
+HOME = address("ipv6.routing.mipv6.home_address", "Home Address", 16)
+SEGMENT_ROUTING = Header(
+    "ipv6.routing.srh",
+    "Segment Routing",
+    (U8("last_entry", "Last Entry"), Hex8("flags", "Flags"), Bytes("tag", "Tag", 2)),
+    name="",
+)
+SEGMENT = address("ipv6.routing.srh.addr", "Address", 16)
 ROUTING_DATA = octets("ipv6.routing.unknown_data", "Type-specific data")
 FRAGMENT = Header(
     "ipv6.fraghdr",
@@ -95,6 +106,9 @@ OPTION = number("ipv6.opt.type", "Option", digits=2)
 OPTION_LENGTH = number("ipv6.opt.length", "Length")
 OPTION_ALERT = number("ipv6.opt.router_alert", "Router Alert")
 OPTION_JUMBO = number("ipv6.opt.jumbo", "Payload Length")
+OPTION_PADDING = octets("ipv6.opt.padn", "PadN")
+OPTION_TUNNELS = number("ipv6.opt.tel", "Tunnel Encapsulation Limit")
+OPTION_HOME = address("ipv6.opt.mipv6.home_address", "MIPv6 Home Address", 16)
 OPTION_DATA = octets("ipv6.opt.unknown", "Data")
 OPTION_NAMES = {
     0x00: "Pad1",
@@ -192,13 +206,33 @@ def _show_options(packet: Packet, layer: Item, at: int, end: int, limit: int) ->
         item = packet.add(layer, OPTION, kind, at, 2 + length, f"{OPTION_NAMES.get(kind, 'Unknown')} (0x{kind:02x})")
         packet.add(item, OPTION_LENGTH, length, at + 1, 1)
         if length:
-            field, whole = OPTION_FIELDS.get((kind, length), (OPTION_DATA, False))
+            padding = (OPTION_PADDING, False) if kind == 1 else (OPTION_DATA, False)
+            field, whole = OPTION_FIELDS.get((kind, length), padding)
             raw = packet.data[at + 2 : at + 2 + length]
             packet.add(item, field, int.from_bytes(raw, "big") if whole else raw, at + 2, length)
+            if field is OPTION_HOME:
+                _sent_from(packet, raw)
         at += 2 + length
 
 
-OPTION_FIELDS = {(0x05, 2): (OPTION_ALERT, True), (0xC2, 4): (OPTION_JUMBO, True)}
+OPTION_FIELDS = {
+    (0x04, 1): (OPTION_TUNNELS, True),
+    (0x05, 2): (OPTION_ALERT, True),
+    (0xC2, 4): (OPTION_JUMBO, True),
+    (0xC9, 16): (OPTION_HOME, False),
+}
+
+
+def _sent_from(packet: Packet, source: bytes) -> None:
+    """The checksum counts the home address for the source (RFC 6275, 6.3)."""
+    packet.source = ipv6_text(source)
+    packet.values["ip.pseudo"] = source + packet.values["ip.pseudo"][16:]
+
+
+def _sent_to(packet: Packet, destination: bytes) -> None:
+    """The checksum counts the last address of the route for the destination (RFC 8200, 8.1)."""
+    packet.destination = ipv6_text(destination)
+    packet.values["ip.pseudo"] = packet.values["ip.pseudo"][:16] + destination
 
 
 @on("ipv6.nxt", 0)
@@ -223,14 +257,28 @@ def routing(packet: Packet, at: int, limit: int) -> Step | None:
     packet.check("IPv6 routing", at, end - at, limit)
     layer.size = end - at
     packet.info = ""
-    if kind in (0, 2, 4):
-        first = at + 8
-        last = packet.data[at + 4] + 1 if kind == 4 else 255
-        for where in range(first, min(end - 15, first + 16 * last), 16):
-            packet.add(layer, ROUTING_ADDRESS, packet.data[where : where + 16], where, 16)
-    else:
+    fields = ROUTES.get(kind)
+    if fields is None or not length:
         packet.add(layer, ROUTING_DATA, packet.data[at + 4 : end], at + 4, end - at - 4)
+        return next_header(packet, following, end, limit)
+    reserved, field = fields
+    hops = length // 2
+    if reserved is None:
+        last_entry, _, _ = packet.add_header(layer, SEGMENT_ROUTING, at + 4, end)
+        hops = min(hops, last_entry + 1)
+    else:
+        packet.add(layer, reserved, packet.data[at + 4 : at + 8], at + 4, 4)
+    addresses = [packet.data[where : where + 16] for where in range(at + 8, at + 8 + 16 * hops, 16)]
+    for hop, through in enumerate(addresses):
+        packet.add(layer, field, through, at + 8 + 16 * hop, 16)
+    if left and addresses:
+        # Segment routing lists them from the last to the first (RFC 8754, 2).
+        _sent_to(packet, addresses[0] if kind == SEGMENTS else addresses[-1])
     return next_header(packet, following, end, limit)
+
+
+ROUTES = {0: (ROUTING_RESERVED, ROUTING_ADDRESS), 2: (HOME_RESERVED, HOME), SEGMENTS: (None, SEGMENT)}
+"""Type → what is before the addresses, and how they are called."""
 
 
 @on("ipv6.nxt", 44)

@@ -57,7 +57,7 @@ def rtsp(packet: Packet, at: int, limit: int) -> Step | None:
         stop = raw.find(b"\n", where, end)
         after = end if stop < 0 else stop + 1
         line = raw[where:after].rstrip(b"\r\n")
-        complete = not line
+        complete = not line and stop >= 0
         if line:
             key, _, value = line.partition(b":")
             lines.append((key.lower(), value.strip(), where, after))

@@ -14,7 +14,7 @@ from netwatch.capture.dissect.options import options
 from netwatch.capture.dissect.packet import TO_THE_END, Malformed, Packet, Short
 from netwatch.capture.dissect.registry import Step, on, step_by_ports
 from netwatch.capture.dissect.segments import after, forget_lost, payload
-from netwatch.capture.dissect.tcp_analysis import Segment, analyse
+from netwatch.capture.dissect.tcp_analysis import Segment, analyse, scaling
 
 if TYPE_CHECKING:
     from netwatch.capture.dissect.context import Conversation
@@ -104,6 +104,7 @@ TIMESTAMPS = Header(
 SACK_EDGES = Header("tcp.options", "SACK", (U32("sack_le", "left edge"), U32("sack_re", "right edge")), name="")
 SHIFT = number("tcp.options.wscale.shift", "Shift count")
 COOKIE = octets("tcp.options.tfo.cookie", "Fast Open Cookie")
+MD5_DIGEST = octets("tcp.options.md5.digest", "MD5 digest")
 MPTCP_SUBTYPE = number("tcp.options.mptcp.subtype", "Multipath TCP subtype")
 
 
@@ -218,9 +219,11 @@ def _seen(packet: Packet, flags: int, sequence: int, acknowledged: int, window: 
         conversation.client = 1 - which if flags & 0x10 else which
     if flags & 0x10 and other.first is None and (context.whole or opening):
         other.first = (acknowledged - 1) & 0xFFFFFFFF
-    if not opening and side.shift is not None and other.shift is not None:
-        window <<= min(side.shift, 14)
-    back = acknowledged if other.first is None else (acknowledged - other.first) & 0xFFFFFFFF
+    if not opening and (shift := scaling(conversation, which)) is not None:
+        window <<= shift
+    # Without the flag the number says nothing, and is 0 as a rule.
+    related = flags & 0x10 and other.first is not None
+    back = (acknowledged - (other.first or 0)) & 0xFFFFFFFF if related else acknowledged
     forth = sequence if side.first is None else (sequence - side.first) & 0xFFFFFFFF
     return Seen(conversation, forth, back, window, reused)
 
@@ -318,6 +321,11 @@ def _timestamps(packet: Packet, item: Item, at: int, size: int) -> list[str]:
     return [f"TSval={value} TSecr={echo}"]
 
 
+def _md5(packet: Packet, item: Item, at: int, size: int) -> list[str]:
+    packet.add(item, MD5_DIGEST, packet.data[at : at + size], at, size)
+    return ["MD5"]
+
+
 def _fast_open(packet: Packet, item: Item, at: int, size: int) -> list[str]:
     if not size:
         return ["TFO=R"]
@@ -337,6 +345,7 @@ SHOWN = {
     (4, 2): _sack_permitted,
     (5, 0): _sack,
     (8, 10): _timestamps,
+    (19, 18): _md5,
     (30, 0): _multipath,
     (34, 0): _fast_open,
 }

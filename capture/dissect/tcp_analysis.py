@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from netwatch.capture.dissect.kit import Item
     from netwatch.capture.dissect.packet import Packet
 
-__all__ = ["Segment", "analyse"]
+__all__ = ["Segment", "analyse", "scaling"]
 
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 SOON: Final = 20_000_000
@@ -109,7 +109,7 @@ def analyse(packet: Packet, layer: Item, conversation: Conversation, segment: Se
     state: _State = memory.setdefault("analysis", _State())
     which = conversation.side(packet)
     forth, back = state.halves[which], state.halves[1 - which]
-    shift = conversation.sides[1 - which].shift if conversation.sides[which].shift is not None else None
+    shift = scaling(conversation, 1 - which)
     _time(state, segment, packet.ts)
     said = _said(packet, state, segment, forth, back, shift)
     if reused:
@@ -129,6 +129,17 @@ def analyse(packet: Packet, layer: Item, conversation: Conversation, segment: Se
             packet.add(parent, DUPLICATE_NUMBER, forth.duplicates, layer.start, 0)
             packet.add(parent, DUPLICATE_FRAME, forth.original, layer.start, 0)
     return prefix
+
+
+def scaling(conversation: Conversation, which: int) -> int | None:
+    """By how many bits the windows that this side tells are shifted, where its SYN was seen (RFC 7323, 2.2).
+
+    The other side's SYN may have passed unseen; one that was seen without the option means no scaling.
+    """
+    side, other = conversation.sides[which], conversation.sides[1 - which]
+    if side.shift is None or (other.syn and other.shift is None):
+        return None
+    return min(side.shift, 14)
 
 
 def _time(state: _State, segment: Segment, ts: int) -> None:
@@ -159,7 +170,7 @@ def _said(packet: Packet, state: _State, segment: Segment, forth: _Half, back: _
             said.add("window_update")
         if length and plain and shift is not None and back.window is not None and back.acknowledged is not None:
             room = after(sequence + length, back.acknowledged)
-            if room == back.window << min(shift, 14):
+            if room == back.window << shift:
                 said.add("window_full")
         if same and window == forth.window and "keep_alive" in back.said:
             said.add("keep_alive_ack")

@@ -100,6 +100,7 @@ LINK = bytes.fromhex("0564 05c9 0100 0400")
 ONE_OF = {
     "nbss": (445, KEEP_ALIVE),
     "rtsp": (554, b"DESCRIBE rtsp://example.org/a RTSP/1.0\r\nCSeq: 1\r\n\r\n"),
+    "rtsp reply": (554, b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nContent-Length: 3\r\n\r\na\r\n"),
     "sip": (5060, b"OPTIONS sip:example.org SIP/2.0\r\nCall-ID: a\r\nContent-Length: 0\r\n\r\n"),
     "http": (80, b"PROPFIND /a HTTP/1.1\r\nHost: a.example\r\n\r\n"),
     "dcerpc": (135, BIND),
@@ -123,9 +124,9 @@ def test_a_message_behind_others_may_be_cut_anywhere(name: str) -> None:
     port, message = ONE_OF[name]
     count = 2 + 64 // len(message)
     expected = messages(shown(message * count, port, []))
-    assert name in expected
+    assert name.split()[0] in expected
     begun = len(message) * (count - 1)
-    for cut in range(begun, len(message) * count):
+    for cut in range(begun - 3, len(message) * count):
         assert messages(shown(message * count, port, [cut])) == expected, cut
         if cut > begun + 1:
             assert messages(shown(message * count, port, [begun, begun + 1, cut])) == expected, cut
