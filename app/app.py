@@ -21,6 +21,7 @@ from textual.timer import Timer
 from netwatch.app.keys import PROGRAM_KEYS, bindings
 from netwatch.app.main_screen import MainScreen
 from netwatch.capture.name_index import Learner
+from netwatch.capture.name_tables import Tables
 from netwatch.capture.text import escape
 from netwatch.widgets.header import RunState
 from netwatch.widgets.palette import Look, theme
@@ -54,6 +55,7 @@ _LEARN_AGAIN: Final = 0.012
 """Seconds of it, and until it goes on, when a file was read."""
 _MUCH: Final = 1 << 12
 """Packets at one look. A queue that was full is much, too, however large its packets are."""
+_NO_TABLES: Final = Tables()
 _POSTPONED: Final = 4
 """Repaints by the clock that are left out, one after the other, while the capture thread waits for room."""
 
@@ -79,13 +81,14 @@ class NetwatchApp(App[None], inherit_bindings=False):
         unseen: Callable[[], bool] | None = None,
         trouble: Trouble | None = None,
         tshark: Tshark | None = None,
-        names: bool = True,
+        names: Tables | None = _NO_TABLES,
         look: Look | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
         """`duration`: seconds after which the program ends by itself, from when packets can arrive. `weigh` is called
         now and then, to look after the memory; `settled` once, when the first frame stands. `unseen`: whether the
-        terminal did not yet take what was painted last. `names`: names of addresses are learned from packets."""
+        terminal did not yet take what was painted last. `names`: what is known of addresses before any packet; None:
+        no names are learned."""
         super().__init__(driver_class=driver_class)
         self.session = session
         self.engine = engine
@@ -109,7 +112,10 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._unseen = unseen
         self._trouble = trouble
         self._tshark = tshark
-        self.learner = Learner(session.store, session.source, live=session.flows) if names else None
+        self._names = names
+        self.learner = None
+        if names is not None:
+            self.learner = Learner(session.store, session.source, live=session.flows, hosts=names.hosts)
         self._learning_on: Timer | None = None
         self._deadline: float | None = None
         self._expected: float | None = None
@@ -124,6 +130,8 @@ class NetwatchApp(App[None], inherit_bindings=False):
     def get_default_screen(self) -> Screen[None]:
         self._main = MainScreen(self.session, self.look, self.state, self.engine, self._tshark)
         self._main.display_as.learner = self.learner
+        if self._names is not None:
+            self._main.display_as.tables = self._names
         return self._main
 
     def on_mount(self) -> None:

@@ -50,6 +50,7 @@ def run_dashboard(options: Options, source: Source) -> int:
     from netwatch.capture.batch_queue import BatchQueue
     from netwatch.capture.decode import Decoder
     from netwatch.capture.engine import Engine
+    from netwatch.capture.name_tables import Tables
     from netwatch.capture.session import Session
     from netwatch.capture.summary import Summary
 
@@ -79,7 +80,7 @@ def run_dashboard(options: Options, source: Source) -> int:
         unseen=lambda: written.waiting,
         trouble=Trouble(recording) if recording is not None else None,
         tshark=tshark,
-        names=options.names,
+        names=Tables.read() if options.names else None,
         driver_class=driver(written),
     )
     try:

@@ -25,8 +25,11 @@ from netwatch.capture.dissect.packet import CUT
 from netwatch.capture.text import escape
 from netwatch.capture.tshark import TsharkError
 from netwatch.widgets.detail_tree import DetailTree
+from netwatch.widgets.display import Display
+from netwatch.widgets.field_names import named_line
 from netwatch.widgets.footer import Footer, Hint
 from netwatch.widgets.hex_view import HexView
+from netwatch.widgets.naming import said_of
 from netwatch.widgets.painting import spelled_text
 
 if TYPE_CHECKING:
@@ -68,8 +71,16 @@ class DetailScreen(Screen[int], inherit_bindings=False):
     }
     """
 
-    def __init__(self, session: Session, look: Look, index: int, tshark: Tshark | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        look: Look,
+        index: int,
+        tshark: Tshark | None = None,
+        display: Display | None = None,
+    ) -> None:
         super().__init__()
+        self._display = display or Display()
         self._tshark = tshark
         self._of_tshark = False
         """The tree is tshark's, not our own."""
@@ -202,6 +213,16 @@ class DetailScreen(Screen[int], inherit_bindings=False):
             _number_frame(items, self._session.store.number(index))
             self._show_layers(replace(self._tree, layers=tuple(items), buffers=self._tree.buffers[:1]))
 
+    def action_names(self) -> None:
+        """Names of all sorts beside addresses and ports, of hosts alone, or none."""
+        self._display.next_naming()
+        self.query_one(DetailTree).say_again(self._line_of)
+        self.query_one(Footer).say(said_of(self._display, self._session.statistics.last_ts), seconds=5)
+
+    def _line_of(self, item: Item) -> str:
+        latest, flows = self._session.statistics.last_ts, self._session.flows
+        return named_line(item, self._display, self._look.glyphs, latest, flows=flows)
+
     def action_help(self) -> None:
         from netwatch.app.help_screen import HelpScreen
 
@@ -231,7 +252,7 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         self._shown = tree
         self._styles = {layer.field.name: self._look.protocol(layer.field.name) for layer in tree.layers}
         fields = self.query_one(DetailTree)
-        fields.show(tree.layers, self._styles)
+        fields.show(tree.layers, self._styles, self._line_of)
         fields.border_title = "fields, as tshark has them, this packet alone" if self._of_tshark else "fields"
         self._buffer = -1
         self._show_buffer(0)

@@ -129,7 +129,7 @@ KEYS: Final[tuple[Key, ...]] = (
     ),
     Key("time", "T", "T", "time_format", "time", "Time: since start, delta, local, UTC", "Show", 8),
     Key("unit", "b", "b", "unit", "bits/bytes", "Rates in bits or bytes", "Show", 13),
-    Key("names", "R", "R", "names", "names", "Names, as packets said them, or addresses", "Show"),
+    Key("names", "R", "R", "names", "names", "Names of all, names of hosts, or addresses", "Show"),
     Key("conversations", "v", "v", "conversations", "conversations", "Talkers, or who talks to whom", "Show"),
     Key("statistics", "S", "S", "statistics", "stats", "Statistics of all packets, or of the filter", "Show", 7),
     *(
@@ -165,6 +165,7 @@ PROGRAM_KEYS: Final = (
 
 
 DETAIL_KEYS: Final[tuple[Key, ...]] = (
+    Key("detail.names", "R", "R", "names", "names", "Names beside addresses and ports, or none", "Detail", 11),
     Key("detail.back", "escape", "esc", "back", "back", "Back to the list, to the packet seen last", "Detail", 1),
     Key("detail.pane", "tab", "tab", "switch_pane", "pane", "Between fields and bytes", "Detail", 2),
     Key(

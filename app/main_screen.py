@@ -88,7 +88,7 @@ class MainScreen(Travelling, inherit_bindings=False):
             elif was_following and not session.paused:
                 packets.go_last()
 
-        self.app.push_screen(DetailScreen(session, self.look, index, self._tshark), back)
+        self.app.push_screen(DetailScreen(session, self.look, index, self._tshark, self.display_as), back)
 
     def action_follow(self) -> None:
         """What both ends of the packet's conversation said."""
@@ -251,10 +251,9 @@ class MainScreen(Travelling, inherit_bindings=False):
         self.paint_now()
 
     def action_names(self) -> None:
-        """Names in place of addresses, or addresses again."""
-        display = self.display_as
-        display.named = not display.named and display.learner is not None
-        self.footer.say(said_of(display.learner, named=display.named), seconds=5)
+        """Names of all sorts in place of addresses and ports, of hosts alone, or none."""
+        self.display_as.next_naming()
+        self.footer.say(said_of(self.display_as, self.session.statistics.last_ts), seconds=5)
         self.paint_now()
 
     def action_statistics(self) -> None:

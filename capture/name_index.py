@@ -13,7 +13,7 @@ import numpy as np
 
 from netwatch.capture.columns import EVENT
 from netwatch.capture.name_sources import MOST_BYTES, Kind, Reader, recipe_of
-from netwatch.capture.names import Names, read_hosts
+from netwatch.capture.names import Names
 from netwatch.capture.paths import MAX_PATHS, PATHS
 
 if TYPE_CHECKING:
@@ -48,9 +48,12 @@ first packets of a client (RFC 9000, 14.1)."""
 class Learner:
     """Gives `names` what the rows of a store say, in the order in which they came."""
 
-    def __init__(self, store: Store, source: Source, *, live: bool) -> None:
-        """`live`: packets come by themselves, faster perhaps than there is time for all of them."""
+    def __init__(self, store: Store, source: Source, *, live: bool, hosts: dict[str, str] | None = None) -> None:
+        """`live`: packets come by themselves, faster perhaps than there is time for all of them. `hosts`: what
+        /etc/hosts says."""
         self.names = Names()
+        if hosts:
+            self.names.add_hosts(hosts)
         self.looked = 0
         """Packets that were looked at …"""
         self.passed_over = 0
@@ -73,7 +76,6 @@ class Learner:
         """Paths of which nothing but an IP and a transport header stand between `starts` and the payload."""
         self._over_tcp = np.zeros(MAX_PATHS, np.bool_)
         self._paths = 0
-        self._begun = False
 
     @property
     def left(self) -> int:
@@ -90,9 +92,6 @@ class Learner:
         """Go on for about this long; whether something is left."""
         deadline = perf_counter() + seconds
         self.let_go()
-        if not self._begun:
-            self._begun = True
-            self.names.add_hosts(read_hosts())
         while perf_counter() < deadline:
             if self._piece is None and not self._pick():
                 return False

@@ -29,6 +29,10 @@ _MOST_QUESTIONS: Final = 8
 _MOST_EXTENSIONS: Final = 64
 _MOST_ALIASES: Final = 16
 _MOST_OPTIONS: Final = 64
+_MOST_RELAYS: Final = 8
+"""Relays that a message passed (RFC 8415, 7.6)."""
+_LONGEST_CLIENT: Final = 130
+"""Bytes of a client's identifier (RFC 8415, 11.1)."""
 _MOST_CLIENTS: Final = 1024
 """DHCP clients whose host name waits for an address."""
 
@@ -50,6 +54,7 @@ class Kind(IntEnum):
     TLS = 6
     HTTP = 7
     QUIC = 8
+    DHCPV6 = 9
 
 
 _KINDS: Final = {kind.name.lower(): kind for kind in Kind if kind}
@@ -135,6 +140,8 @@ class Reader:
                     self._quic(data, at, end, net, six, ts)
             elif kind == Kind.DHCP:
                 self._dhcp(data, at, end, ts)
+            elif kind == Kind.DHCPV6:
+                self._dhcpv6(data, at, end, ts)
             elif kind == Kind.NBNS:
                 self._nbns(data, at, end, net, six, ts)
             else:
@@ -274,10 +281,62 @@ class Reader:
         address = _ipv4(data, at + 12)
         if address:  # it has one already
             self._learn(address, name, Origin.DHCP, ts)
+        self._remember(client, name)
+
+    def _dhcpv6(self, data: bytes, at: int, end: int, ts: int) -> None:
+        """The same in IPv6 (RFC 8415; RFC 4704); what relays pass on is looked into."""
+        for _ in range(_MOST_RELAYS):
+            if data[at] not in _RELAYED:
+                break
+            inside = next((where for code, where, _ in _options(data, at + 34, end) if code == 9), 0)
+            if not inside:
+                return
+            at = inside
+        message, client, name, found = data[at], b"", b"", list[str]()
+        for code, where, stop in _options(data, at + 4, end):
+            if code == 1:
+                client = data[where : min(stop, where + _LONGEST_CLIENT)]
+            elif code == 39 and stop > where + 1:
+                name = _plain(data[where + 1 : stop], wire=True)
+            elif code in (3, 4):  # addresses, to stay or temporary
+                for inner, first, last in _options(data, where + (12 if code == 3 else 4), stop):
+                    if inner == 5 and last - first >= 24 and any(data[first + 20 : first + 24]):
+                        found.append(_ipv6(data, first))
+        if message not in _HOLDS_THEM:
+            if name and client:
+                self._remember(client, name)
+            return
+        name = name or self._clients.get(client, b"")
+        for address in found if name else ():
+            if address:
+                self._learn(address, name, Origin.DHCP, ts)
+
+    def _remember(self, client: bytes, name: bytes) -> None:
+        """Until an answer says its address."""
         self._clients[client] = name
         self._clients.move_to_end(client)
         if len(self._clients) > _MOST_CLIENTS:
             self._clients.popitem(last=False)
+
+
+_RELAYED: Final = (12, 13)
+_HOLDS_THEM: Final = (5, 6, 7)
+"""Messages of DHCPv6 whose addresses are the client's: Renew, Rebind, Reply (RFC 8415, 7.3)."""
+
+
+def _options(data: bytes, at: int, end: int) -> list[tuple[int, int, int]]:
+    """Code, first byte and end of each option of DHCPv6."""
+    found = []
+    for _ in range(_MOST_OPTIONS):
+        if at + 4 > end:
+            break
+        code, size = _SHORT(data, at)[0], _SHORT(data, at + 2)[0]
+        at += 4
+        if at + size > end:
+            break
+        found.append((code, at, at + size))
+        at += size
+    return found
 
 
 _ORIGINS: Final = {Kind.DNS: Origin.DNS, Kind.MDNS: Origin.MDNS, Kind.LLMNR: Origin.LLMNR}

@@ -1,4 +1,4 @@
-"""Names of addresses, learned from what passes by: nobody is ever asked.
+"""Names of addresses, learned from what passes by: nobody is asked unless --resolve says so (resolver.py).
 
 What is learned was written by strangers. So a name is only ever shown, as one that was learned and from what;
 filters, copies and exports keep to addresses.
@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
-from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 from netwatch.capture.text import escape
 
-__all__ = ["LONGEST", "MAX_ADDRESSES", "MAX_CHARACTERS", "MAX_OTHERS", "Name", "Names", "Origin", "read_hosts"]
+__all__ = ["LONGEST", "MAX_ADDRESSES", "MAX_CHARACTERS", "MAX_OTHERS", "Name", "Names", "Origin"]
 
 MAX_ADDRESSES: Final = 32_768
 """Addresses that have a name. A sender chooses what it answers, so the table may not grow with it."""
@@ -25,9 +24,6 @@ MAX_OTHERS: Final = 16
 """Different names of an address that are told apart."""
 
 _HASH: Final = 4
-_HOSTS: Final = "/etc/hosts"
-_MOST_OF_HOSTS: Final = 1 << 20
-"""Bytes of it that are read: some list a hundred thousand names to block."""
 _LIKE_AN_ADDRESS: Final = re.compile(r"[0-9.]*|.*:.*", re.DOTALL)
 
 
@@ -37,12 +33,19 @@ class Origin(IntEnum):
     HOSTS = 0
     DNS = 1
     PTR = 2
-    MDNS = 3
-    LLMNR = 4
-    DHCP = 5
-    NBNS = 6
-    SNI = 7
-    HTTP = 8
+    RESOLVED = 3
+    MDNS = 4
+    LLMNR = 5
+    DHCP = 6
+    NBNS = 7
+    SNI = 8
+    HTTP = 9
+    VENDOR = 10
+
+    @property
+    def by_strangers(self) -> bool:
+        """Whoever sent a packet, or looks after the network of an address, may have made it up."""
+        return self not in (Origin.HOSTS, Origin.VENDOR)
 
     @property
     def words(self) -> str:
@@ -54,12 +57,14 @@ _WORDS: Final = (
     "/etc/hosts",
     "DNS answer",
     "DNS answer (PTR)",
+    "resolved: asked for (PTR)",
     "mDNS answer",
     "LLMNR answer",
     "DHCP host name",
     "NBNS",
     "TLS server name",
     "HTTP host",
+    "vendor, by the IEEE's list",
 )
 
 
@@ -96,6 +101,13 @@ class Names:
     def of(self, address: str) -> Name | None:
         """The name of an address, if one was learned."""
         return self._hosts.get(address) or self._known.get(address)
+
+    @property
+    def ages(self) -> tuple[int, int] | None:
+        """When the name that was seen most recently was, and the one that was seen least recently; None: no packet
+        said one."""
+        times = [name.ts for name in self._known.values() if name.ts]
+        return (max(times), min(times)) if times else None
 
     def add_hosts(self, found: dict[str, str]) -> None:
         """What the person's own file says stands above whatever passes by."""
@@ -148,24 +160,3 @@ class Names:
 
 def _hashed(text: str) -> bytes:
     return (hash(text) & (1 << 8 * _HASH) - 1).to_bytes(_HASH, "little")
-
-
-def read_hosts(path: str = _HOSTS) -> dict[str, str]:
-    """Address → its first name in a hosts file (hosts(5)); empty where there is none that can be read."""
-    try:
-        with open(path, "rb") as file:
-            lines = file.read(_MOST_OF_HOSTS).decode("utf-8", "surrogateescape").splitlines()
-    except OSError:
-        return {}
-    found: dict[str, str] = {}
-    for line in lines:
-        words = line.partition("#")[0].split()
-        if len(words) < 2:
-            continue
-        try:
-            address = ip_address(words[0])
-        except ValueError:
-            continue
-        if not address.is_unspecified:
-            found.setdefault(str(address), words[1])
-    return found

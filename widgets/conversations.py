@@ -10,7 +10,7 @@ from netwatch.capture.protocols import PROTOCOLS
 from netwatch.widgets.key_table import KeyTable
 from netwatch.widgets.naming import fit_name
 from netwatch.widgets.packet_row import address
-from netwatch.widgets.painting import bar, fit, fit_end, fit_left
+from netwatch.widgets.painting import bar, fit, fit_end, fit_left, width_of
 from netwatch.widgets.pane import Label
 from netwatch.widgets.units import exact, quantity, rate
 
@@ -103,7 +103,8 @@ class Conversations(KeyTable["ConversationRow"]):
         look, columns = self.look, _Columns.of_width(inner)
         more, colour = look.glyphs.more, look.protocols[row.protocol]
         ends = ((row.left, columns.left), (row.right, columns.right))
-        pieces = [(self._end(end, width) + " ", colour) for end, width in ends]
+        udp = PROTOCOLS[row.protocol].name == "udp"
+        pieces = [(self._end(end, width, udp=udp) + " ", colour) for end, width in ends]
         if columns.protocol:
             pieces.append((fit(PROTOCOLS[row.protocol].label, columns.protocol, more) + " ", look["dim"]))
         if columns.packets:
@@ -122,12 +123,19 @@ class Conversations(KeyTable["ConversationRow"]):
             pieces += [(filled, look["total"]), (track, look["track"])]
         return pieces
 
-    def _end(self, end: Endpoint, width: int) -> str:
+    def _end(self, end: Endpoint, width: int, *, udp: bool) -> str:
+        """Host and port; the name of the port only where there is room for it beside the host in full."""
         name = self.display_as.name_of(address(end.kind, end.hi, end.lo))
+        service = self.display_as.service_of(end.port, udp=udp) if end.port else ""
+        port = f":{end.port}" if end.port else ""
         if name is not None:
-            return fit_name(name.text, width, self.look.glyphs, f":{end.port}" if end.port else "")
+            fits = width_of(name.text) + len(service) + 2 <= width
+            return fit_name(name, width, self.look.glyphs, f":{service}" if service and fits else port)
+        text = _text(end)
+        if service and len(named := text.removesuffix(port) + f":{service}") <= width:
+            text = named
         # Hosts of one network differ at the end of their addresses, conversations of one host in the port.
-        return fit_end(_text(end), width, self.look.glyphs.more)
+        return fit_end(text, width, self.look.glyphs.more)
 
 
 def _text(end: Endpoint) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -70,19 +70,31 @@ class DetailTree(Tree[Item]):
         self.show_root = False
         self.guide_depth = 2
         self.auto_expand = False
+        self._words: Callable[[Item], str] = describe
         self._folded: dict[str, bool] = {}
         """Whether the person folded a layer or a branch, by field name: it holds for the next packet too."""
 
-    def show(self, layers: Sequence[Item], styles: dict[str, Style]) -> None:
-        """Show a packet. `styles`: the style of a layer's line by its field's name."""
+    def show(self, layers: Sequence[Item], styles: dict[str, Style], words: Callable[[Item], str] = describe) -> None:
+        """Show a packet. `styles`: the style of a layer's line by its field's name. `words`: what a line says."""
         self.clear()
         self._slid = None, 0
+        self._words = words
         for number, layer in enumerate(layers):
             style = styles.get(layer.field.name, Style.null()) + Style(bold=True)
             self._add(self.root, layer, style, opened=number >= len(layers) - 2)
         self.root.expand()
         self.cursor_line = 0
         self.scroll_home(animate=False)
+
+    def say_again(self, words: Callable[[Item], str]) -> None:
+        """The same lines in other words."""
+        self._words = words
+        branch = list(self.root.children)
+        while branch:
+            node = branch.pop()
+            branch.extend(node.children)
+            if node.data is not None and isinstance(node.label, Text):
+                node.set_label(self._label(node.data, Style.parse(str(node.label.style))))
 
     def select_byte(self, offset: int, buffer: int = 0) -> Item | None:
         """Move to the smallest field that owns a byte of a buffer, opening what holds it."""
@@ -105,9 +117,11 @@ class DetailTree(Tree[Item]):
         return found.data
 
     def field_text(self) -> str:
-        """The line under the cursor, as it is copied."""
-        node = self.cursor_node
-        return node.label.plain if node is not None and isinstance(node.label, Text) else ""
+        """The line under the cursor, as it is copied: without names."""
+        item = self.field_item()
+        if item is None:
+            return ""
+        return spelled(describe(item)) if self._ascii else describe(item)
 
     def field_item(self) -> Item | None:
         """The field under the cursor."""
@@ -168,9 +182,7 @@ class DetailTree(Tree[Item]):
             self.action_cursor_down()
 
     def _add(self, parent: TreeNode[Item], item: Item, style: Style, *, opened: bool = False) -> None:
-        # Text, never a plain string: Tree reads markup in strings, and this text comes from the wire.
-        words = spelled(describe(item)) if self._ascii else describe(item)
-        label = Text(words, style=style, no_wrap=True, overflow="ellipsis", end="")
+        label = self._label(item, style)
         if not item.children:
             parent.add_leaf(label, item)
             return
@@ -178,6 +190,11 @@ class DetailTree(Tree[Item]):
         node = parent.add(label, item, expand=expand)
         for child in item.children:
             self._add(node, child, Style.null())
+
+    def _label(self, item: Item, style: Style) -> Text:
+        """Text, never a plain string: Tree reads markup in strings, and this text comes from the wire."""
+        words = self._words(item)
+        return Text(spelled(words) if self._ascii else words, style=style, no_wrap=True, overflow="ellipsis", end="")
 
     def _slide(self, step: int) -> bool:
         """Move the line under the cursor sideways by half of what is in sight; whether it moved."""

@@ -1,38 +1,57 @@
-"""Names in place of addresses, marked as what they are: learned from strangers' packets, and from which."""
+"""Names in place of addresses and ports, marked as what they are, and what is said of them."""
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
 
-from netwatch.capture.names import MAX_OTHERS, Name
+from netwatch.capture.names import MAX_OTHERS, Name, Origin
+from netwatch.widgets.display import NAMINGS
 from netwatch.widgets.painting import fit_end, harmless, spelled, width_of
 from netwatch.widgets.units import exact
 
 if TYPE_CHECKING:
-    from netwatch.capture.name_index import Learner
+    from netwatch.widgets.display import Display
     from netwatch.widgets.palette import Glyphs
 
-__all__ = ["described", "fit_name", "others_of", "said_of"]
+__all__ = ["described", "fit_name", "others_of", "said_of", "seen", "with_services"]
 
 _SECOND: Final = 1_000_000_000
 _AGES: Final = ((86_400, "d"), (3_600, "h"), (60, "m"))
+_PORTS: Final = re.compile(r"(\[[^\]]*\] )?([0-9]{1,5}) → ([0-9]{1,5})(?= |$)")
+"""How the info text of a segment or datagram begins."""
+
+
+def fit_name(name: Name, width: int, glyphs: Glyphs, after: str = "") -> str:
+    """Exactly `width` cells: the name, `after`; before it a sign, where strangers may have made it up."""
+    if name.origin == Origin.VENDOR:
+        return _fit_vendor(name.text, width, glyphs)
+    return _fit(name.text, width, glyphs, after, glyphs.learned if name.origin.by_strangers else "")
 
 
 @lru_cache(4096)
-def fit_name(text: str, width: int, glyphs: Glyphs, after: str = "") -> str:
-    """Exactly `width` cells: the sign, the name, `after`. What is too long loses its beginning: the domain stays."""
+def _fit(text: str, width: int, glyphs: Glyphs, after: str, sign: str) -> str:
+    """What is too long loses its beginning: the domain stays."""
     text = harmless(text if glyphs.braille else spelled(text))
-    room = width - len(glyphs.learned) - len(after)
+    room = width - len(sign) - len(after)
     if room < 1:
         return fit_end(text, width, glyphs.more) if text.isascii() else " " * width
     size = width_of(text)
     if size > room:
         text = glyphs.more + _end_of(text, room - 1)
         size = width_of(text)
-    return glyphs.learned + text + after + " " * (room - size)
+    return sign + text + after + " " * (room - size)
+
+
+@lru_cache(4096)
+def _fit_vendor(text: str, width: int, glyphs: Glyphs) -> str:
+    """`RaspberryPi_00:12:34`: what is too long loses letters of the vendor, never of the address."""
+    vendor, line, rest = text.rpartition("_")
+    room = width - len(line) - len(rest)
+    return f"{vendor[:room]}{line}{rest}".ljust(width) if room > 1 else fit_end(text, width, glyphs.more)
 
 
 def _end_of(text: str, width: int) -> str:
@@ -53,37 +72,54 @@ def others_of(name: Name) -> str:
     return f" +{name.others}{'' if name.others < MAX_OTHERS else ' or more'}"
 
 
-def described(name: Name, address: str, latest: int | None, *, flows: bool, width: int) -> str:
-    """One line: where a name comes from, how long before `latest`, the time of the last packet, and whose it is.
+def with_services(info: str, display: Display, *, udp: bool) -> str:
+    """The info text of a segment or datagram with services in place of the ports that it begins with."""
+    found = _PORTS.match(info)
+    if found is None:
+        return info
+    ends = [display.service_of(int(port), udp=udp) or port for port in found.groups()[1:]]
+    return f"{found[1] or ''}{ends[0]} → {ends[1]}{info[found.end() :]}"
+
+
+def seen(name: Name, latest: int | None, *, flows: bool) -> str:
+    """Where a name comes from, and how long before `latest`, the time of the last packet."""
+    if not name.ts or latest is None:
+        return name.origin.words
+    return f"{name.origin.words}, {_age(latest - name.ts)} {'ago' if flows else 'before the end'}"
+
+
+def described(name: Name, address: str, latest: int | None, *, flows: bool, width: int, more: str = "") -> str:
+    """One line: what a name is, where it comes from, and whose it is. `more`: in place of where it comes from.
 
     Where `width` is too small for all of it, without the name, which stands in the row itself."""
-    origin = name.origin.words
-    if name.ts and latest is not None:
-        origin += f", {_age(max(0, latest - name.ts))} {'ago' if flows else 'before the end'}"
+    origin = more or seen(name, latest, flows=flows)
     words = f"{name.text}{others_of(name)} · {origin} · {address}"
     return words if width_of(words) <= width else f"{address} · {origin}"
 
 
 def _age(nanoseconds: int) -> str:
-    seconds = nanoseconds // _SECOND
+    seconds = max(0, nanoseconds) // _SECOND
     for size, unit in _AGES:
         if seconds >= size:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
 
 
-def said_of(learner: Learner | None, *, named: bool) -> str:
-    """For the footer, when it was asked for names or for addresses."""
+def said_of(display: Display, latest: int | None) -> str:
+    """For the footer, when it was asked for names or for addresses. `latest`: the time of the last packet."""
+    learner = display.learner
     if learner is None:
         return "no names were learned: netwatch was started with -n"
-    if not named:
-        return "addresses"
+    if not display.named:
+        return NAMINGS["none"]
     count = len(learner.names)
-    have = "address has" if count == 1 else "addresses have"
-    words = f"names, as learned from packets and /etc/hosts: {exact(count)} {have} one"
+    words = f"{NAMINGS[display.naming]}: {exact(count)} {'address has' if count == 1 else 'addresses have'} one"
+    ages = learner.names.ages
+    if ages is not None and latest is not None:
+        newest, oldest = (_age(latest - ts) for ts in ages)
+        words += f", {newest if newest == oldest else f'{newest} to {oldest}'} old"
     if learner.left and not learner.share < 1:
-        return f"{words}; {exact(learner.left)} packets are still to be looked at"
-    if learner.share < 1:
-        part = max(1, int(100 * learner.share))
-        return f"{words}; of the packets that say names there was time for {part} %"
-    return words
+        words += f"; {exact(learner.left)} packets are still to be looked at"
+    elif learner.share < 1:
+        words += f"; there was time for {max(1, int(100 * learner.share))} % of the packets that say names"
+    return f"{words}; {display.resolver.words}" if display.resolver is not None else words

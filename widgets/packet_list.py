@@ -15,7 +15,7 @@ from textual.cache import LRUCache
 from textual.timer import Timer
 
 from netwatch.capture.text import escape
-from netwatch.widgets.naming import fit_name
+from netwatch.widgets.naming import fit_name, with_services
 from netwatch.widgets.packet_row import (
     Layout,
     Row,
@@ -250,7 +250,7 @@ class PacketList(Pane):
         if not total:
             return [names, *self._empty(inner, visible)]
         self._decimals = self._decimals_for(layout.time)
-        drawn_for = (inner, time_format, self._decimals, self._names_as_of())
+        drawn_for = (inner, time_format, self._decimals, self.display_as.naming, self._names_as_of())
         if drawn_for != self._drawn_for:
             self._drawn_for = drawn_for
             self._drawn.clear()
@@ -371,7 +371,7 @@ class PacketList(Pane):
             source=self._end(source, layout.address),
             destination=self._end(destination, layout.address),
             protocol=None if summary is None else (summary.protocol, summary.name),
-            info=summary.info if summary is not None else self.look.glyphs.more,
+            info=self._info(summary) if summary is not None else self.look.glyphs.more,
             marked=bool(marked),
             selected=lit,
         )
@@ -454,7 +454,13 @@ class PacketList(Pane):
         name = self.display_as.name_of(address)
         if name is None:
             return fit_middle(address, width, self.look.glyphs.more)
-        return fit_name(name.text, width, self.look.glyphs)
+        return fit_name(name, width, self.look.glyphs)
+
+    def _info(self, summary: Summary) -> str:
+        """The info text, of a segment or datagram with the names of its ports."""
+        if self.display_as.naming != "all" or summary.name not in ("tcp", "udp"):
+            return summary.info
+        return with_services(summary.info, self.display_as, udp=summary.name == "udp")
 
     @staticmethod
     def _ends(row: Row, summary: Summary | None) -> tuple[str, str]:

@@ -130,7 +130,8 @@ class Talkers(KeyTable[HostRow]):
         if row is None or name is None:
             return None
         latest, flows = self.session.statistics.last_ts, self.session.flows
-        words = harmless(described(name, row.address, latest, flows=flows, width=inner - 4))
+        vendor = self.display_as.organisation_of(row.address) if row.kind == KIND_MAC else ""
+        words = harmless(described(name, row.address, latest, flows=flows, width=inner - 4, more=vendor))
         words = words if self.look.glyphs.braille else spelled(words)
         return (1, f" {fit(words, min(width_of(words), inner - 4), self.look.glyphs.more)} ", self.look["bright"])
 
@@ -143,7 +144,7 @@ class Talkers(KeyTable[HostRow]):
         if name is None:
             shown = fit_middle(text, columns.address, look.glyphs.more)
         else:
-            shown = fit_name(name.text, columns.address, look.glyphs, others_of(name))
+            shown = fit_name(name, columns.address, look.glyphs, others_of(name))
         pieces = [(f"{shown} ", self._colour(row.key))]
         if columns.packets:
             pieces.append((fit_left(quantity(row.packets_in), _NUMBER) + " ", look["dim"]))

@@ -14,6 +14,7 @@ from netwatch.app.main_screen import MainScreen
 from netwatch.capture.name_index import Learner
 from netwatch.capture.names import Name, Origin
 from netwatch.widgets.conversations import Conversations
+from netwatch.widgets.display import Display
 from netwatch.widgets.naming import described, fit_name, said_of
 from netwatch.widgets.painting import width_of
 from netwatch.widgets.palette import ASCII, UNICODE, Look
@@ -57,11 +58,6 @@ async def learn(pilot: object, app: NetwatchApp) -> None:
 PACKETS = [answer(b"docs.example"), *[segment(b"x" * 200)] * 5]
 
 
-@pytest.fixture(autouse=True)
-def no_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netwatch.capture.name_index.read_hosts", dict)
-
-
 async def test_names_stand_in_the_list_the_talkers_and_the_conversations(world: Callable[..., object]) -> None:
     app: NetwatchApp = world(packets=PACKETS).app  # type: ignore[attr-defined]
     async with app.run_test(size=(120, 40)) as pilot:
@@ -74,8 +70,11 @@ async def test_names_stand_in_the_list_the_talkers_and_the_conversations(world: 
         assert SERVER not in text_of(app, "#talkers")
         await pilot.press("v")
         await pilot.pause()
-        assert "≈docs.example:443" in text_of(app, "#conversations")
+        assert "≈docs.example:https" in text_of(app, "#conversations")
         assert app.screen.query_one(Conversations).display
+        await pilot.press("R")
+        await pilot.pause()
+        assert "≈docs.example:443" in text_of(app, "#conversations")
         await pilot.press("R")
         await pilot.pause()
         assert "docs.example" not in text_of(app, "#conversations")
@@ -131,7 +130,7 @@ async def test_names_that_are_learned_while_they_are_shown_appear(
 
 async def test_without_names_none_are_learned(world: Callable[..., object]) -> None:
     made = world(packets=PACKETS)
-    app = NetwatchApp(made.session, made.engine, queue.Queue(), look=Look("full"), names=False)  # type: ignore[attr-defined]
+    app = NetwatchApp(made.session, made.engine, queue.Queue(), look=Look("full"), names=None)  # type: ignore[attr-defined]
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("R")
         await pilot.pause()
@@ -175,7 +174,7 @@ async def test_hostile_names_stay_in_their_columns(world: Callable[..., object],
 @pytest.mark.parametrize("after", ["", ":443", " +2"])
 def test_a_name_fills_its_width(glyphs: object, text: str, after: str) -> None:
     for width in range(1, 60):
-        shown = fit_name(text, width, glyphs, after)
+        shown = fit_name(Name(text, Origin.DNS, 0), width, glyphs, after)
         assert width_of(shown) == width
         if width > 10:
             assert after in shown
@@ -183,8 +182,16 @@ def test_a_name_fills_its_width(glyphs: object, text: str, after: str) -> None:
 
 
 def test_a_long_name_keeps_its_domain() -> None:
-    assert fit_name("node-17.eu-central.docs.example", 16, UNICODE) == "≈…l.docs.example"
-    assert fit_name("node-17.eu-central.docs.example", 20, UNICODE, ":443") == "≈…l.docs.example:443"
+    name = Name("node-17.eu-central.docs.example", Origin.DNS, 0)
+    assert fit_name(name, 16, UNICODE) == "≈…l.docs.example"
+    assert fit_name(name, 20, UNICODE, ":443") == "≈…l.docs.example:443"
+
+
+def test_what_strangers_did_not_say_bears_no_sign() -> None:
+    assert fit_name(Name("gate.lan", Origin.HOSTS, 0), 10, UNICODE) == "gate.lan  "
+    assert fit_name(Name("Intel_12:34:56", Origin.VENDOR, 0), 15, UNICODE) == "Intel_12:34:56 "
+    assert fit_name(Name("RaspberryPi_12:34:56", Origin.VENDOR, 0), 15, UNICODE) == "Raspbe_12:34:56"
+    assert fit_name(Name("Resolved.example", Origin.RESOLVED, 0), 17, UNICODE) == "≈Resolved.example"
 
 
 def test_what_is_said_of_a_name() -> None:
@@ -200,9 +207,16 @@ def test_what_is_said_of_a_name() -> None:
 def test_what_is_said_of_learning(world: Callable[..., object]) -> None:
     session = world(packets=PACKETS).session  # type: ignore[attr-defined]
     learner = Learner(session.store, session.source, live=True)
-    assert said_of(learner, named=False) == "addresses"
-    assert "6 packets are still to be looked at" in said_of(learner, named=True)
+    display, latest = Display(learner=learner), session.statistics.last_ts
+    assert said_of(display, latest) == "addresses and numbers"
+    display.next_naming()
+    assert "6 packets are still to be looked at" in said_of(display, latest)
     learner.work(1.0)
-    assert said_of(learner, named=True).endswith("1 address has one")
+    assert said_of(display, latest) == "names of hosts, services and vendors: 1 address has one, 0 s old"
+    learner.names.learn("192.0.2.9", "later.example", Origin.DNS, latest - 190 * _SECOND)
+    display.next_naming()
+    assert said_of(display, latest) == "names of hosts alone: 2 addresses have one, 0 s to 3 m old"
     learner.passed_over = 3
-    assert said_of(learner, named=True).endswith("there was time for 25 %")
+    assert said_of(display, latest).endswith("there was time for 25 % of the packets that say names")
+    display.next_naming()
+    assert not display.named

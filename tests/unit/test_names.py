@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from netwatch.capture.block import Batch, Block, Interface
 from netwatch.capture.decode import Decoder
+from netwatch.capture.hosts import read_hosts
 from netwatch.capture.name_index import BEHIND, TOO_FAR, Learner
 from netwatch.capture.name_quic import Hellos
-from netwatch.capture.names import MAX_ADDRESSES, MAX_CHARACTERS, MAX_OTHERS, Names, Origin, read_hosts
+from netwatch.capture.names import MAX_ADDRESSES, MAX_CHARACTERS, MAX_OTHERS, Names, Origin
 from netwatch.capture.store import Store
 from netwatch.capture.text import escape
 
