@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from netwatch.capture.dissect.kit import U8, U16, Header, Hex16, Item, address, octets
+from typing import Final
+
+from netwatch.capture.dissect.kit import U8, U16, Header, Hex16, Item, address, flag, number, octets
 from netwatch.capture.dissect.numbers import ETHERTYPES
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import on
+from netwatch.capture.text import ipv4, mac
 
 OPCODES = {
     1: "request",
@@ -42,6 +45,18 @@ SENDER_HW, SENDER_PROTO, TARGET_HW, TARGET_PROTO = (
     octets("arp.dst.hw", "Target hardware address"),
     octets("arp.dst.proto", "Target protocol address"),
 )
+PROBE, GRATUITOUS, ANNOUNCEMENT = (
+    flag("arp.isprobe", "Is probe"),
+    flag("arp.isgratuitous", "Is gratuitous"),
+    flag("arp.isannouncement", "Is announcement"),
+)
+DUPLICATE: Final = flag("arp.duplicate-address-detected", "Duplicate IP address detected")
+EARLIER: Final = number("arp.duplicate-address-frame", "Frame showing earlier use of IP address")
+SINCE: Final = number("arp.seconds-since-duplicate-address-frame", "Seconds since earlier frame seen")
+REQUEST, REPLY = 1, 2
+NOBODY: Final = bytes(4)
+MAX_ADDRESSES: Final = 1 << 14
+"""Whose MAC addresses are remembered; the one heard of least recently is forgotten."""
 
 
 @on("ethertype", 0x0806, 0x8035)
@@ -55,6 +70,7 @@ def arp(packet: Packet, at: int, limit: int) -> None:
     if packet.payload_end is None and at + size <= limit:
         packet.payload_end = at + size
     values: list[str] = []
+    raw: list[bytes] = []
     where = at + ARP.size
     for width, common, special, other in (
         (hw_size, 6, SENDER_MAC, SENDER_HW),
@@ -67,8 +83,45 @@ def arp(packet: Packet, at: int, limit: int) -> None:
         item: Item = packet.add(layer, special if known else other, value, where, width)
         layer.size += width
         values.append(item.text)
+        raw.append(value)
         where += width
     packet.info = _info(opcode, *values)
+    if (protocol, hw_size, proto_size) == (0x0800, 6, 4) and opcode in (REQUEST, REPLY):
+        _who(packet, layer, opcode, raw)
+
+
+def _who(packet: Packet, layer: Item, opcode: int, raw: list[bytes]) -> None:
+    """Probes and announcements (RFC 5227, 1.1), and whether an address was another's before."""
+    sender_mac, sender, target_mac, target = raw
+    at = layer.start + ARP.size
+    if sender == target:
+        packet.add(layer, GRATUITOUS, True, at, 0)
+        if opcode == REQUEST and not any(target_mac):
+            packet.add(layer, ANNOUNCEMENT, True, at, 0)
+    elif opcode == REQUEST and sender == NOBODY:
+        packet.add(layer, PROBE, True, at, 0)
+    twice = sender != NOBODY and _is_twice(packet, layer, sender_mac, sender, at + 6)
+    if opcode == REPLY and sender != target:
+        sender = target
+        twice = target != NOBODY and _is_twice(packet, layer, target_mac, target, at + 16)
+    if twice:
+        packet.info += f" (duplicate use of {ipv4(sender)} detected!)"
+
+
+def _is_twice(packet: Packet, layer: Item, who: bytes, host: bytes, at: int) -> bool:
+    known = packet.across("arp")
+    before, frame, ts = known.get(host, (who, 0, 0))
+    if before == who:
+        known[host] = who, packet.number, packet.ts
+        known.move_to_end(host)
+        if len(known) > MAX_ADDRESSES:
+            known.popitem(last=False)
+        return False
+    said = f"for {ipv4(host)} ({mac(who)}) - also in use by {mac(before)} (frame {frame})"
+    item = packet.add(layer, DUPLICATE, True, at, 4, said)
+    packet.add(item, EARLIER, frame, at, 4)
+    packet.add(item, SINCE, max(packet.ts - ts, 0) // 10**9, at, 4)
+    return True
 
 
 def _info(opcode: int, sender_mac: str, sender: str, target_mac: str, target: str) -> str:

@@ -134,6 +134,8 @@ class Context:
         self.counted = counted
         """The pass meets all conversations, so that they have numbers."""
         self.fragments = Fragments()
+        self.across: dict[str, OrderedDict[Any, Any]] = {}
+        """Protocol → what it remembers beyond conversations. It bounds that."""
         self._conversations: OrderedDict[Key, Conversation] = OrderedDict()
         self._streams: dict[str, int] = {}
         self._expected: OrderedDict[tuple[str, bytes, int], Dissector] = OrderedDict()

@@ -225,7 +225,7 @@ def _route(packet: Packet, item: Item, kind: int, at: int, length: int) -> None:
             # On its way there: the header's destination is the next hop, the checksum counts the last.
             last = packet.data[hop : hop + 4]
             packet.destination = ipv4_text(last)
-            packet.values["ip.pseudo"] = packet.values["ip.pseudo"][:4] + last
+            packet.values["ip.pseudo"] = packet.values.get("ip.pseudo", b"")[:4] + last
 
 
 def _timestamps(packet: Packet, item: Item, at: int, length: int) -> None:

@@ -226,13 +226,13 @@ OPTION_FIELDS = {
 def _sent_from(packet: Packet, source: bytes) -> None:
     """The checksum counts the home address for the source (RFC 6275, 6.3)."""
     packet.source = ipv6_text(source)
-    packet.values["ip.pseudo"] = source + packet.values["ip.pseudo"][16:]
+    packet.values["ip.pseudo"] = source + packet.values.get("ip.pseudo", b"")[16:]
 
 
 def _sent_to(packet: Packet, destination: bytes) -> None:
     """The checksum counts the last address of the route for the destination (RFC 8200, 8.1)."""
     packet.destination = ipv6_text(destination)
-    packet.values["ip.pseudo"] = packet.values["ip.pseudo"][:16] + destination
+    packet.values["ip.pseudo"] = packet.values.get("ip.pseudo", b"")[:16] + destination
 
 
 @on("ipv6.nxt", 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from netwatch.capture.dissect.kit import Field, Header, Item, group, octets
@@ -74,6 +75,7 @@ SEGMENT: Final = octets("tcp.segment_data", "TCP segment data")
 CUT: Final = group("_ws.short", "Cut by snap length")
 BROKEN: Final = group("_ws.malformed", "Malformed")
 STOPPED: Final = group("_ws.stopped", "Not shown")
+UNASSEMBLED: Final = group("_ws.unreassembled", "Too long to be put together")
 ENDINGS: Final = {"cut": CUT, "malformed": BROKEN, "stopped": STOPPED, "failed": STOPPED}
 
 
@@ -289,6 +291,10 @@ class Packet:
         conversation = self.conversation
         return {} if conversation is None else conversation.memory.setdefault(name, {})
 
+    def across(self, name: str) -> OrderedDict[Any, Any]:
+        """What the protocol `name` remembers of all packets before, as `memory`."""
+        return OrderedDict() if self.context is None else self.context.across.setdefault(name, OrderedDict())
+
     @property
     def from_client(self) -> bool:
         """Whether who opened the conversation sent this; unknown, the one with the higher port is taken for it."""
@@ -407,13 +413,14 @@ class Packet:
         settle(own, self.end(limit))
         start = max(at, max((item.end for item in own), default=at))
         size = max(0, self.end(limit) - start)
-        self.layers.append(Item(ENDINGS[verdict.kind], None, start, size, verdict.text, buffer=self.buffer))
+        ending = UNASSEMBLED if self.goes_beyond(stopped) else ENDINGS[verdict.kind]
+        self.layers.append(Item(ending, None, start, size, verdict.text, buffer=self.buffer))
 
     def quote(self, parent: Item, following: Step) -> None:
         """Dissects a packet within `parent` that says nothing about this one's columns: what an ICMP error quotes."""
         kept = self.name, self.protocol, self.info, self.source, self.destination, self.payload_end, self.values
         prefix, context = self.prefix, self.context
-        self.values, self.context = {"quoted": True}, None
+        self.values, self.context = {"quoted": True, "quoted.by": context}, None
         self.within(parent, following)
         self.name, self.protocol, self.info, self.source, self.destination, self.payload_end, self.values = kept
         self.prefix, self.context = prefix, context
