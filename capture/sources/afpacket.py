@@ -9,15 +9,17 @@ import math
 import select
 import socket
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from netwatch.capture.block import Block, Damage, Interface, Loss
 from netwatch.capture.errors import EXIT_PERMISSION, EXIT_USAGE, CaptureError
-from netwatch.capture.kernel import bpf, link, memory
+from netwatch.capture.kernel import bpf, hiding, link, memory
 from netwatch.capture.kernel.counters import Missed
+from netwatch.capture.kernel.hiding import Endpoint
 from netwatch.capture.kernel.link import LinkState
 from netwatch.capture.sources.frames import LINKTYPE_LINUX_SLL2, SLL2_SIZE, event_block, to_block
 from netwatch.capture.sources.ring import BLOCK_TIMEOUT, Ring
@@ -41,6 +43,8 @@ _EVENT_DELAY: Final = {LinkState.NO_CARRIER: 1.5}
 missing for a moment whenever an interface is brought up; the kernel takes up to a second to say that it is there."""
 _DRAIN_AT_MOST: Final = 1.0
 """Seconds that `finish` waits for blocks that the statistics promise."""
+_MOST_FILTERS: Final = 256
+"""Words of what was hidden: one who connects again and again adds to them."""
 
 _LINKTYPE_ETHERNET: Final = 1
 _LINKTYPES: Final = {
@@ -73,6 +77,8 @@ class Port:
     """Index into LiveSource.interfaces."""
     ring: Ring
     missed: Missed
+    program: bpf.Program
+    """What the kernel's filter does where nothing is hidden."""
     state: LinkState = LinkState.UP
     since: float = field(default_factory=time.monotonic)
     """When it was last up (time.monotonic)."""
@@ -85,6 +91,10 @@ class Port:
     def any(self) -> bool:
         """Whether this stands for all interfaces."""
         return self.name == ANY
+
+    def hide(self, endpoints: Sequence[Endpoint]) -> None:
+        """Leave the packets of `endpoints` out, and take all others again. Raises OSError."""
+        bpf.attach(self.ring.sock, hiding.without(endpoints, self.program, self.linktype))
 
     def close(self) -> None:
         """Idempotent."""
@@ -116,6 +126,12 @@ class LiveSource:
         self._promiscuous = promiscuous
         self._started = False
         self._closed = False
+        self._attaching = threading.Lock()
+        self._detached = False
+        self._hidden: dict[str, tuple[Endpoint, ...]] = {}
+        """By the reason why they are."""
+        self.hidden_filters: tuple[str, ...] = ()
+        """Whatever was hidden so far, in pcap-filter(7) words."""
         self._events: list[tuple[float, int, int, LinkState, str]] = []
         """Heap of (when it is due, its time stamp, port, new state, text)."""
         self._check_at = 0.0
@@ -145,6 +161,26 @@ class LiveSource:
                 raise CaptureError(f"cannot capture on {port.name}: {error.strerror}", EXIT_USAGE) from error
         self._look(time.monotonic())
 
+    @property
+    def hidden(self) -> tuple[Endpoint, ...]:
+        """Connections that the kernel rejects now."""
+        return tuple(endpoint for endpoints in self._hidden.values() for endpoint in endpoints)[: hiding.MOST]
+
+    def hide(self, endpoints: Sequence[Endpoint], reason: str = "own session") -> None:
+        """From here on the kernel rejects the packets of `endpoints`, in place of others hidden for `reason`.
+
+        Any thread, before `start` or while packets arrive: the kernel changes its filter at once, none is lost by it.
+        Raises OSError.
+        """
+        with self._attaching:
+            self._hidden[reason] = tuple(dict.fromkeys(endpoints))
+            if self._detached or self._closed:
+                return
+            for port in self.ports:
+                port.hide(self.hidden)
+            words = map(hiding.filter_words, self.hidden)
+            self.hidden_filters = tuple(dict.fromkeys((*self.hidden_filters, *words)))[-_MOST_FILTERS:]
+
     def next_block(self, timeout: float) -> Block | None:
         """See Source. Of several interfaces, the one whose packets are oldest comes first, up to 8 MiB of them."""
         deadline = time.monotonic() + timeout
@@ -168,6 +204,8 @@ class LiveSource:
 
     def finish(self) -> Iterator[Block]:
         """Detach, wait one block time-out, then all that the ring still holds. Afterwards `loss` is final."""
+        with self._attaching:
+            self._detached = True
         for port in self.ports:
             port.ring.detach()
             # What the interface drops from here on is no loss of this capture.
@@ -219,7 +257,8 @@ class LiveSource:
         if self._closed:
             return
         self.loss()
-        self._closed = True
+        with self._attaching:
+            self._closed = True
         self.exhausted = True
         for port in self.ports:
             port.close()
@@ -374,7 +413,7 @@ def _open_port(number: int, name: str, size: int, snaplen: int, capture_filter: 
     program = _program(name, hardware, linktype, snaplen, capture_filter)
     ring = Ring(size, socket.SOCK_DGRAM if cooked else socket.SOCK_RAW, program)
     try:
-        return Port(name, hardware, linktype, cooked, number, ring, Missed())
+        return Port(name, hardware, linktype, cooked, number, ring, Missed(), program)
     except OSError:
         ring.close()
         raise
