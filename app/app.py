@@ -20,6 +20,7 @@ from textual.timer import Timer
 
 from netwatch.app.keys import PROGRAM_KEYS, bindings
 from netwatch.app.main_screen import MainScreen
+from netwatch.capture.directory import Directory, PlainDirectory
 from netwatch.capture.name_index import Learner
 from netwatch.capture.name_tables import Tables
 from netwatch.capture.text import escape
@@ -75,6 +76,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         batches: queue.Queue[Batch],
         *,
         fps: float = 10.0,
+        directory: Directory | None = None,
         duration: float | None = None,
         weigh: Callable[[], None] | None = None,
         settled: Callable[[], None] | None = None,
@@ -85,7 +87,9 @@ class NetwatchApp(App[None], inherit_bindings=False):
         look: Look | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
-        """`duration`: seconds after which the program ends by itself, from when packets can arrive. `weigh` is called
+        """`directory`: where files are saved, None: where the program was started.
+
+        `duration`: seconds after which the program ends by itself, from when packets can arrive. `weigh` is called
         now and then, to look after the memory; `settled` once, when the first frame stands. `unseen`: whether the
         terminal did not yet take what was painted last. `names`: what is known of addresses before any packet; None:
         no names are learned."""
@@ -112,6 +116,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._unseen = unseen
         self._trouble = trouble
         self._tshark = tshark
+        self._directory = directory or PlainDirectory(".")
         self._names = names
         self.learner = None
         if names is not None:
@@ -128,7 +133,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._main: MainScreen | None = None
 
     def get_default_screen(self) -> Screen[None]:
-        self._main = MainScreen(self.session, self.look, self.state, self.engine, self._tshark)
+        self._main = MainScreen(self.session, self.look, self.state, self.engine, self._directory, self._tshark)
         self._main.display_as.learner = self.learner
         if self._names is not None:
             self._main.display_as.tables = self._names

@@ -33,6 +33,7 @@ from netwatch.widgets.naming import said_of
 from netwatch.widgets.painting import spelled_text
 
 if TYPE_CHECKING:
+    from netwatch.capture.directory import Directory
     from netwatch.capture.dissect import Item
     from netwatch.capture.session import Session
     from netwatch.capture.tshark import Tshark
@@ -76,10 +77,13 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         session: Session,
         look: Look,
         index: int,
+        directory: Directory,
         tshark: Tshark | None = None,
         display: Display | None = None,
     ) -> None:
+        """`directory`: where a stream may be saved."""
         super().__init__()
+        self._directory = directory
         self._display = display or Display()
         self._tshark = tshark
         self._of_tshark = False
@@ -180,7 +184,7 @@ class DetailScreen(Screen[int], inherit_bindings=False):
             if shown is not None:
                 self.dismiss(shown)
 
-        open_stream(self, self._session, self._look, self._index, back)
+        open_stream(self, self._session, self._look, self._index, back, self._directory)
 
     def action_tshark(self) -> None:
         """The packet as tshark explains it, and back."""

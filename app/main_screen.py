@@ -26,6 +26,7 @@ from netwatch.widgets.switches import Switches
 from netwatch.widgets.talkers import Talkers, filter_of
 
 if TYPE_CHECKING:
+    from netwatch.capture.directory import Directory
     from netwatch.capture.engine import Engine
     from netwatch.capture.session import Session
     from netwatch.capture.tshark import Tshark
@@ -41,11 +42,18 @@ class MainScreen(Travelling, inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(KEYS))
 
     def __init__(
-        self, session: Session, look: Look, state: RunState, engine: Engine, tshark: Tshark | None = None
+        self,
+        session: Session,
+        look: Look,
+        state: RunState,
+        engine: Engine,
+        directory: Directory,
+        tshark: Tshark | None = None,
     ) -> None:
+        """`directory`: where files are saved."""
         super().__init__(session, look, state, engine)
         self._tshark = tshark
-        self.saving = Saving(session)
+        self.saving = Saving(session, directory)
         self._before: list[str] = []
         """Filters that `enter` on a table replaced; `esc` goes back through them."""
         self._filter_history: list[str] = []
@@ -88,7 +96,8 @@ class MainScreen(Travelling, inherit_bindings=False):
             elif was_following and not session.paused:
                 packets.go_last()
 
-        self.app.push_screen(DetailScreen(session, self.look, index, self._tshark, self.display_as), back)
+        screen = DetailScreen(session, self.look, index, self.saving.directory, self._tshark, self.display_as)
+        self.app.push_screen(screen, back)
 
     def action_follow(self) -> None:
         """What both ends of the packet's conversation said."""
@@ -106,7 +115,7 @@ class MainScreen(Travelling, inherit_bindings=False):
             elif was_following and not session.paused:
                 packets.go_last()
 
-        open_stream(self, session, self.look, index, back)
+        open_stream(self, session, self.look, index, back, self.saving.directory)
 
     def _show_only(self, text: str) -> None:
         before = self.session.filter_text
@@ -157,7 +166,7 @@ class MainScreen(Travelling, inherit_bindings=False):
         if self.saving.busy:
             self.footer.say("a file is being saved; esc cancels it")
         else:
-            await self._ask(SavePrompt(self.session, id="prompt"))
+            await self._ask(SavePrompt(self.session, self.saving.directory, id="prompt"))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While one types, /, : and e are characters like any other."""
@@ -190,7 +199,7 @@ class MainScreen(Travelling, inherit_bindings=False):
             try:
                 self.saving.begin(event.prompt.what, event.text, replace=event.prompt.replaces)
             except OSError as error:
-                event.prompt.refuse(error.strerror or str(error))
+                event.prompt.refuse(error)
                 return
         elif event.text:
             self.go_to(event.text)

@@ -96,6 +96,8 @@ class Options:
     ring: int = DEFAULT_RING
     """Bytes of the kernel's ring."""
     report: str | None = None
+    save_dir: str = "."
+    """Where `e` saves."""
     fps: int | None = None
     """Repaints a second; None: as the terminal is."""
 
@@ -161,6 +163,7 @@ def parse(arguments: Sequence[str]) -> Options:
         buffer=found.buffer,
         ring=found.ring,
         report=found.report,
+        save_dir=found.save_dir,
         fps=found.fps,
     )
     _check(options)
@@ -352,6 +355,13 @@ def _parser(width: int | None = 80) -> argparse.ArgumentParser:
     add = group.add_argument
     add("-n", dest="names", action="store_false", help="no names, only addresses")
     add("--buffer", type=_size, default=DEFAULT_BUFFER, metavar="SIZE", help="packets kept, as 1G (default 256M)")
+    add(
+        "--save-dir",
+        type=_directory,
+        default=".",
+        metavar="DIR",
+        help="where e saves to (default: the working directory)",
+    )
     add("--fps", type=_whole("repaints a second", 1, _MAX_FPS), metavar="N", help="repaints a second at most")
 
     group = parser.add_argument_group("dissection")
@@ -404,6 +414,12 @@ def _size(text: str) -> int:
     if not 0 < value <= _LARGEST_SIZE:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size as 64M or 1G")
     return value
+
+
+def _directory(text: str) -> str:
+    if not os.path.isdir(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a directory")
+    return text
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -15,8 +15,10 @@ from typing import Final
 from netwatch.app.options import Options
 from netwatch.app.output import failed
 from netwatch.capture.block import Loss, Source
+from netwatch.capture.directory import Directory
 from netwatch.capture.engine import BlockWriter
 from netwatch.capture.errors import EXIT_OUTPUT, CaptureError
+from netwatch.capture.guard.identity import Identity
 from netwatch.capture.recorder import Output, Recorder
 from netwatch.capture.rotating import RotatingWriter
 from netwatch.capture.spooler import Spooler
@@ -53,11 +55,14 @@ class Recording:
         alone: bool = False,
         on_fault: Callable[[OSError], None] | None = None,
         stopping: threading.Event | None = None,
+        user: Identity | None = None,
+        directory: Directory | None = None,
     ) -> Recording:
         """Open what `options.write` names. Raises CaptureError 74, BrokenPipeError.
 
         `alone`: nobody else waits for the packets; `on_fault`: see Recorder; `stopping`: once set, the reader of a
-        FIFO is not waited for any more.
+        FIFO is not waited for any more; `user`: whose a file is that is made, None: this process's own; `directory`:
+        where the files of `-b` are made, None: by this process.
         """
         path = options.write
         assert path is not None  # asked for by whoever begins
@@ -67,15 +72,17 @@ class Recording:
         output: Output
         try:
             if options.rotation is not None:
-                output = RotatingWriter(path, source.interfaces, options.rotation, loss=source.loss, live=live)
-            elif is_fifo(path):
-                fd = _open_fifo(path, stopping)
+                output = RotatingWriter(
+                    path, source.interfaces, options.rotation, loss=source.loss, live=live, directory=directory
+                )
+            elif path == "-":
+                output = PcapngWriter(path, source.interfaces, loss=source.loss)
+            else:
+                fd = _open_fifo(path, stopping) if is_fifo(path) else _open_file(path, user)
                 try:
                     output = PcapngWriter(fd, source.interfaces, loss=source.loss)
                 finally:
                     os.close(fd)
-            else:
-                output = PcapngWriter(path, source.interfaces, loss=source.loss)
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -125,6 +132,23 @@ def is_fifo(path: str) -> bool:
         return stat.S_ISFIFO(os.stat(path).st_mode)
     except (OSError, ValueError):
         return False
+
+
+def _open_file(path: str, user: Identity | None) -> int:
+    """A new file is `user`'s, one that was there stays whose it is: else root would give away what it is told to
+    write over. Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return os.open(path, flags | os.O_TRUNC, 0o600)
+    if user is not None:
+        try:
+            os.fchown(fd, user.uid, user.gid)
+        except OSError:
+            os.close(fd)
+            raise
+    return fd
 
 
 def _open_fifo(path: str, stopping: threading.Event | None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +12,7 @@ from netwatch.widgets.save_prompt import MARKED, SHOWN
 from netwatch.widgets.units import byte_size
 
 if TYPE_CHECKING:
+    from netwatch.capture.directory import Directory
     from netwatch.capture.session import Session
     from netwatch.widgets.footer import Footer
 
@@ -22,7 +22,9 @@ __all__ = ["Saving"]
 class Saving:
     """Call `look` at every repaint."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, directory: Directory) -> None:
+        self.directory = directory
+        """Where files go."""
         self._session = session
         self._save: Save | None = None
         self._unseen = 0
@@ -33,10 +35,9 @@ class Saving:
         """A file is being saved."""
         return self._save is not None
 
-    def begin(self, what: str, path: str, *, replace: bool = False) -> None:
+    def begin(self, what: str, name: str, *, replace: bool = False) -> None:
         """Save what is kept now, in the background; `replace`: instead of a file of that name. Raises OSError."""
         session = self._session
-        path = os.path.expanduser(path)
         rows = np.array(sorted(session.marked), np.int64) if what == MARKED else None
         passes, self._unseen = None, 0
         if what == SHOWN and session.view.slow:
@@ -45,7 +46,14 @@ class Saving:
             passes = session.view.predicate
         interfaces = session.source.interfaces
         self._save = Save(
-            path, session.store, interfaces, end=session.shown_end, passes=passes, rows=rows, replace=replace
+            self.directory,
+            name,
+            session.store,
+            interfaces,
+            end=session.shown_end,
+            passes=passes,
+            rows=rows,
+            replace=replace,
         )
         self._save.start()
 
@@ -59,7 +67,7 @@ class Saving:
             self._save = None
             footer.say(_result(save, self._unseen), role="alert" if save.fault is not None else "bright", seconds=8)
         else:
-            name = escape(os.path.basename(save.path))
+            name = escape(save.name)
             footer.say(f"saving {save.packets:,} packets to {name}, {save.share:4.0%}; esc cancels", seconds=None)
 
     def cancel(self, seconds: float = 0.0) -> str | None:

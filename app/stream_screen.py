@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -28,6 +27,7 @@ from netwatch.widgets.stream_view import SIDES, StreamView
 from netwatch.widgets.units import byte_size
 
 if TYPE_CHECKING:
+    from netwatch.capture.directory import Directory
     from netwatch.capture.follow_packets import Pair
     from netwatch.capture.session import Session
     from netwatch.widgets.palette import Look
@@ -60,9 +60,11 @@ class StreamScreen(Screen[int], inherit_bindings=False):
     }
     """
 
-    def __init__(self, session: Session, look: Look, pair: Pair, index: int) -> None:
+    def __init__(self, session: Session, look: Look, pair: Pair, index: int, directory: Directory) -> None:
+        """`directory`: where it is saved."""
         super().__init__()
         self._session = session
+        self._directory = directory
         self._look = look
         self._follow = Follow(session, pair, index)
         self._replaced = 0
@@ -146,7 +148,7 @@ class StreamScreen(Screen[int], inherit_bindings=False):
         save.step(2 * _SLICE)
         name = escape(save.path)
         if not save.done:
-            self._footer.say(f"saving to {name}, {save.share:4.0%}; esc cancels", seconds=None)
+            self._footer.say(f"saving to {escape(save.name)}, {save.share:4.0%}; esc cancels", seconds=None)
             return
         self._save = None
         if save.fault is not None:
@@ -240,7 +242,7 @@ class StreamScreen(Screen[int], inherit_bindings=False):
             self._footer.say("a file is being saved; esc cancels it")
         else:
             side = self._view.side
-            await self._ask(_StreamSavePrompt(self._follow, side, id="prompt"))
+            await self._ask(_StreamSavePrompt(self._follow, side, self._directory, id="prompt"))
 
     def action_help(self) -> None:
         from netwatch.app.help_screen import HelpScreen
@@ -270,12 +272,13 @@ class StreamScreen(Screen[int], inherit_bindings=False):
             try:
                 self._save = StreamSave(
                     self._follow,
-                    os.path.expanduser(event.text),
+                    self._directory,
+                    event.text,
                     side=self._pair_side(event.prompt.what),
                     replace=event.prompt.replaces,
                 )
             except OSError as error:
-                event.prompt.refuse(error.strerror or str(error))
+                event.prompt.refuse(error)
                 return
         else:
             self._seek(event.text)
@@ -377,12 +380,18 @@ class StreamScreen(Screen[int], inherit_bindings=False):
 
 
 def open_stream(
-    screen: Screen[Any], session: Session, look: Look, index: int, back: Callable[[int | None], None]
+    screen: Screen[Any],
+    session: Session,
+    look: Look,
+    index: int,
+    back: Callable[[int | None], None],
+    directory: Directory,
 ) -> None:
-    """Follow the conversation of the packet in a row; `back` gets the row that the list is to go to, if any."""
+    """Follow the conversation of the packet in a row; `back` gets the row that the list is to go to, if any;
+    `directory`: where it may be saved."""
     pair = pair_of(session, index) if index in session.store else None
     if pair is not None:
-        screen.app.push_screen(StreamScreen(session, look, pair, index), back)
+        screen.app.push_screen(StreamScreen(session, look, pair, index, directory), back)
     else:
         words = "no TCP or UDP in this packet: there is no stream to follow"
         gone = "this packet is no longer kept"
@@ -392,11 +401,12 @@ def open_stream(
 class _StreamSavePrompt(FilePrompt):
     """Both sides as they spoke, or what one of them sent."""
 
-    def __init__(self, follow: Follow, side: int | None, *, id: str | None = None) -> None:
+    def __init__(self, follow: Follow, side: int | None, directory: Directory, *, id: str | None = None) -> None:
         self._follow = follow
         choices = [_BOTH, _CLIENT, _SERVER]
         first = SIDES.index(side)
-        super().__init__(choices[first:] + choices[:first], time.strftime("stream-%Y%m%d-%H%M%S.bin"), id=id)
+        name = time.strftime("stream-%Y%m%d-%H%M%S.bin")
+        super().__init__(choices[first:] + choices[:first], directory, name, id=id)
 
     def amount(self) -> Verdict:
         connection = self._follow.connection

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from netwatch.capture.follow_turns import CUT, DATA, GAP
 
 if TYPE_CHECKING:
+    from netwatch.capture.directory import Directory
     from netwatch.capture.follow import Follow
 
 __all__ = ["StreamSave"]
@@ -23,9 +24,13 @@ class StreamSave:
     A file that is replaced stays as it was until the new one is whole.
     """
 
-    def __init__(self, follow: Follow, path: str, *, side: int | None, replace: bool = False) -> None:
+    def __init__(
+        self, follow: Follow, directory: Directory, name: str, *, side: int | None, replace: bool = False
+    ) -> None:
         """Opens the file; `side`: what that one of the pair sent, None: both. Raises OSError."""
-        self.path = path
+        self.name = name
+        self.path = os.path.normpath(os.path.join(directory.path, name))
+        """For a person."""
         self.bytes = 0
         """Written so far."""
         self.missing = 0
@@ -36,10 +41,10 @@ class StreamSave:
         self._follow = follow
         self._side = side
         self._replace = replace
-        self._written = f"{path}.{os.getpid()}.part" if replace else path
+        self._directory = directory
+        self._written = f"{name}.{os.getpid()}.part" if replace else name
         self._turn, self._offset = 0, 0
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._file = os.open(self._written, flags, 0o600)
+        self._file = directory.open_new(self._written, over=name if replace else "")
 
     @property
     def share(self) -> float:
@@ -64,7 +69,7 @@ class StreamSave:
             self.done = True
             os.close(self._file)
             with contextlib.suppress(OSError):
-                os.unlink(self._written)
+                self._directory.unlink(self._written)
 
     def _write_some(self) -> None:
         turns = self._follow.turns
@@ -72,7 +77,7 @@ class StreamSave:
             os.close(self._file)
             self.done = True
             if self._replace:
-                os.replace(self._written, self.path)
+                self._take_the_place()
             return
         turn = turns[self._turn]
         if self._side in (None, turn.side):
@@ -90,6 +95,14 @@ class StreamSave:
                     self._offset = stop
                     return
         self._turn, self._offset = self._turn + 1, 0
+
+    def _take_the_place(self) -> None:
+        try:
+            self._directory.rename(self._written, self.name)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._directory.unlink(self._written)
+            raise
 
     def _write(self, data: bytes) -> None:
         left = memoryview(data)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from netwatch.capture import packing
 from netwatch.capture.block import Block, Interface, Loss
+from netwatch.capture.directory import Directory, PlainDirectory
 from netwatch.capture.rotation import Rotation, file_name
 from netwatch.capture.writer import PcapngWriter, Tally, without_events
 
@@ -42,12 +43,14 @@ class RotatingWriter:
         *,
         loss: Callable[[], Loss] | None = None,
         live: bool,
+        directory: Directory | None = None,
     ) -> None:
-        """`live`: as Recorder has it. Raises OSError."""
+        """`live`: as Recorder has it; `directory`: that of `path`, which else this process writes in. Raises
+        OSError."""
         self.tally = Tally()
-        self.paths: deque[str] = deque()
-        """Files that are left, the oldest first."""
-        self._path = path
+        self._names: deque[str] = deque()
+        folder, self._name = os.path.split(path)
+        self._directory = directory or PlainDirectory(folder)
         self._interfaces = interfaces
         self._rotation = rotation
         self._loss = loss
@@ -62,6 +65,11 @@ class RotatingWriter:
         """When the file ends (ns); None: only by its size, or its first packet will tell."""
         self._file: PcapngWriter | None = None
         self._open(time.time_ns() if live else None)
+
+    @property
+    def paths(self) -> list[str]:
+        """Files that are left, the oldest first."""
+        return [os.path.join(self._directory.path, name) for name in self._names]
 
     @property
     def until(self) -> int | None:
@@ -143,23 +151,31 @@ class RotatingWriter:
     def _open(self, ts: int | None) -> PcapngWriter:
         """Open the next file, whose time begins at `ts`; None: with its first packet."""
         files = self._rotation.files
-        while files is not None and len(self.paths) >= files:
+        while files is not None and len(self._names) >= files:
             # First: where the disk is full, this makes room.
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.paths[0])
-            self.paths.popleft()
+                self._directory.unlink(self._names[0])
+            self._names.popleft()
         now = time.time()
-        while self._file is None:
-            path = file_name(self._path, next(self._numbers), now)
+        while True:
+            name = file_name(self._name, next(self._numbers), now)
             # Somebody else's file of that name: the next number.
             with contextlib.suppress(FileExistsError):
-                self._file = PcapngWriter(path, self._interfaces, loss=self._loss, tally=self.tally, new=True)
-        self.paths.append(path)
+                fd = self._directory.open_new(name)
+                break
+        try:
+            file = self._file = PcapngWriter(fd, self._interfaces, loss=self._loss, tally=self.tally)
+        except OSError:
+            self._directory.unlink(name)
+            raise
+        finally:
+            os.close(fd)
+        self._names.append(name)
         self._packets_before = self.tally.packets
         self._until = None
         if ts is not None:
             self._anchor(ts)
-        return self._file
+        return file
 
     def _set_back(self, ts: NDArray[np.int64]) -> int | None:
         """The first of the next packets that shows, with the one before it, that the clock was set back."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from netwatch.capture.block import Block, Interface
 from netwatch.capture.columns import EVENT, INCOMING, OUTGOING, Columns
+from netwatch.capture.directory import Directory
 from netwatch.capture.store import Reader, Store
 from netwatch.capture.view import Mask
 from netwatch.capture.writer import PcapngWriter
@@ -74,7 +75,7 @@ class _Progress:
 
 
 class Save:
-    """Saves the packets with index < `end` that pass, or of `rows` those that are kept, to a new file at `path`.
+    """Saves the packets with index < `end` that pass, or of `rows` those that are kept, to a new file of `name`.
 
     A file that is replaced stays as it was until the new one is whole: that grows beside it, under another name.
     All methods are for the thread that owns the store.
@@ -82,7 +83,8 @@ class Save:
 
     def __init__(
         self,
-        path: str,
+        directory: Directory,
+        name: str,
         store: Store,
         interfaces: list[Interface],
         *,
@@ -92,10 +94,13 @@ class Save:
         replace: bool = False,
     ) -> None:
         """Opens the file; nothing is written before `start`. `rows`: indices, ascending; `replace`: there may be a
-        file at `path`. Raises OSError."""
-        self.path = path
+        file of that name. Raises OSError."""
+        self.name = name
+        self.path = os.path.normpath(os.path.join(directory.path, name))
+        """For a person."""
         self.replaces = replace
-        self._written = f"{path}.{os.getpid()}.part" if replace else path
+        self._directory = directory
+        self._written = f"{name}.{os.getpid()}.part" if replace else name
         self._store = store
         self._reader: Reader | None = store.reader
         self._picked = _Picked(passes, rows)
@@ -107,7 +112,7 @@ class Save:
             self._state.evicted = len(rows) - sum(int(last - first) for first, last in found)
         self._evictions = store.evictions
         self._taking = threading.Lock()
-        self._writer = PcapngWriter(self._written, interfaces, new=True)
+        self._writer = self._open(interfaces)
         self._thread = threading.Thread(target=self._run, name="save", daemon=True)
 
     def start(self) -> None:
@@ -185,7 +190,7 @@ class Save:
                 self._save(piece)
             self._writer.close()
             if self.replaces and self.packets and not self._state.cancelled.is_set():
-                os.replace(self._written, self.path)
+                self._directory.rename(self._written, self.name)
         except OSError as error:
             self._state.fault = error
         except Exception as error:
@@ -197,7 +202,17 @@ class Save:
         elif self.packets:
             return
         with contextlib.suppress(OSError):
-            os.unlink(self._written)
+            self._directory.unlink(self._written)
+
+    def _open(self, interfaces: list[Interface]) -> PcapngWriter:
+        fd = self._directory.open_new(self._written, over=self.name if self.replaces else "")
+        try:
+            return PcapngWriter(fd, interfaces)
+        except OSError:
+            self._directory.unlink(self._written)
+            raise
+        finally:
+            os.close(fd)
 
     def _save(self, piece: _Piece) -> None:
         rows = self._picked.local(piece)

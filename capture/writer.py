@@ -68,17 +68,15 @@ class PcapngWriter:
         *,
         loss: Callable[[], Loss] | None = None,
         tally: Tally | None = None,
-        new: bool = False,
     ) -> None:
         """`loss`: what the source lost so far, for the statistics; without it there are none. `tally` goes on from
-        the file before. `new`: the file must not exist yet. Who is not its owner may not read a file that is made."""
+        the file before. Who is not its owner may not read a file that is made."""
         if target == "-":
             target = 1
         if isinstance(target, int):
             self._fd = os.dup(target)
         else:
-            how = os.O_EXCL if new else os.O_TRUNC
-            self._fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | how, 0o600)
+            self._fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_TRUNC, 0o600)
         self.tally = tally if tally is not None else Tally()
         self.bytes = 0
         """Size of this file."""
@@ -94,8 +92,6 @@ class PcapngWriter:
             self._describe(packing.section())
         except OSError:
             self._shut()
-            if new and not isinstance(target, int):
-                os.unlink(target)
             raise
 
     def write(self, block: Block) -> None:

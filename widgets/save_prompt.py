@@ -11,9 +11,11 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Label
 
+from netwatch.capture.text import escape
 from netwatch.widgets.prompt import Prompt, Verdict
 
 if TYPE_CHECKING:
+    from netwatch.capture.directory import Directory
     from netwatch.capture.session import Session
 
 __all__ = ["ALL", "MARKED", "SHOWN", "FilePrompt", "SavePrompt"]
@@ -24,6 +26,8 @@ MARKED: Final = "marked"
 _DESCRIPTORS: Final = "/proc/self/fd"
 _REFUSED: Final = 5.0
 """Seconds."""
+_DIRECTORY: Final = 24
+"""Characters of the directory that are shown: 80 columns have room for a name beside it."""
 
 
 class FilePrompt(Prompt):
@@ -34,9 +38,10 @@ class FilePrompt(Prompt):
         Binding("shift+tab,up", "other(-1)", "What", show=False, id="save.what_back"),
     ]
 
-    def __init__(self, choices: list[str], name: str, *, id: str | None = None) -> None:
+    def __init__(self, choices: list[str], directory: Directory, name: str, *, id: str | None = None) -> None:
         """`name`: what the file is called unless the person says otherwise."""
         self._choices = choices
+        self._directory = directory
         self.what = choices[0]
         self.replaces = False
         """The file exists, and the person said once more that it shall be replaced."""
@@ -44,7 +49,19 @@ class FilePrompt(Prompt):
         """The name for which that was asked."""
         self._refused: tuple[str, str, float] | None = None
         """The name, why, and until when that is said."""
-        super().__init__(f"save {self.what}", self._verdict, text=name, id=id)
+        super().__init__(self._title_of(self.what), self._verdict, text=name, id=id)
+
+    def _title_of(self, what: str) -> str:
+        return f"save {what} in {self._where}"
+
+    @property
+    def _where(self) -> str:
+        """The directory: of a long one its end."""
+        where = escape(os.path.abspath(self._directory.path))
+        return where if len(where) <= _DIRECTORY else f"…{where[1 - _DIRECTORY :]}"
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._directory.path, name.strip())
 
     def amount(self) -> Verdict:
         """How much of what is chosen there is to save."""
@@ -54,35 +71,45 @@ class FilePrompt(Prompt):
         """The next of what can be saved."""
         at = self._choices.index(self.what) + step
         self.what = self._choices[at % len(self._choices)]
-        self.query_one("#prompt-title", Label).update(Content(f"save {self.what}"))
+        self.query_one("#prompt-title", Label).update(Content(self._title_of(self.what)))
         self.judge_again()
 
     def submitted(self, text: str) -> bool:
         """Enter. A file that exists takes a second one on the same name."""
-        path = _expanded(text)
+        path = self._path(text)
         if os.path.lexists(path) and _untouchable(path) is None and self._asked != text:
             self._asked = text
             return False
-        self.replaces = os.path.lexists(path)
+        self.replaces = os.path.lexists(path) or self._asked == text
         return True
 
-    def refuse(self, why: str) -> None:
-        """It cannot be written there, as was found out. It may be tried again a little later."""
-        self._refused = (self.field.value, why, time.monotonic() + _REFUSED)
+    def refuse(self, error: OSError) -> None:
+        """It cannot be written there, as was found out. It may be tried again a little later.
+
+        There may be a file after all, in a directory that this process may not look into: then it is asked.
+        """
+        if isinstance(error, FileExistsError) and not self.replaces:
+            self._asked = self.field.value
+        else:
+            self._refused = (self.field.value, error.strerror or str(error), time.monotonic() + _REFUSED)
         self.judge_again()
         self._goes_on()
 
     def _verdict(self, text: str) -> Verdict:
-        path = _expanded(text)
-        if not path or not os.path.basename(path):
+        if not text.strip():
             return Verdict(False, "name a file")
+        if "/" in text:
+            return Verdict(False, f"saves go to {self._where}; --save-dir chooses another")
+        path = self._path(text)
         why = _untouchable(path)
         if why is not None:
             return Verdict(False, f"{why}: name another")
         if self._refused is not None and text == self._refused[0] and time.monotonic() < self._refused[2]:
             return Verdict(False, self._refused[1])
+        if text == self._asked:
+            return Verdict(True, "exists: enter again overwrites it")
         if os.path.lexists(path):
-            return Verdict(True, "exists: enter again overwrites it" if text == self._asked else "exists")
+            return Verdict(True, "exists")
         others = [what for what in self._choices if what != self.what]
         hint = f"  tab: {', '.join(others)}" if others else ""
         amount = self.amount()
@@ -92,7 +119,7 @@ class FilePrompt(Prompt):
 class SavePrompt(FilePrompt):
     """What to save: ALL, SHOWN or MARKED."""
 
-    def __init__(self, session: Session, *, id: str | None = None) -> None:
+    def __init__(self, session: Session, directory: Directory, *, id: str | None = None) -> None:
         self._session = session
         choices = [ALL]
         if session.filtered:
@@ -100,7 +127,7 @@ class SavePrompt(FilePrompt):
         if session.marked:
             # Where all of them were evicted the prompt says so, but begins with what there is.
             choices.insert(0 if self._marks_kept else len(choices), MARKED)
-        super().__init__(choices, time.strftime("netwatch-%Y%m%d-%H%M%S.pcapng"), id=id)
+        super().__init__(choices, directory, time.strftime("netwatch-%Y%m%d-%H%M%S.pcapng"), id=id)
 
     @property
     def _marks_kept(self) -> int:
@@ -116,10 +143,6 @@ class SavePrompt(FilePrompt):
         if self.what != MARKED and not (source.live or source.exhausted):
             more = " so far"
         return Verdict(counts[self.what] > 0 or bool(more), f"{count}{more}")
-
-
-def _expanded(text: str) -> str:
-    return os.path.expanduser(text.strip())
 
 
 def _untouchable(path: str) -> str | None:

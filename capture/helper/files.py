@@ -18,8 +18,8 @@ __all__ = ["open_new", "rename", "unlink"]
 
 _LONGEST: Final = 255
 """Bytes of a name (NAME_MAX)."""
-_MOST: Final = 65_536
-"""Files that are remembered."""
+_MOST: Final = 1 << 18
+"""Files that are remembered: the newest."""
 
 Answer = tuple[dict[str, object], list[int]]
 
@@ -89,7 +89,7 @@ def _still_ours(directory: Directory, key: str, name: str) -> None:
         raise RefusedError("this is not a file that was made here")
     there = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
     if (there.st_dev, there.st_ino) != made:
-        raise RefusedError("somebody put another file in its place")
+        raise FileNotFoundError(errno.ENOENT, "somebody put another file in its place")
 
 
 def _replaceable(directory: Directory, name: str) -> None:

@@ -9,8 +9,8 @@ and the next is understood. Imports nothing but the standard library.
 
 A verb is a row of VERBS and a function in a module of this folder; see files.py. The function gets what `serve` knows
 and the request, whose shape was checked, and returns the answer, whose shape is checked, and descriptors, which are
-closed behind it. It may raise RefusedError (words for a person), OSError, anything; it may be ended at any line when its
-time is over, so what must be undone goes into `finally`.
+closed behind it. It may raise RefusedError (words for a person), OSError, anything; when its time is over it is ended
+at whatever line it is, so what must be undone goes into `finally`.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from textual.content import Content
 from netwatch.app.detail_screen import DetailScreen
 from netwatch.capture.block import Batch, Loss
 from netwatch.capture.decode import Decoder
+from netwatch.capture.directory import PlainDirectory
 from netwatch.capture.dissect.kit import Field, Item
 from netwatch.capture.session import Session
 from netwatch.capture.sources.files import open_file
@@ -67,7 +68,9 @@ class Detail(App[int]):
         self.theme = "netwatch"
 
     def on_mount(self) -> None:
-        self.push_screen(DetailScreen(self.session, self.look, self.index, self.tshark), self.exit)
+        self.push_screen(
+            DetailScreen(self.session, self.look, self.index, PlainDirectory("."), self.tshark), self.exit
+        )
 
 
 @pytest.fixture

@@ -301,7 +301,7 @@ async def test_saving_asks_before_it_overwrites(one: Any, tmp_path: Path, monkey
         one.app.screen.query_one("#prompt").field.value = "nowhere/at/all"
         await pilot.press("enter")
         await pilot.pause()
-        assert "No such file" in text_of(pilot)
+        assert "--save-dir chooses another" in text_of(pilot)
 
 
 async def test_it_grows_while_packets_arrive_and_follows_at_the_end(world: MakeWorld) -> None:

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from netwatch.capture import follow as module
 from netwatch.capture.block import Batch, Block, Damage, Interface, Loss
 from netwatch.capture.decode import Decoder
+from netwatch.capture.directory import PlainDirectory
 from netwatch.capture.follow import CUT, DATA, GAP, NOTE, Follow, Turn, pair_of
 from netwatch.capture.follow_half import Half
 from netwatch.capture.follow_save import StreamSave
@@ -654,7 +655,7 @@ def test_saving(tmp_path: Path, what: int | None, expected: str) -> None:
     follow = talk()
     client = follow.connection.client
     target = tmp_path / "out"
-    save = StreamSave(follow, str(target), side={None: None, 0: client, 1: 1 - client}[what])
+    save = StreamSave(follow, PlainDirectory(str(tmp_path)), "out", side={None: None, 0: client, 1: 1 - client}[what])
     while not save.done:
         save.step(0.001)
     ours, theirs = b"GET /index\r\nGET /index2\r\n\0", b"<h1>Index</h1>"
@@ -669,11 +670,11 @@ def test_saving_replaces_only_where_that_was_said_and_only_by_a_whole_file(tmp_p
     target.write_bytes(b"old")
     follow = talk()
     with pytest.raises(FileExistsError):
-        StreamSave(follow, str(target), side=None)
-    given_up = StreamSave(follow, str(target), side=None, replace=True)
+        StreamSave(follow, PlainDirectory(str(tmp_path)), "out", side=None)
+    given_up = StreamSave(follow, PlainDirectory(str(tmp_path)), "out", side=None, replace=True)
     given_up.cancel()
     assert target.read_bytes() == b"old"
-    save = StreamSave(follow, str(target), side=None, replace=True)
+    save = StreamSave(follow, PlainDirectory(str(tmp_path)), "out", side=None, replace=True)
     save.step(10)
     assert save.done
     assert target.read_bytes().startswith(b"GET")
@@ -684,7 +685,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     def write(_file: int, _data: bytes) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    save = StreamSave(talk(), str(tmp_path / "out"), side=None)
+    save = StreamSave(talk(), PlainDirectory(str(tmp_path)), "out", side=None)
     monkeypatch.setattr(os, "write", write)
     save.step(10)
     assert save.done
@@ -694,6 +695,6 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
 
 def test_gaps_are_left_out_of_the_file_and_counted(tmp_path: Path) -> None:
     follow = said([*hello(), down(b"a", 5001), down(b"c", 5003)]).follow
-    save = StreamSave(follow, str(tmp_path / "out"), side=None)
+    save = StreamSave(follow, PlainDirectory(str(tmp_path)), "out", side=None)
     save.step(10)
     assert ((tmp_path / "out").read_bytes(), save.missing) == (b"ac", 1)

@@ -14,6 +14,7 @@ from netwatch.capture import filter as display_filter
 from netwatch.capture.block import Batch, Interface
 from netwatch.capture.columns import EVENT, INCOMING, OUTGOING
 from netwatch.capture.decode import Decoder
+from netwatch.capture.directory import PlainDirectory
 from netwatch.capture.save import Save
 from netwatch.capture.sources.files import open_file
 from netwatch.capture.store import Store
@@ -65,7 +66,7 @@ def filled(make_batch: Callable[..., Batch]) -> Store:
 
 
 def test_all_that_is_kept(filled: Store, tmp_path: Path) -> None:
-    save = finished(Save(str(tmp_path / "a"), filled, ETHERNET, end=filled.end))
+    save = finished(Save(PlainDirectory(str(tmp_path)), "a", filled, ETHERNET, end=filled.end))
     assert read(tmp_path / "a") == rows_of(filled)
     assert (save.packets, save.fault, save.share) == (filled.packets, None, 1.0)
     assert save.bytes == (tmp_path / "a").stat().st_size
@@ -75,15 +76,15 @@ def test_all_that_is_kept(filled: Store, tmp_path: Path) -> None:
 def test_what_passes_and_what_is_chosen(filled: Store, tmp_path: Path) -> None:
     rows = rows_of(filled)
     passes = display_filter.compile("frame.len > 1000").mask
-    finished(Save(str(tmp_path / "long"), filled, ETHERNET, end=filled.end, passes=passes))
+    finished(Save(PlainDirectory(str(tmp_path)), "long", filled, ETHERNET, end=filled.end, passes=passes))
     assert read(tmp_path / "long") == [row for row in rows if row[2] > 1000]
     chosen = [filled.index(number) for number in (1, 2, 30_000, filled.packets)]
-    finished(Save(str(tmp_path / "few"), filled, ETHERNET, end=filled.end, rows=np.array(chosen)))
+    finished(Save(PlainDirectory(str(tmp_path)), "few", filled, ETHERNET, end=filled.end, rows=np.array(chosen)))
     assert read(tmp_path / "few") == [rows[number - 1] for number in (1, 2, 30_000, filled.packets)]
 
 
 def test_rows_behind_a_pause_are_left_out(filled: Store, tmp_path: Path) -> None:
-    finished(Save(str(tmp_path / "a"), filled, ETHERNET, end=20_000))
+    finished(Save(PlainDirectory(str(tmp_path)), "a", filled, ETHERNET, end=20_000))
     assert read(tmp_path / "a") == rows_of(filled)[: filled.kept_before(20_000)]
 
 
@@ -92,7 +93,7 @@ def test_what_is_evicted_meanwhile_is_saved_nevertheless(make_batch: Callable[..
     for seed in range(20):
         store.append(make_batch(200, seed))
     before, first = rows_of(store), store.first
-    save = Save(str(tmp_path / "a"), store, ETHERNET, end=store.end)
+    save = Save(PlainDirectory(str(tmp_path)), "a", store, ETHERNET, end=store.end)
     for seed in range(20, 60):
         store.append(make_batch(200, seed))
     assert store.first > first
@@ -110,7 +111,7 @@ def test_what_would_be_held_without_bound_is_given_up_and_told(
     for seed in range(40):
         store.append(make_batch(200, seed))
     before = rows_of(store)
-    save = Save(str(tmp_path / "a"), store, ETHERNET, end=store.end)
+    save = Save(PlainDirectory(str(tmp_path)), "a", store, ETHERNET, end=store.end)
     for seed in range(40, 120):
         store.append(make_batch(200, seed))
     save.release()
@@ -126,12 +127,14 @@ def test_chosen_rows_that_are_no_longer_kept_are_told(make_batch: Callable[..., 
     for seed in range(60):
         store.append(make_batch(200, seed))
     chosen = np.array([0, 1, store.end - 1])
-    save = finished(Save(str(tmp_path / "a"), store, ETHERNET, end=store.end, rows=chosen))
+    save = finished(Save(PlainDirectory(str(tmp_path)), "a", store, ETHERNET, end=store.end, rows=chosen))
     assert (save.packets, save.evicted) == (1, 2)
 
 
 def test_where_nothing_is_left_to_save_there_is_no_file(filled: Store, tmp_path: Path) -> None:
-    save = finished(Save(str(tmp_path / "a"), filled, ETHERNET, end=filled.end, rows=np.array([filled.end + 5])))
+    save = finished(
+        Save(PlainDirectory(str(tmp_path)), "a", filled, ETHERNET, end=filled.end, rows=np.array([filled.end + 5]))
+    )
     assert (save.packets, save.evicted, save.fault) == (0, 1, None)
     assert list(tmp_path.iterdir()) == []
 
@@ -139,17 +142,17 @@ def test_where_nothing_is_left_to_save_there_is_no_file(filled: Store, tmp_path:
 def test_a_file_that_exists_is_not_overwritten(filled: Store, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"precious")
     with pytest.raises(FileExistsError):
-        Save(str(tmp_path / "a"), filled, ETHERNET, end=filled.end)
+        Save(PlainDirectory(str(tmp_path)), "a", filled, ETHERNET, end=filled.end)
     assert (tmp_path / "a").read_bytes() == b"precious"
 
 
 def test_cancelled_or_failed_leaves_no_file(filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save = Save(str(tmp_path / "a"), filled, ETHERNET, end=filled.end)
+    save = Save(PlainDirectory(str(tmp_path)), "a", filled, ETHERNET, end=filled.end)
     save.start()
     save.cancel(10)
     assert save.done
     assert not save.cancelled or not (tmp_path / "a").exists()
-    save = Save(str(tmp_path / "b"), filled, ETHERNET, end=filled.end)
+    save = Save(PlainDirectory(str(tmp_path)), "b", filled, ETHERNET, end=filled.end)
 
     def full(fd: int, data: memoryview) -> int:
         raise OSError(28, "No space left on device", fd, len(data))
@@ -159,7 +162,7 @@ def test_cancelled_or_failed_leaves_no_file(filled: Store, tmp_path: Path, monke
     assert save.fault is not None
     assert not (tmp_path / "b").exists()
     with pytest.raises(OSError, match="No space"):
-        Save(str(tmp_path / "c"), filled, ETHERNET, end=filled.end)
+        Save(PlainDirectory(str(tmp_path)), "c", filled, ETHERNET, end=filled.end)
     assert not (tmp_path / "c").exists()
 
 
@@ -186,14 +189,14 @@ def test_bytes_are_read_again_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "in.pcap").write_bytes(capture(20_000))
     store = from_file(tmp_path / "in.pcap")
     ethernet = [Interface("", 1, 262144)]
-    finished(Save(str(tmp_path / "a"), store, ethernet, end=store.end))
+    finished(Save(PlainDirectory(str(tmp_path)), "a", store, ethernet, end=store.end))
     source = open_file(tmp_path / "a")
     source.close()
     assert (tmp_path / "a").stat().st_size > 20_000 * 400
     again = from_file(tmp_path / "a")
     assert rows_of(again) == rows_of(store)
     sparse = np.arange(0, 20_000, 17)
-    finished(Save(str(tmp_path / "b"), store, ethernet, end=store.end, rows=sparse))
+    finished(Save(PlainDirectory(str(tmp_path)), "b", store, ethernet, end=store.end, rows=sparse))
     assert rows_of(from_file(tmp_path / "b")) == rows_of(store)[::17]
 
 
@@ -204,7 +207,7 @@ def test_a_file_that_shrank_is_told(tmp_path: Path) -> None:
     before = rows_of(store)
     with open(tmp_path / "in.pcap", "r+b") as file:
         file.truncate(len(capture(300)) + 100)
-    save = finished(Save(str(tmp_path / "a"), store, [Interface("", 1, 262144)], end=store.end))
+    save = finished(Save(PlainDirectory(str(tmp_path)), "a", store, [Interface("", 1, 262144)], end=store.end))
     assert (save.packets, save.unreadable) == (300, 700)
     assert rows_of(from_file(tmp_path / "a")) == before[:300]
 
@@ -212,12 +215,14 @@ def test_a_file_that_shrank_is_told(tmp_path: Path) -> None:
 def test_a_file_is_replaced_only_by_a_whole_one(filled: Store, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"precious")
     nothing = np.zeros(0, np.int64)
-    save = finished(Save(str(tmp_path / "a"), filled, ETHERNET, end=filled.end, rows=nothing, replace=True))
+    save = finished(
+        Save(PlainDirectory(str(tmp_path)), "a", filled, ETHERNET, end=filled.end, rows=nothing, replace=True)
+    )
     assert save.packets == 0
-    save = Save(str(tmp_path / "a"), filled, ETHERNET, end=filled.end, replace=True)
+    save = Save(PlainDirectory(str(tmp_path)), "a", filled, ETHERNET, end=filled.end, replace=True)
     save._state.cancelled.set()
     finished(save)
     assert (tmp_path / "a").read_bytes() == b"precious"
-    finished(Save(str(tmp_path / "a"), filled, ETHERNET, end=filled.end, replace=True))
+    finished(Save(PlainDirectory(str(tmp_path)), "a", filled, ETHERNET, end=filled.end, replace=True))
     assert read(tmp_path / "a") == rows_of(filled)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]

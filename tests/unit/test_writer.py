@@ -222,12 +222,10 @@ def test_a_pipe_that_broke_within_a_packet_is_not_written_on() -> None:
     writer.close()
 
 
-def test_a_file_is_its_owners_and_none_is_overwritten_where_it_must_be_new(tmp_path: Path) -> None:
+def test_a_file_is_its_owners(tmp_path: Path) -> None:
     path = tmp_path / "out"
     PcapngWriter(path, ETHERNET).close()
     assert path.stat().st_mode & 0o777 == 0o600
-    with pytest.raises(FileExistsError):
-        PcapngWriter(path, ETHERNET, new=True)
     PcapngWriter(path, ETHERNET).close()
 
 
