@@ -160,7 +160,7 @@ def esp_in_udp(packet: Packet, at: int, limit: int) -> Step | None:
     if head == bytes(4):
         return Step((isakmp,), at + 4, limit)
     if head == b"\xff" and limit - at == 1:
-        packet.info = "NAT-keepalive"
+        packet.column("udpencap", "NAT-keepalive")
         return Step((), at, limit)
     return Step((esp,), at, limit)
 

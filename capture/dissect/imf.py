@@ -52,7 +52,7 @@ def imf(packet: Packet, at: int, limit: int) -> Step | None:
         if key in NAMED:
             packet.add(item, NAMED[key], value, at + len(raw) - len(raw.split(b":", 1)[-1].lstrip()), len(value))
         at = after
-    said = [f"{key}: {as_text(fields[key.encode()])}, " for key in ("from", "subject") if key.encode() in fields]
+    said = [f"{as_text(key)}: {as_text(fields[key])}, " for key in fields if key in (b"from", b"subject")]
     kind = fields.get(b"content-type", b"").split(b";", 1)[0].strip().lower()
     body = packet.add(layer, MESSAGE_TEXT, data[at:end], at, end - at)
     lines = data[at:end].split(b"\n", SHOWN_LINES)[:SHOWN_LINES]

@@ -86,7 +86,7 @@ def rtp(method: str, announced: int, names: dict[int, str], packet: Packet, at: 
         or PAYLOAD_TYPES.get(code)
         or (f"DynamicRTP-Type-{code}" if code >= 96 else f"Unknown ({code})")
     )
-    said = f"PT={name}, SSRC=0x{source:08X}, Seq={sequence}, Time={timestamp}{', Mark' if word & 0x80 else ''}"
+    said = f"PT={name}, SSRC=0x{source:X}, Seq={sequence}, Time={timestamp}{', Mark' if word & 0x80 else ''}"
     layer.said = packet.info = said
     packet.add(layer, SETUP, announced, at, 0)
     packet.add(layer, METHOD, method, at, 0)

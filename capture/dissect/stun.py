@@ -165,7 +165,7 @@ def stun(packet: Packet, at: int, limit: int) -> Step | None:
     method = kind & 0x000F | (kind & 0x00E0) >> 1 | (kind & 0x3E00) >> 2
     group = (kind & 0x0010) >> 4 | (kind & 0x0100) >> 7
     layer.said = f"{METHODS.get(method, f'Unknown (0x{method:03x})')} {CLASSES[group]}"
-    packet.add(layer, CLASS, group, at, 2, CLASSES[group])
+    packet.add(layer, CLASS, (kind & 0x0110) >> 4, at, 2, CLASSES[group])
     packet.add(layer, METHOD, method, at, 2)
     if method == 0x009 and group == 2:
         packet.memory("stun")["channel"] = True

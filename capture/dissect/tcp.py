@@ -101,7 +101,8 @@ TIMESTAMPS = Header(
     (U32("tsval", "Timestamp value"), U32("tsecr", "Timestamp echo reply")),
     name="",
 )
-SACK_EDGES = Header("tcp.options", "SACK", (U32("sack_le", "left edge"), U32("sack_re", "right edge")), name="")
+LEFT_EDGE = number("tcp.options.sack_le", "left edge")
+RIGHT_EDGE = number("tcp.options.sack_re", "right edge")
 SHIFT = number("tcp.options.wscale.shift", "Shift count")
 COOKIE = octets("tcp.options.tfo.cookie", "Fast Open Cookie")
 MD5_DIGEST = octets("tcp.options.md5.digest", "MD5 digest")
@@ -157,6 +158,8 @@ def tcp(packet: Packet, at: int, limit: int) -> Step | None:
         layer.size = min(start, packet.caplen) - at
         raw = packet.rest(at + TCP.size, start)
         parent = packet.add(layer, OPTIONS, raw, at + TCP.size, len(raw), f"{header - TCP.size} bytes")
+        # Of the other side, from which the edges of a SACK count.
+        packet.values["tcp.first"] = raw_acknowledged - acknowledged
         try:
             _options(packet, parent, at + TCP.size, start, info)
             if flags & 0x02 and seen.conversation is not None and "tcp.shift" in packet.values:
@@ -231,8 +234,9 @@ def _seen(packet: Packet, flags: int, sequence: int, acknowledged: int, window: 
 def _show_seen(packet: Packet, layer: Item, seen: Seen, at: int, length: int, more: int) -> None:
     """Lines that are not in the header, beside those that they explain. `more`: numbers that SYN and FIN take."""
     known = len(layer.children)
-    if seen.conversation is not None and packet.context is not None and packet.context.counted:
-        packet.add(layer, STREAM, seen.conversation.stream, at + 4, 0)
+    stream = _stream(packet, seen)
+    if stream is not None:
+        packet.add(layer, STREAM, stream, at + 4, 0)
     if packet.values.get("quoted"):
         # How long it was, the quotation does not tell; its number stands as it is on the wire.
         layer.children.remove(next(item for item in layer.children if item.field is RAW_SEQUENCE))
@@ -245,6 +249,14 @@ def _show_seen(packet: Packet, layer: Item, seen: Seen, at: int, length: int, mo
     packet.add(layer, WINDOW, seen.window, at + 16, 0)
     # Stable: what explains a number stands before the number as it is on the wire.
     layer.children = sorted(layer.children[known:] + layer.children[:known], key=_place)
+
+
+def _stream(packet: Packet, seen: Seen) -> int | None:
+    """The number of its connection; one that is first met in a quotation is counted, too."""
+    context = packet.context or packet.values.get("quoted.by")
+    if context is None or not context.counted:
+        return None
+    return (seen.conversation or context.conversation(packet)).stream
 
 
 def _place(item: Item) -> int:
@@ -311,7 +323,10 @@ def _sack_permitted(packet: Packet, item: Item, at: int, size: int) -> list[str]
 def _sack(packet: Packet, item: Item, at: int, size: int) -> list[str]:
     said = []
     for where in range(at, at + size - 7, 8):
-        left, right = packet.add_header(item, SACK_EDGES, where, at + size)
+        edges = [packet.uint("TCP SACK", place, 4, at + size) for place in (where, where + 4)]
+        left, right = ((edge - packet.values["tcp.first"]) & 0xFFFFFFFF for edge in edges)
+        packet.add(item, LEFT_EDGE, left, where, 4)
+        packet.add(item, RIGHT_EDGE, right, where + 4, 4)
         said.append(f"SLE={left} SRE={right}")
     return said
 
