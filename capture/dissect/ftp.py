@@ -32,7 +32,9 @@ EXTENDED = {
     4: address("ftp.eprt.ip", "Extended active IP address", 4),
     16: address("ftp.eprt.ipv6", "Extended active IP address", 16),
 }
+EXTENDED_FAMILY = number("ftp.eprt.af", "Extended active address family", {1: "IPv4", 2: "IPv6"})
 EXTENDED_PORT = number("ftp.eprt.port", "Extended active port")
+FOLDER = text("ftp.current-working-directory", "Current working directory")
 EPSV_PORT = number("ftp.epsv.port", "Extended passive port")
 DATA = Header("ftp-data", "FTP Data", ())
 DATA_METHOD, DATA_COMMAND = text("ftp-data.setup-method", "Setup method"), text("ftp-data.command", "Command")
@@ -44,7 +46,10 @@ PORT: Final = 21
 TRANSFERS: Final = frozenset(b"RETR STOR APPE STOU LIST NLST MLSD".split())
 SIX: Final = re.compile(rb"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})")
 EPSV: Final = re.compile(rb"\(([!-~])\1\1(\d{1,5})\1\)")
+QUOTED: Final = re.compile(rb'"((?:[^"]|"")*)"')
+"""A path; quotes in it stand twice (RFC 959, appendix II)."""
 MAX_COMMAND: Final = 256
+MAX_PATH: Final = 4096
 
 
 @on("tcp.port", PORT)
@@ -58,11 +63,14 @@ def ftp(packet: Packet, at: int, limit: int) -> Step | None:
         said = as_text(lines[0].text)
         packet.column("ftp", f"{'Response' if answer else 'Request'}: {said}")
         layer = packet.layer(FTP.field, at, rest - at, packet.info)
-        packet.add(layer, RESPONSE if answer else REQUEST, True, at, 0)
+        packet.add(layer, REQUEST, not answer, at, 0)
+        packet.add(layer, RESPONSE, answer, at, 0)
         memory = packet.memory("ftp")
         for line in lines:
             item = packet.add(layer, LINE, line.text, line.at, line.size)
             (_response if answer else _request)(packet, item, line, memory)
+        if "folder" in memory:
+            packet.add(layer, FOLDER, memory["folder"], at, 0)
     wait_for_line(packet, "FTP", rest, limit)
     return None
 
@@ -74,6 +82,7 @@ def _request(packet: Packet, item: Item, line: Line, memory: dict[Any, Any]) -> 
     if rest:
         packet.add(item, ARGUMENT, rest, where, len(rest))
     command = command.upper()
+    memory["asked"] = command[:8], rest[:MAX_PATH]
     if command == b"PORT":
         _six(packet, item, rest, where, "PORT", memory)
     elif command == b"EPRT":
@@ -86,7 +95,9 @@ def _request(packet: Packet, item: Item, line: Line, memory: dict[Any, Any]) -> 
 
 def _response(packet: Packet, item: Item, line: Line, memory: dict[Any, Any]) -> None:
     code, rest = line.text[:3], line.text[4:]
-    if not code.isdigit() or line.text[3:4] not in (b" ", b"-", b""):
+    if len(code) < 3 or not code.isdigit() or line.text[3:4] not in (b" ", b"-", b""):
+        if line.text:
+            packet.add(item, WORDS, line.text, line.at, len(line.text))
         return
     packet.add(item, CODE, int(code), line.at, 3)
     where = min(line.at + 4, line.after)
@@ -99,8 +110,25 @@ def _response(packet: Packet, item: Item, line: Line, memory: dict[Any, Any]) ->
         if found is not None and int(found[2]) <= 0xFFFF:
             packet.add(item, EPSV_PORT, int(found[2]), where + found.start(2), len(found[2]))
             _announce(packet, b"", int(found[2]), "EPASV", memory)
+    elif code in (b"250", b"200", b"257"):
+        _go(rest, memory, told=code == b"257")
     elif code == b"234" and memory.pop("auth", False):
         packet.settle_on(tls)
+
+
+def _go(rest: bytes, memory: dict[Any, Any], *, told: bool) -> None:
+    """Where the client is now, as the server told or as the client asked for."""
+    command, path = memory.pop("asked", (b"", b""))
+    before = memory.get("folder", b"")
+    if told:
+        found = QUOTED.search(rest)
+        memory["folder"] = found[1].replace(b'""', b'"') if found is not None else before
+    elif command == b"CDUP" or (command == b"CWD" and path == b".."):
+        memory["folder"] = before.rstrip(b"/").rpartition(b"/")[0] or b"/"
+    elif command == b"CWD" and path:
+        memory["folder"] = path if path.startswith(b"/") else before.rstrip(b"/") + b"/" + path
+    if len(memory.get("folder", b"")) > MAX_PATH:
+        del memory["folder"]
 
 
 def _six(packet: Packet, item: Item, rest: bytes, at: int, method: str, memory: dict[Any, Any]) -> None:
@@ -126,6 +154,8 @@ def _extended(packet: Packet, item: Item, rest: bytes, at: int, memory: dict[Any
     except ValueError:
         return
     where = at + len(parts[1]) + 2
+    if parts[1].isdigit() and len(parts[1]) < 4:
+        packet.add(item, EXTENDED_FAMILY, int(parts[1]), at + 1, len(parts[1]))
     packet.add(item, EXTENDED[len(host)], host, where, len(parts[2]))
     packet.add(item, EXTENDED_PORT, int(parts[3]), where + len(parts[2]) + 1, len(parts[3]))
     _announce(packet, host, int(parts[3]), "EPRT", memory)

@@ -50,7 +50,8 @@ def pop(packet: Packet, at: int, limit: int) -> Step | None:
         if answer and not shown.startswith((b"+", b"-")):
             packet.add(layer, DATA, line.text, line.at, line.size)
             continue
-        item = packet.add(layer, RESPONSE if answer else REQUEST, line.text, line.at, line.size)
+        # As in Wireshark, a line that has no value of its own.
+        item = packet.add(layer, RESPONSE if answer else REQUEST, b"", line.at, line.size, as_text(line.text))
         packet.add(item, INDICATOR if answer else COMMAND, first, line.at, len(first))
         if words:
             packet.add(item, DESCRIPTION if answer else PARAMETER, words, line.at + len(first) + 1, len(words))
