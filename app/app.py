@@ -6,7 +6,7 @@ import asyncio
 import os
 import queue
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -64,7 +64,8 @@ _POSTPONED: Final = 4
 class NetwatchApp(App[None], inherit_bindings=False):
     """One capture on one screen."""
 
-    CSS_PATH = "netwatch.tcss"
+    CSS = Path(__file__).with_name("netwatch.tcss").read_text(encoding="utf-8")
+    """Read with the code: later the file is out of reach."""
     TITLE = "netwatch"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(PROGRAM_KEYS))
@@ -129,6 +130,8 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._behind = False
         """The kernel's ring fills while the capture thread waits for room on the queue."""
         self._postponed = 0
+        self.remarks: Sequence[str] = ()
+        """What could not be applied of what guards this process; one line each."""
         self._said_warning = False
         self._main: MainScreen | None = None
 
@@ -261,7 +264,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
             return
         if self._deadline is None and engine.started.is_set():
             self._deadline = monotonic() + self._duration if self._duration is not None else float("inf")
-            for note in getattr(self.session.source, "notes", ()):
+            for note in (*self.remarks, *getattr(self.session.source, "notes", ())):
                 main.footer.say(note, role="bright", seconds=8)
         if self._deadline is not None and monotonic() >= self._deadline:
             self.exit()

@@ -8,11 +8,13 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
+from netwatch.app.confining import Rights
 from netwatch.app.interrupt import Stop
 from netwatch.app.options import Options, help_text, parse
 from netwatch.app.output import STDOUT, fill_closed_descriptors, print_out, tell
 from netwatch.app.signals import Signals
 from netwatch.capture.errors import EXIT_FAULT, EXIT_USAGE, CaptureError
+from netwatch.capture.guard.identity import identity
 
 __all__ = ["run"]
 
@@ -21,7 +23,8 @@ def run(arguments: Sequence[str] | None, signals: Signals) -> int:
     """Do what `arguments` say (sys.argv's if None) -> the exit code (CONTRACT: 0, 2, 3, 74, 77)."""
     fill_closed_descriptors()
     try:
-        return _run(parse(sys.argv[1:] if arguments is None else arguments), Stop(signals))
+        ours = arguments is None
+        return _run(parse(sys.argv[1:] if arguments is None else arguments), Stop(signals), ours=ours)
     except CaptureError as error:
         tell(str(error))
         return error.code
@@ -34,25 +37,28 @@ def run(arguments: Sequence[str] | None, signals: Signals) -> int:
         return EXIT_FAULT
 
 
-def _run(options: Options, stop: Stop) -> int:
+def _run(options: Options, stop: Stop, *, ours: bool) -> int:
     told = _tell_about(options)
     if told:
         print_out(told.encode("utf-8", "backslashreplace"))
         return 0
     # Before numpy: its BLAS would start a thread for each core, for which nothing here has work (58 ms).
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # And rights are a thread's own: no other may run when they are given up.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     shown = os.isatty(STDOUT)
     if shown and options.write == "-":
         raise CaptureError("-w - writes the packets to standard output, which is the terminal", EXIT_USAGE)
+    # Before anything is open: a mistake in it is told at once.
+    rights = Rights(identity(options.user, os.environ) if ours else None, options.sandbox, ours)
     if options.plugins:
         _load_plugins()
     if options.headless or (options.write is not None and not shown):
         with _importing():
             from netwatch.app.headless import run
-        return run(options, stop)
+        return run(options, stop, rights)
     if not shown:
         raise CaptureError("standard output is no terminal; add --summary, --json or --fields", EXIT_USAGE)
-    return _show(options, stop)
+    return _show(options, stop, rights)
 
 
 def _fault(error: Exception) -> str:
@@ -99,7 +105,7 @@ def _importing() -> Iterator[None]:
         gc.enable()
 
 
-def _show(options: Options, stop: Stop) -> int:
+def _show(options: Options, stop: Stop, rights: Rights) -> int:
     from netwatch.app.opening import open_source
 
     source = open_source(options, reread=True)
@@ -107,7 +113,7 @@ def _show(options: Options, stop: Stop) -> int:
         from netwatch.app.dashboard import run_dashboard
 
         stop.leave()
-        return 0 if stop.asked else run_dashboard(options, source)
+        return 0 if stop.asked else run_dashboard(options, source, rights)
     finally:
         stop.come_back()
         source.close()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import gc
 import sys
-from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from netwatch.app.confining import Rights
 from netwatch.app.options import Options
 from netwatch.app.output import tell
 from netwatch.capture.block import Source
@@ -28,10 +27,11 @@ capture thread asks for it too."""
 _CRASHED: Final = 1
 
 
-def run_dashboard(options: Options, source: Source) -> int:
+def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
     """Show the dashboard until the person quits -> the exit code. `source` stays open; a live one is not bound yet.
 
-    The capture starts once the first frame stands. Raises CaptureError for what does not let it begin or end well.
+    What needs rights or files comes first; then the rights go, and only then a second thread runs. The capture starts
+    once the first frame stands. Raises CaptureError for what does not let it begin or end well.
     """
     _need_terminal(options)
     tshark = None
@@ -44,6 +44,7 @@ def run_dashboard(options: Options, source: Source) -> int:
     # Textual costs 0.2 s to import, numpy half of that: only who shows a dashboard pays.
     from netwatch.app.app import NetwatchApp
     from netwatch.app.heap import return_freed_memory, return_holes
+    from netwatch.app.preload import preload_dashboard
     from netwatch.app.reports import Report
     from netwatch.app.terminal import Written, driver
     from netwatch.app.trouble import Trouble
@@ -54,8 +55,9 @@ def run_dashboard(options: Options, source: Source) -> int:
     from netwatch.capture.session import Session
     from netwatch.capture.summary import Summary
 
+    preload_dashboard()
     report = Report(options.report) if options.report is not None else None
-    recording = _recording(options, source)
+    recording = _recording(options, source, rights)
     loss = source.loss if recording is None else lambda: recording.with_dropped(source.loss())
     session = Session(source, buffer=options.buffer, loss=loss)
     batches = BatchQueue()
@@ -76,13 +78,14 @@ def run_dashboard(options: Options, source: Source) -> int:
         fps=options.fps or DEFAULT_FPS,
         duration=options.duration,
         weigh=weigh,
-        settled=partial(_settled, source.live),
+        settled=_settled,
         unseen=lambda: written.waiting,
         trouble=Trouble(recording) if recording is not None else None,
         tshark=tshark,
         names=Tables.read() if options.names else None,
         driver_class=driver(written),
     )
+    app.remarks = rights.give_up(write=(options.save_dir,))
     try:
         app.run()
     finally:
@@ -105,14 +108,8 @@ def run_dashboard(options: Options, source: Source) -> int:
     return _say(app, source, engine, recording)
 
 
-def _settled(live: bool) -> None:
-    """The first frame stands. What was made for it stays, and a look for garbage among it would take 50 ms.
-
-    A live capture begins after this: what dissects its packets is loaded before, for then there is no time.
-    """
-    if live:
-        import_module("netwatch.capture.explain")
-        import_module("netwatch.capture.name_quic")
+def _settled() -> None:
+    """The first frame stands. What was made for it stays, and a look for garbage among it would take 50 ms."""
     gc.freeze()
     gc.enable()
     sys.setswitchinterval(_SWITCH)
@@ -131,12 +128,12 @@ def _need_terminal(options: Options) -> None:
         raise CaptureError(f"no terminal for the keyboard ({error.strerror}); add --summary", EXIT_USAGE) from None
 
 
-def _recording(options: Options, source: Source) -> Recording | None:
+def _recording(options: Options, source: Source, rights: Rights) -> Recording | None:
     if options.write is None:
         return None
     from netwatch.app.recording import Recording
 
-    return Recording.begin(options, source)
+    return Recording.begin(options, source, user=rights.user)
 
 
 def _say(app: NetwatchApp, source: Source, engine: Engine, recording: Recording | None) -> int:

@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from netwatch.app.confining import Rights
 from netwatch.app.heap import keep_freed_memory
 from netwatch.app.interrupt import Stop
 from netwatch.app.opening import open_source
 from netwatch.app.options import Options
 from netwatch.app.output import failed, print_out, tell, when_nobody_reads
+from netwatch.app.preload import preload_output
 from netwatch.app.printing import Printer, printer_of
 from netwatch.app.reports import Report
 from netwatch.capture.block import Block, Damage, Loss, Source
@@ -109,7 +112,7 @@ class _Printed:
 class _Written:
     """`-w`. Alone, its failure ends the run; beside another output it does not."""
 
-    def __init__(self, options: Options, source: Source, stop: Stop, *, alone: bool) -> None:
+    def __init__(self, options: Options, source: Source, stop: Stop, rights: Rights, *, alone: bool) -> None:
         """Raises CaptureError 74, BrokenPipeError."""
         from netwatch.app.recording import Recording, is_fifo
 
@@ -120,7 +123,9 @@ class _Written:
         if options.duration is not None and is_fifo(options.write):
             # It may be never that somebody reads it; the time begins anew with the packets.
             stop.after(options.duration)
-        self._recording = Recording.begin(options, source, alone=alone, on_fault=self._failed, stopping=stop)
+        self._recording = Recording.begin(
+            options, source, alone=alone, on_fault=self._failed, stopping=stop, user=rights.user
+        )
 
     def begin(self) -> None:
         pass
@@ -173,8 +178,8 @@ class _Written:
             tell(f"{failed(self._recording.name, fault)}; trying again every second")
 
 
-def run(options: Options, stop: Stop) -> int:
-    """Read or capture until the end, `stop`, or what the options say. Returns the exit code.
+def run(options: Options, stop: Stop, rights: Rights) -> int:
+    """Read or capture until the end, `stop`, or what the options say -> the exit code.
 
     Raises CaptureError for what cannot be opened, BrokenPipeError where nobody reads the output.
     """
@@ -201,7 +206,7 @@ def run(options: Options, stop: Stop) -> int:
     try:
         if options.write is not None:
             try:
-                sinks.append(_Written(options, source, stop, alone=not options.headless))
+                sinks.append(_Written(options, source, stop, rights, alone=not options.headless))
             except BrokenPipeError as error:
                 if stop.asked:
                     # Nobody came to read it.
@@ -209,6 +214,11 @@ def run(options: Options, stop: Stop) -> int:
                 if options.headless:
                     raise failed(options.write, error) from None
                 raise
+        # Whether packets are dissected, the printer knows: then it has loaded the dissectors.
+        preload_output(dissected=printer is not None and "netwatch.capture.dissect" in sys.modules)
+        rotated = (os.path.dirname(options.write) or ".",) if options.write and options.rotation else ()
+        for remark in rights.give_up(write=rotated):
+            tell(remark)
         printing = printer is not None or options.write == "-"
         with when_nobody_reads(stop.nobody_reads) if printing else contextlib.nullcontext():
             return _consume(options, stop, source, sinks, outcome)

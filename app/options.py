@@ -91,6 +91,10 @@ class Options:
     plugins: bool = False
     no_tshark: bool = False
     """A person's own dissectors may be loaded."""
+    user: str | None = None
+    """Whom root becomes; None: who called sudo, else nobody."""
+    sandbox: bool = True
+    """Landlock and seccomp, besides giving up rights."""
     buffer: int = DEFAULT_BUFFER
     """Bytes of packets that the dashboard keeps."""
     ring: int = DEFAULT_RING
@@ -160,6 +164,8 @@ def parse(arguments: Sequence[str]) -> Options:
         hexdump=found.hexdump,
         plugins=found.plugins,
         no_tshark=found.no_tshark,
+        user=found.user,
+        sandbox=found.sandbox,
         buffer=found.buffer,
         ring=found.ring,
         report=found.report,
@@ -368,6 +374,11 @@ def _parser(width: int | None = 80) -> argparse.ArgumentParser:
     add = group.add_argument
     add("--no-tshark", action="store_true", help="no process that asks tshark about a packet (W in an opened packet)")
     add("--plugins", action="store_true", help="load your own dissectors from ~/.config/netwatch/plugins/*.py")
+
+    group = parser.add_argument_group("rights")
+    add = group.add_argument
+    add("--user", action=_Once, metavar="NAME", help="whom root becomes; default: who called sudo, else nobody")
+    add("--no-sandbox", dest="sandbox", action="store_false", help="no Landlock, no seccomp: for odd kernels")
 
     group = parser.add_argument_group("about")
     add = group.add_argument

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import Any, Final
@@ -14,6 +15,7 @@ __all__ = ["MemoryPeak", "Report"]
 _SAMPLE_EVERY: Final = 0.25
 """Seconds between two looks at the memory: a look costs 50 µs."""
 _STATUS: Final = "/proc/self/status"
+_LONGEST_STATUS: Final = 1 << 14
 
 
 class MemoryPeak:
@@ -22,13 +24,31 @@ class MemoryPeak:
     def __init__(self) -> None:
         self.bytes = 0
         self._next = 0.0
+        self._status = -1
+        with contextlib.suppress(OSError):
+            # Open from the start: once rights are given up, the name cannot be opened any more.
+            self._status = os.open(_STATUS, os.O_RDONLY | os.O_CLOEXEC)
 
     def sample(self) -> None:
         """Look, if it is time to; cheap enough to be called for every block or repaint."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + _SAMPLE_EVERY
-            self.bytes = max(self.bytes, _rss_anon())
+            self.look()
+
+    def look(self) -> None:
+        """Look now."""
+        self.bytes = max(self.bytes, self._rss_anon())
+
+    def _rss_anon(self) -> int:
+        """Bytes; off Linux the whole resident set."""
+        with contextlib.suppress(OSError):
+            for line in os.pread(self._status, _LONGEST_STATUS, 0).splitlines():
+                if line.startswith(b"RssAnon:"):
+                    return int(line.split()[1]) << 10
+        import psutil
+
+        return int(psutil.Process().memory_info().rss)
 
 
 class Report:
@@ -55,7 +75,7 @@ class Report:
         `frames`: repaints of the dashboard; `terminal_bytes`: what they sent; `longest_ui_stall_ms`: the longest
         time in which it did not answer.
         """
-        self.memory.bytes = max(self.memory.bytes, _rss_anon())
+        self.memory.look()
         made: dict[str, Any] = as_dict(summary) | {
             "frames": frames,
             "terminal_bytes": terminal_bytes,
@@ -70,17 +90,3 @@ class Report:
             raise
         except OSError as error:
             raise failed(self.path, error) from None
-
-
-def _rss_anon() -> int:
-    """Bytes; off Linux the whole resident set."""
-    try:
-        with open(_STATUS, encoding="ascii", errors="replace") as file:
-            for line in file:
-                if line.startswith("RssAnon:"):
-                    return int(line.split()[1]) << 10
-    except OSError:
-        pass
-    import psutil
-
-    return int(psutil.Process().memory_info().rss)

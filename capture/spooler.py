@@ -46,11 +46,13 @@ class Spooler:
         self._changed = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
-        self._thread.start()
+        """Started with the first block: before, rights are given up, which are a thread's own."""
 
     def write(self, block: Block) -> None:
         """Take over the packets of `block`, by one thread."""
         size = _size(block)
+        if self._thread.ident is None:
+            self._thread.start()
         with self._changed:
             self._given += packets_in(block)
             while self._full(size) and not self._closing and self._waits():
@@ -67,6 +69,8 @@ class Spooler:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+        if self._thread.ident is None:
+            self._thread.start()
         tally = self._recorder.tally
         while self._thread.is_alive():
             before = tally.bytes

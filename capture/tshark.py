@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import subprocess
@@ -88,8 +89,9 @@ class Tshark:
         try:
             self._process.wait(_GRACE)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            with contextlib.suppress(OSError):  # another user's by now: it ends by itself once tshark has answered
+                self._process.kill()
+                self._process.wait()
 
     def _read(self, size: int) -> bytes:
         got = bytearray()

@@ -39,6 +39,7 @@ def open_file(
     on_removed: Callable[[], None] | None = None,
     reread: bool = False,
     ahead: int = READ_AHEAD,
+    opened: int | None = None,
 ) -> Source:
     """The capture in `path`: pcap, pcapng, snoop or ERF, also compressed with gzip, bzip2, xz or zstd; a FIFO is a
     stream.
@@ -46,7 +47,8 @@ def open_file(
     `follow`: go on as it grows, until close(); `on_removed` is told if its name goes away then.
     `reread`: the packets of a compressed file, too, are to be read again with read_at, for which a temporary file is
     needed. `ahead`: bytes of a plain file that are in memory at once, and so are in one block: many make few blocks,
-    which cost the less together, few make the first one come soon.
+    which cost the less together, few make the first one come soon. `opened`: a descriptor of it, which stays the
+    caller's, where its name may be out of reach by now.
 
     Raises CaptureError: 2 no such file, a directory, or nothing that can be followed; 3 not a capture; 77 no
     permission.
@@ -56,7 +58,7 @@ def open_file(
         raise CaptureError("the name of the capture file is empty", 2)
     try:
         # Non-blocking: opening a FIFO would wait for its writer. Regular files do not care.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK) if opened is None else _again(opened)
     except FileNotFoundError:
         raise CaptureError(f"{shown}: no such file", 2) from None
     except PermissionError:
@@ -77,6 +79,11 @@ def open_file(
     if isinstance(source, StreamSource):
         os.close(fd)  # it has a duplicate
     return source
+
+
+def _again(opened: int) -> int:
+    os.lseek(opened, 0, os.SEEK_SET)  # a duplicate shares where it stands
+    return os.dup(opened)
 
 
 def _open(

@@ -16,6 +16,8 @@ _LOOK: Final = 0.1
 """Seconds between two looks at the file; each costs three system calls."""
 _SAMPLE: Final = 256
 """Bytes that are compared: the last packet, with its time, is among them."""
+_UNSEEN: Final = (-1, -1)
+"""In place of the identity of a file that this process may not look at."""
 _LEAVE: Final = 1.0
 """Seconds after which a file that another has replaced is not waited for any more."""
 
@@ -28,6 +30,7 @@ class Follower:
         self._path = path
         self._on_removed = on_removed
         self._identity = _identity(os.fstat(fd))
+        self._called = _called(fd)
         self._woken = threading.Event()
         self._state, self._since = (-1, -1, -1), 0.0
         """How far the file was read when another was seen under its name, which one, and since when it is so."""
@@ -59,16 +62,19 @@ class Follower:
         if reached != self._end:
             size = min(_SAMPLE, reached)
             self._last, self._end = os.pread(fd, size, reached - size), reached
-        other = self._replacement() if size == reached else None
+        other = self._replacement(fd) if size == reached else None
         if other is None:
             return None
         # Who writes may have the old one open for a while longer.
-        state, now = (reached, *_identity(other)), time.monotonic()
+        identity, length = other
+        state, now = (reached, *identity), time.monotonic()
         if state != self._state:
             self._state, self._since = state, now
         if now - self._since < _LEAVE:
             return None
-        shrank = f", which shrank at byte {other.st_size}" if other.st_size < reached else ""
+        if identity == _UNSEEN:
+            return Damage(reached, "it was renamed, removed or replaced; start again to follow what has its name now")
+        shrank = f", which shrank at byte {length}" if length < reached else ""
         return Damage(reached, f"another file has taken its name{shrank}; follow that one to see more")
 
     def rewritten(self, fd: int) -> Damage | None:
@@ -78,16 +84,27 @@ class Follower:
             return None
         return Damage(self._end, "the file was written anew while it was followed; start again to read that")
 
-    def _replacement(self) -> os.stat_result | None:
-        """The other file that has the name now."""
+    def _replacement(self, fd: int) -> tuple[tuple[int, int], int] | None:
+        """The other file that has the name now, and its size."""
         try:
             other = os.stat(self._path)
+        except PermissionError:
+            # The folder was root's, and this process was. What the open file is called, it may still ask.
+            return None if _called(fd) == self._called else (_UNSEEN, 0)
         except OSError:
             if self._on_removed is not None:
                 self._on_removed()
                 self._on_removed = None
             return None
-        return None if _identity(other) == self._identity else other
+        return None if _identity(other) == self._identity else (_identity(other), other.st_size)
+
+
+def _called(fd: int) -> str:
+    """Where the open file lies now, with a remark behind it once it lies nowhere (proc(5)); empty off Linux."""
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return ""
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -43,6 +43,8 @@ class Replay:
             raise CaptureError("the speed of a replay is a number above 0", 2)
         self._path = path
         self._file = open_file(path, reread=reread and not loop)
+        self._again = -1
+        """A descriptor for the next loops: rights to the name are given up before they begin."""
         if self._file.live:
             self._file.close()
             raise CaptureError(f"{os.fspath(path)}: a replay needs a file, this is a pipe", 2)
@@ -53,7 +55,9 @@ class Replay:
         self.loops = 0
         """Times that the file was played to its end."""
         self._pace = Pace(speed)
-        if not loop:
+        if loop:
+            self._again = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        else:
             self._pace.end = last_time(path)
         self.pace = None if loop else self._pace
         """For the person; what loops is as if live, and cannot be stopped either."""
@@ -131,12 +135,15 @@ class Replay:
         self.exhausted = True
         self.wake()
         self._file.close()
+        if self._again >= 0:
+            os.close(self._again)
+            self._again = -1
 
     def _load(self) -> bool:
         """The next block of the file to play; False if there is none yet, or none any more."""
         block = self._file.next_block(0.0)
         if self._file.interfaces is not self.interfaces:
-            # The next loop reads the same descriptions; if the file was replaced meanwhile, there may be more.
+            # The next loop reads the same descriptions; if the file grew meanwhile, there may be more.
             self.interfaces.extend(self._file.interfaces[len(self.interfaces) :])
         if block is not None and len(block):
             first, last = int(block.ts.min()), int(block.ts.max())
@@ -169,7 +176,7 @@ class Replay:
         self._packets = 0
         self._file.close()
         try:
-            self._file = open_file(self._path)
+            self._file = open_file(self._path, opened=self._again)
             if self._closed:
                 self._file.close()
         except CaptureError as error:

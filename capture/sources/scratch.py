@@ -43,7 +43,7 @@ class Scratch:
             return
         if self.size >= self._look_at:
             self._look_at = self.size + _LOOK
-            self.full = not _room(self.folder)
+            self.full = not _room(self._fd)
         view = memoryview(data)
         try:
             while view and not self.full:
@@ -93,10 +93,10 @@ def open_scratch(expected: int) -> Scratch:
     return none
 
 
-def _room(folder: str) -> int:
-    """Bytes that may still be taken there without taking what others need."""
+def _room(where: str | int) -> int:
+    """Bytes that may still be taken there, or where that descriptor's file lies, without taking what others need."""
     try:
-        status = os.statvfs(folder)
+        status = os.statvfs(where)
     except OSError:
         return 0
     spare = max(_SPARE, status.f_blocks * status.f_frsize // _SHARE)
