@@ -8,7 +8,7 @@ import queue
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from time import monotonic, perf_counter
+from time import monotonic, perf_counter, time_ns
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.text import Text
@@ -23,6 +23,7 @@ from netwatch.app.main_screen import MainScreen
 from netwatch.capture.directory import Directory, PlainDirectory
 from netwatch.capture.name_index import Learner
 from netwatch.capture.name_tables import Tables
+from netwatch.capture.names import Origin
 from netwatch.capture.text import escape
 from netwatch.widgets.header import RunState
 from netwatch.widgets.palette import Look, theme
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from netwatch.app.trouble import Trouble
     from netwatch.capture.block import Batch
     from netwatch.capture.engine import Engine
+    from netwatch.capture.resolver import Resolver
     from netwatch.capture.session import Session
     from netwatch.capture.tshark import Tshark
 
@@ -54,6 +56,8 @@ _LEARNING: Final = 0.02
 _LEARN: Final = 0.003
 _LEARN_AGAIN: Final = 0.012
 """Seconds of it, and until it goes on, when a file was read."""
+_RESOLVE: Final = 0.2
+"""Seconds between two looks at what name servers said."""
 _MUCH: Final = 1 << 12
 """Packets at one look. A queue that was full is much, too, however large its packets are."""
 _NO_TABLES: Final = Tables()
@@ -85,6 +89,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         trouble: Trouble | None = None,
         tshark: Tshark | None = None,
         names: Tables | None = _NO_TABLES,
+        resolver: Resolver | None = None,
         look: Look | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
@@ -93,7 +98,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         `duration`: seconds after which the program ends by itself, from when packets can arrive. `weigh` is called
         now and then, to look after the memory; `settled` once, when the first frame stands. `unseen`: whether the
         terminal did not yet take what was painted last. `names`: what is known of addresses before any packet; None:
-        no names are learned."""
+        no names are learned. `resolver` asks for those that no packet said: who wants that sees names at once."""
         super().__init__(driver_class=driver_class)
         self.session = session
         self.engine = engine
@@ -119,10 +124,12 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._tshark = tshark
         self._directory = directory or PlainDirectory(".")
         self._names = names
+        self._resolver = resolver
         self.learner = None
         if names is not None:
             self.learner = Learner(session.store, session.source, live=session.flows, hosts=names.hosts)
         self._learning_on: Timer | None = None
+        self._resolving: Timer | None = None
         self._deadline: float | None = None
         self._expected: float | None = None
         self._draining_on: Timer | None = None
@@ -140,6 +147,9 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._main.display_as.learner = self.learner
         if self._names is not None:
             self._main.display_as.tables = self._names
+        if self._resolver is not None:
+            self._main.display_as.resolver = self._resolver
+            self._main.display_as.naming = "all"
         return self._main
 
     def on_mount(self) -> None:
@@ -147,6 +157,8 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self.theme = "netwatch"
         self.set_interval(_DRAIN, self._drain)
         self.set_interval(1 / self._fps, self._repaint)
+        if self._resolver is not None:
+            self._resolving = self.set_interval(_RESOLVE, self._resolve)
         if self._weigh is not None:
             self.set_interval(_WEIGH, self._weigh)
         self._handle_signals()
@@ -213,6 +225,20 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._learning_on = None
         if self.learner is not None and self.learner.work(_LEARN):
             self._learning_on = self.set_timer(_LEARN_AGAIN, self._learn_on)
+
+    def _resolve(self) -> None:
+        """Pass on which names are wanted, and learn those that were found."""
+        resolver, learner = self._resolver, self.learner
+        if resolver is None or learner is None:
+            return
+        # A file is of another time: there it says nothing how old a name is.
+        now = time_ns() if self.session.flows else 0
+        for address, name in resolver.work():
+            learner.names.learn(address, name, Origin.RESOLVED, now)
+        if resolver.gone and self._resolving is not None:
+            self._resolving.stop()
+            if self._main is not None and self._main.is_running:
+                self._main.footer.say(resolver.words, role="filter-chip", seconds=None)
 
     @property
     def _nothing_read(self) -> bool:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from netwatch.app.app import NetwatchApp
     from netwatch.app.recording import Recording
     from netwatch.capture.engine import Engine
+    from netwatch.capture.resolver import Resolver
 
 __all__ = ["DEFAULT_FPS", "run_dashboard"]
 
@@ -40,6 +41,7 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
 
         # Before anything else: the process that will ask tshark has nothing of this one's.
         tshark = Tshark.start()
+    resolver = _resolver(source) if options.resolve else None
     gc.disable()
     # Textual costs 0.2 s to import, numpy half of that: only who shows a dashboard pays.
     from netwatch.app.app import NetwatchApp
@@ -83,6 +85,7 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
         trouble=Trouble(recording) if recording is not None else None,
         tshark=tshark,
         names=Tables.read() if options.names else None,
+        resolver=resolver,
         driver_class=driver(written),
     )
     app.remarks = rights.give_up(write=(options.save_dir,))
@@ -98,6 +101,8 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
             recording.close()
         if tshark is not None:
             tshark.close()
+        if resolver is not None:
+            resolver.close()
     if report is not None:
         session.release()  # a list of all hosts takes some 25 MB
         summary = Summary(
@@ -106,6 +111,21 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
         stall = app.longest_stall * 1000
         report.write(summary, frames=app.frames, terminal_bytes=written.bytes, longest_ui_stall_ms=stall)
     return _say(app, source, engine, recording)
+
+
+def _resolver(source: Source) -> Resolver:
+    """Who asks for names; what it says to name servers stays out of the picture."""
+    from netwatch.capture.resolver import Resolver
+    from netwatch.capture.sources.afpacket import LiveSource
+
+    resolver = Resolver.start()
+    if isinstance(source, LiveSource):
+        try:
+            source.hide(resolver.endpoints, "name servers")
+        except OSError as error:
+            resolver.close()
+            raise CaptureError(f"--resolve: its packets cannot be hidden ({error.strerror})", EXIT_USAGE) from error
+    return resolver
 
 
 def _settled() -> None:

@@ -64,9 +64,10 @@ _NOTES: Final = (
     "shown; a line names both packets and what the second one says. Bytes behind the end (FIN) or with a reset are "
     "left out, and told. As text a backslash is doubled: a single one begins an escape. A saved "
     "stream has nothing in place of what is missing.",
-    "Names (R) were learned from packets, by strangers' word: DNS, mDNS, LLMNR, NBNS, DHCP, the server name of TLS "
-    "and QUIC, and the host of HTTP; from /etc/hosts, too. Nobody is asked. +2: the address had two other names. "
-    "Filters and copies keep to addresses. -n learns none.",
+    "Names (R) with a sign were learned from packets, by strangers' word: DNS, mDNS, LLMNR, NBNS, DHCP, the server "
+    "name of TLS and QUIC, and the host of HTTP. Those without are from /etc/hosts; vendors of cards from the IEEE's "
+    "list, services from /etc/services. Nobody is asked, but with --resolve name servers are. +2: the address had "
+    "two other names. Filters and copies keep to addresses. -n learns none.",
     "In and out in the table of talkers are the address's own: in is what it received. It wears the colour of the "
     "protocol that it spoke most of late.",
 )

@@ -79,6 +79,8 @@ class Options:
     promiscuous: bool = True
     names: bool = True
     """Names in place of numbers may be shown."""
+    resolve: bool = False
+    """Name servers are asked for names of addresses on screen."""
     list_interfaces: bool = False
     summary: bool = False
     json: bool = False
@@ -155,6 +157,7 @@ def parse(arguments: Sequence[str]) -> Options:
         snaplen=found.snaplen or MAX_SNAPLEN,
         promiscuous=found.promiscuous,
         names=found.names,
+        resolve=found.resolve,
         list_interfaces=found.list_interfaces,
         summary=found.summary or found.json,
         json=found.json,
@@ -225,6 +228,10 @@ def _check(options: Options) -> None:
         raise CaptureError("--detail shows packets of a capture file: name it with -r", EXIT_USAGE)
     if options.hexdump and not options.detail:
         raise CaptureError("-x adds the bytes to --detail: give that too", EXIT_USAGE)
+    if options.resolve and not options.names:
+        raise CaptureError("--resolve asks for names, -n wants none; give one", EXIT_USAGE)
+    if options.resolve and options.headless:
+        raise CaptureError("--resolve names what the dashboard shows: nothing that is printed has names", EXIT_USAGE)
     if options.write == "-" and options.headless:
         raise CaptureError(
             "-w - writes the packets to standard output; nothing else can be printed there", EXIT_USAGE
@@ -360,6 +367,7 @@ def _parser(width: int | None = 80) -> argparse.ArgumentParser:
     group = parser.add_argument_group("dashboard")
     add = group.add_argument
     add("-n", dest="names", action="store_false", help="no names, only addresses")
+    add("--resolve", action="store_true", help="ask name servers for names of addresses on screen")
     add("--buffer", type=_size, default=DEFAULT_BUFFER, metavar="SIZE", help="packets kept, as 1G (default 256M)")
     add(
         "--save-dir",

@@ -57,7 +57,7 @@ _WORDS: Final = (
     "/etc/hosts",
     "DNS answer",
     "DNS answer (PTR)",
-    "resolved: asked for (PTR)",
+    "resolved (PTR)",
     "mDNS answer",
     "LLMNR answer",
     "DHCP host name",

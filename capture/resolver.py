@@ -112,13 +112,13 @@ class Resolver:
                 self._socket.send(packed)
                 self._open[packed] = self._waiting.pop()
             while self._open:
-                said = self._socket.recv(_LONGEST + 1)
+                said = self._socket.recv(_MOST_BYTES)
                 if not said:
                     raise BrokenPipeError
                 size = said[0]
                 address, name = self._open.pop(said[1 : 1 + size], None), said[1 + size :]
                 self._answered += address is not None
-                if address is not None and 0 < len(name) <= _LONGEST:
+                if address is not None and 0 < len(name) <= _LONGEST - size - 1:
                     found.append((address, name.decode("ascii", "replace")))
         except BlockingIOError:
             pass
@@ -149,7 +149,7 @@ class Resolver:
                 Endpoint("udp", mine.partition("%")[0], port, theirs.partition("%")[0], other)
                 for mine, port, theirs, other in ends
             )
-        except (OSError, ValueError):
+        except (OSError, ValueError, TypeError, AttributeError):
             return ()
 
 

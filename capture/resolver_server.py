@@ -13,6 +13,7 @@ out of its picture), gives up its rights, and asks.
 from __future__ import annotations
 
 import collections
+import contextlib
 import ctypes
 import json
 import os
@@ -85,7 +86,10 @@ class Asker:
                     if key.fileobj is not self._channel:
                         self._read(self._servers.index(key.fileobj))  # type: ignore[arg-type]
                         continue
-                    packed = self._channel.recv(64)
+                    try:
+                        packed = self._channel.recv(64)
+                    except ConnectionResetError:  # it went without reading all answers
+                        return
                     if not packed:
                         return
                     if len(packed) in (4, 16):
@@ -158,7 +162,8 @@ class Asker:
                 self._tell(question.packed, "")
 
     def _tell(self, packed: bytes, name: str) -> None:
-        self._channel.send(bytes([len(packed)]) + packed + name.encode("ascii", "replace"))
+        with contextlib.suppress(BrokenPipeError):  # serve() is told next
+            self._channel.send(bytes([len(packed)]) + packed + name.encode("ascii", "replace"))
 
 
 def name_in(answer: dns.message.Message) -> str:

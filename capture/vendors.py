@@ -139,6 +139,8 @@ class Vendors:
 
     def _find(self, mac: str) -> str:
         number = int(mac.replace(":", ""), 16)
+        if not number:
+            return ""  # nobody's, though its block is Xerox's
         for width, (prefixes, owners) in reversed(self._tables):
             wanted = number >> 48 - width
             at = bisect_left(prefixes, wanted)

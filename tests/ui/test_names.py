@@ -8,16 +8,22 @@ import struct
 from collections.abc import Callable
 
 import pytest
+from textual.widgets.tree import TreeNode
 
 from netwatch.app.app import NetwatchApp
 from netwatch.app.main_screen import MainScreen
+from netwatch.capture.dissect import Item
 from netwatch.capture.name_index import Learner
+from netwatch.capture.name_tables import Tables
 from netwatch.capture.names import Name, Origin
+from netwatch.capture.services import Services
+from netwatch.capture.vendors import Vendors
 from netwatch.widgets.conversations import Conversations
+from netwatch.widgets.detail_tree import DetailTree
 from netwatch.widgets.display import Display
 from netwatch.widgets.naming import described, fit_name, said_of
 from netwatch.widgets.painting import width_of
-from netwatch.widgets.palette import ASCII, UNICODE, Look
+from netwatch.widgets.palette import ASCII, UNICODE, Glyphs, Look
 from netwatch.widgets.talkers import Talkers
 
 SERVER = "198.51.100.7"
@@ -111,6 +117,154 @@ async def test_the_talker_under_the_cursor_says_where_its_name_comes_from(world:
         assert f"docs.example · DNS answer, 0 s ago · {SERVER}" in text_of(app, "#talkers")
 
 
+CARD = "00:1b:21:12:34:56"
+
+
+def arp() -> bytes:
+    card = bytes.fromhex(CARD.replace(":", ""))
+    return b"\xff" * 6 + card + struct.pack("!4HH", 0x0806, 1, 0x0800, 0x0604, 1) + card + bytes(14)
+
+
+def with_tables(made: object) -> NetwatchApp:
+    """The dashboard of a world that knows vendors, services, and the name of a host."""
+    tables = Tables({"192.0.2.1": "gate.lan"}, Services({443: "https"}, {}), Vendors.load())
+    return NetwatchApp(made.session, made.engine, queue.Queue(), look=Look("full"), names=tables)  # type: ignore[attr-defined]
+
+
+async def test_r_goes_from_addresses_to_all_names_to_hosts_alone(world: Callable[..., object]) -> None:
+    app = with_tables(world(packets=[arp(), *PACKETS]))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        for words in ((CARD, "192.0.2.1 ", f"{SERVER} "), ("40000 → 443 [",), (CARD[:5], "192.0.2.1")):
+            assert all(word in text_of(app, "#list") + text_of(app, "#talkers") for word in words)
+        await learn(pilot, app)
+        listed, talkers = text_of(app, "#list"), text_of(app, "#talkers")
+        for word in ("Intel_12:34:56", "Broadcast", "gate.lan", "≈docs.example", "40000 → https ["):
+            assert word in listed
+        assert "≈gate.lan" not in listed  # the person's own file
+        assert "Intel_12:34:56" in talkers
+        assert "names of hosts, services and vendors: 2 addresses have one" in text_of(app, "#footer")
+        await pilot.press("R")
+        await pilot.pause()
+        listed = text_of(app, "#list")
+        for word in (CARD, "≈docs.example", "gate.lan", "40000 → 443 ["):
+            assert word in listed
+        assert "names of hosts alone" in text_of(app, "#footer")
+        await pilot.press("R")
+        await pilot.pause()
+        assert "docs.example" not in text_of(app, "#list")
+        assert "addresses and numbers" in text_of(app, "#footer")
+
+
+async def test_the_card_under_the_cursor_says_who_made_it(world: Callable[..., object]) -> None:
+    app = with_tables(world(packets=[arp(), *PACKETS]))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await learn(pilot, app)
+        talkers = app.screen.query_one(Talkers)
+        talkers.focus()
+        await pilot.pause()
+        talkers.cursor = next(row.key for row in talkers.rows if row.address == CARD)
+        talkers.paint()
+        await pilot.pause()
+        assert f"Intel_12:34:56 · Intel Corporate · {CARD}" in text_of(app, "#talkers")
+
+
+async def test_an_opened_packet_says_names_with_their_origin_and_age(world: Callable[..., object]) -> None:
+    app = with_tables(world(packets=PACKETS))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await learn(pilot, app)
+        await pilot.press("end", "enter")
+        await pilot.pause()
+        tree = app.screen.query_one(DetailTree)
+
+        def lines() -> list[str]:
+            found, branch = [], list(tree.root.children)
+            while branch:
+                node = branch.pop()
+                branch += node.children
+                found.append(str(node.label))
+            return found
+
+        assert f"Destination Address: ≈docs.example ({SERVER}), DNS answer, 0 s ago" in lines()
+        assert "Source Address: gate.lan (192.0.2.1), /etc/hosts" in lines()
+        assert "Destination Port: https (443)" in lines()
+        assert "Source Port: 40000" in lines()
+        assert "Source: 02:00:00:00:00:01, locally administered: random, or given by software" in lines()
+        await pilot.press("R", "R")
+        await pilot.pause()
+        assert f"Destination Address: {SERVER}" in lines()
+        assert "Destination Port: 443" in lines()
+        await pilot.press("R")
+        await pilot.pause()
+        node = next(node for node in walk(tree) if str(node.label).startswith("Destination Address: ≈"))
+        await pilot.pause()
+        tree.move_cursor(node)
+        await pilot.pause()
+        # Copies keep to addresses.
+        assert tree.field_text() == f"Destination Address: {SERVER}"
+
+
+def walk(tree: DetailTree) -> list[TreeNode[Item]]:
+    found, branch = [], list(tree.root.children)
+    while branch:
+        node = branch.pop()
+        node.expand()
+        branch += node.children
+        found.append(node)
+    return found
+
+
+class Told:
+    """A resolver that answers at once."""
+
+    words = "asked for 1, 1 have one"
+    gone = False
+
+    def __init__(self) -> None:
+        self.wanted: list[str] = []
+
+    def want(self, address: str) -> None:
+        self.wanted.append(address)
+
+    def work(self) -> list[tuple[str, str]]:
+        found = [(address, "asked.example") for address in self.wanted if address == SERVER]
+        self.wanted = [address for address in self.wanted if address != SERVER]
+        return found
+
+
+async def test_names_that_were_asked_for_are_marked_as_resolved(world: Callable[..., object]) -> None:
+    made = world(packets=[segment(), arp()])
+    told = Told()
+    app = NetwatchApp(
+        made.session,  # type: ignore[attr-defined]
+        made.engine,  # type: ignore[attr-defined]
+        queue.Queue(),
+        look=Look("full"),
+        resolver=told,  # type: ignore[arg-type]
+    )
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        text_of(app, "#list")
+        app._resolve()
+        await pilot.pause()
+        assert app.learner is not None
+        name = app.learner.names.of(SERVER)
+        assert name is not None
+        assert name.origin is Origin.RESOLVED
+        assert set(told.wanted) == {"192.0.2.1"}  # no address of a card, nor one that is not shown
+        talkers = app.screen.query_one(Talkers)
+        talkers.focus()
+        await pilot.pause()
+        talkers.cursor = next(row.key for row in talkers.rows if row.address == SERVER)
+        talkers.paint()
+        await pilot.pause()
+        assert "asked.example · resolved (PTR), 0 s ago" in text_of(app, "#talkers")
+        told.gone, told.words = True, "the process that asks for names is gone"
+        app._resolve()
+        await pilot.pause()
+        assert "the process that asks for names is gone" in text_of(app, "#footer")
+
+
 async def test_names_that_are_learned_while_they_are_shown_appear(
     world: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,13 +326,13 @@ async def test_hostile_names_stay_in_their_columns(world: Callable[..., object],
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
 @pytest.mark.parametrize("text", ["a", "docs.example", "x" * 255, "漢字" * 40, "é" * 20 + "漢"])
 @pytest.mark.parametrize("after", ["", ":443", " +2"])
-def test_a_name_fills_its_width(glyphs: object, text: str, after: str) -> None:
+def test_a_name_fills_its_width(glyphs: Glyphs, text: str, after: str) -> None:
     for width in range(1, 60):
         shown = fit_name(Name(text, Origin.DNS, 0), width, glyphs, after)
         assert width_of(shown) == width
         if width > 10:
             assert after in shown
-            assert shown.startswith(glyphs.learned)  # type: ignore[attr-defined]
+            assert shown.startswith(glyphs.learned)
 
 
 def test_a_long_name_keeps_its_domain() -> None:

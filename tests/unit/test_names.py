@@ -144,8 +144,6 @@ class Wire:
         self.file = b""
         self.in_file = in_file
         self.learner = Learner(self.store, SimpleNamespace(interfaces=[Interface("x", 1)]), live=live)
-        self.learner.names.add_hosts({})
-        self.learner._begun = True
         self._decoder = Decoder()
         if packets:
             self.feed(*packets)
@@ -391,6 +389,56 @@ def test_changes_tell_what_is_shown_otherwise() -> None:
     assert names.changes == before
     names.learn(SERVER, "b.example", Origin.DNS, 2)
     assert names.changes == before + 1
+
+
+# DHCPv6
+
+
+def option(code: int, data: bytes) -> bytes:
+    return struct.pack("!2H", code, len(data)) + data
+
+
+def leased(address: str, lifetime: int = 3600, kind: int = 3) -> bytes:
+    held = option(5, socket.inet_pton(socket.AF_INET6, address) + struct.pack("!2L", lifetime, lifetime))
+    return option(kind, bytes(12 if kind == 3 else 4) + held)
+
+
+def fqdn(name: bytes) -> bytes:
+    return option(39, b"\x01" + name)
+
+
+def dhcpv6(message: int, *options: bytes, relays: int = 0) -> bytes:
+    payload = bytes([message]) + b"\1\2\3" + b"".join(options)
+    for _ in range(relays):
+        payload = bytes([13]) + bytes(33) + option(18, b"eth0") + option(9, payload)
+    ports = (547, 547) if relays else (546, 547) if message in (1, 3, 5, 6) else (547, 546)
+    return udp(*ports, payload, source="fe80::1", destination="fe80::2")
+
+
+CLIENT_ID = option(1, b"\0\3\0\1\2\0\0\0\0\1")
+
+
+def test_a_dhcpv6_client_says_its_name_and_the_answer_its_address() -> None:
+    request = dhcpv6(3, CLIENT_ID, fqdn(domain("laptop.lan")), leased("2001:db8::bad"))
+    wire = Wire(request, dhcpv6(7, CLIENT_ID, leased("2001:db8::7"), leased("2001:db8::8", kind=4)))
+    assert wire.learn() == {"2001:db8::7": "laptop.lan", "2001:db8::8": "laptop.lan"}
+    assert wire.names.of("2001:db8::7").origin is Origin.DHCP  # type: ignore[union-attr]
+    assert learned(request) == {}
+    assert learned(request, dhcpv6(2, CLIENT_ID, leased("2001:db8::7"))) == {}  # an offer
+    other = option(1, b"\0\3\0\1another")
+    assert learned(request, dhcpv6(7, other, leased("2001:db8::7"))) == {}
+    assert learned(request, dhcpv6(7, CLIENT_ID, leased("2001:db8::7", 0))) == {}  # no longer its
+
+
+def test_a_dhcpv6_answer_with_a_name_relayed_or_renewed() -> None:
+    whole = (CLIENT_ID, fqdn(b"\x06laptop"), leased("2001:db8::7"))  # without its domain (RFC 4704, 4.2)
+    assert learned(dhcpv6(7, *whole)) == {"2001:db8::7": "laptop"}
+    assert learned(dhcpv6(7, *whole, relays=2)) == {"2001:db8::7": "laptop"}
+    assert learned(dhcpv6(5, *whole)) == {"2001:db8::7": "laptop"}
+    assert learned(dhcpv6(7, *whole, relays=20)) == {}
+    packet = dhcpv6(7, *whole, relays=1)
+    for size in range(60, len(packet)):
+        assert set(learned(packet[:size]).values()) <= {"laptop"}
 
 
 def test_hosts_stand_above_packets(tmp_path: Path) -> None:

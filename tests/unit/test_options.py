@@ -127,6 +127,8 @@ WRONG = [
     (["-r", "-", "--follow"], "--follow needs a file: -r - is read as it flows anyway"),
     (["--follow"], "--follow goes with -r FILE"),
     (["-r", "a", "--follow", "--replay", "1x"], "give one"),
+    (["--resolve", "-n"], "--resolve asks for names, -n wants none; give one"),
+    (["--resolve", "--summary"], "--resolve names what the dashboard shows"),
     (["demo", "-r", "a"], "demo and -r are different sources"),
     (["--fields", "ip.src", "--json"], "--fields and --json both print to standard output"),
     (["--fields", "ip.src", "--summary"], "--fields and --summary both print"),
