@@ -120,7 +120,10 @@ SHORT_TYPES = frozenset({2, 3, 4})
 
 @on("ip.proto", 33)
 def dccp(packet: Packet, at: int, limit: int) -> Step | None:
-    """The head's length is in its data offset; numbers of six bytes, or three where the X bit is clear (5.1)."""
+    """The head's length is in its data offset; numbers of six bytes, or three where the X bit is clear (5.1).
+
+    They are shown relative to those of the request and the response that began it.
+    """
     packet.column("dccp")
     layer, (source, destination, offset, coverage, stored, word) = packet.open(DCCP, at, limit)
     kind, long = word >> 1 & 15, bool(word & 1)
@@ -141,10 +144,13 @@ def dccp(packet: Packet, at: int, limit: int) -> Step | None:
     number_ = packet.uint("DCCP", where, width, limit)
     memory = packet.memory("dccp")
     side = "client" if packet.from_client else "server"
-    shown = _relative(memory, side, number_, width) if packet.conversation is not None else number_
-    if packet.conversation is not None:
+    first = memory.get(side)
+    shown = number_ if first is None else number_ - first & (1 << 8 * width) - 1
+    if first is None and kind in (REQUEST, RESPONSE):
+        memory[side] = number_
+    packet.add(layer, SEQUENCE_RAW if long else SEQUENCE, number_, where, width)
+    if first is not None:
         packet.add(layer, SEQUENCE, shown, where, width)
-    packet.add(layer, SEQUENCE_RAW, number_, where, width)
     packet.info += f" Seq={shown}"
     where += width
     if kind in WITH_ACK:
@@ -168,11 +174,6 @@ def dccp(packet: Packet, at: int, limit: int) -> Step | None:
     if kind not in (REQUEST, RESPONSE, DATA, DATA_ACK):
         return Step((), start, limit) if start < limit else None
     return step_by_ports("dccp", source, destination, start, limit)
-
-
-def _relative(memory: dict[str, int], side: str, value: int, width: int) -> int:
-    """Counted from the first number that this side sent."""
-    return value - memory.setdefault(side, value) & (1 << 8 * width) - 1
 
 
 def _checksum(packet: Packet, at: int, start: int, limit: int, coverage: int, stored: int) -> int:

@@ -57,6 +57,7 @@ __all__ = [
     "group",
     "number",
     "octets",
+    "present",
     "text",
 ]
 
@@ -251,6 +252,10 @@ def _octets_short(value: Any) -> str:
     return bytes(value).hex() if len(value) <= SHOWN_OCTETS else bytes(value[:SHOWN_OCTETS]).hex() + "…"
 
 
+def _one(_: Any) -> str:
+    return "1"
+
+
 def _empty(_: Any) -> str:
     return ""
 
@@ -351,6 +356,11 @@ def text(name: str, label: str) -> Field:
 def octets(name: str, label: str) -> Field:
     """Bytes."""
     return _known(Field(name, label, plain=_octets, form=_octets_short))
+
+
+def present(name: str, label: str) -> Field:
+    """Bytes of which `--fields` says no more than that they are there."""
+    return _known(Field(name, label, plain=_one, form=_octets_short))
 
 
 def number(

@@ -12,6 +12,7 @@ from netwatch.capture.dissect.kit import (
     U32,
     Bit,
     Bits,
+    Bytes,
     Field,
     Flags8,
     Flags16,
@@ -57,7 +58,7 @@ AUTH_DATA: Final = {
     1: text("ospf.auth.simple", "Auth Data (Simple)"),
     2: octets("ospf.auth.crypt.data", "Auth Crypt Data"),
 }
-INSTANCE = Header("ospf", "Instance", (U8("instance_id", "Instance ID"), U8("reserved", "Reserved")), name="")
+INSTANCE = Header("ospf", "Instance", (U8("instance_id", "Instance ID"), Bytes("reserved", "Reserved", 1)), name="")
 
 OPTIONS = Flags8(
     "v2.options",
@@ -119,10 +120,10 @@ DESCRIPTION3 = Header(
     "ospf",
     "OSPF DB Description",
     (
-        U8("", "Reserved"),
+        Bytes("reserved", "Reserved", 1),
         OPTIONS3,
         U16("db.interface_mtu", "Interface MTU"),
-        U8("", "Reserved"),
+        Bytes("reserved", "Reserved", 1),
         DESCRIBED,
         U32("db.dd_sequence", "DD Sequence"),
     ),
@@ -176,7 +177,12 @@ REQUEST = Header(
 REQUEST3 = Header(
     "ospf",
     "Link State Request",
-    (U16("", "Reserved"), KIND3, Ip4("link_state_id", "Link State ID"), Ip4("advrouter", "Advertising Router")),
+    (
+        Bytes("reserved", "Reserved", 2),
+        KIND3,
+        Ip4("link_state_id", "Link State ID"),
+        Ip4("advrouter", "Advertising Router"),
+    ),
     name="",
 )
 PART = group("", "LSA")

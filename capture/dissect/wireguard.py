@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import Final
 
-from netwatch.capture.dissect.kit import U8, Bytes, Field, Header, number, octets, text
+from netwatch.capture.dissect.kit import U8, Bytes, Field, Header, number, octets, present, text
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on, signature
 
@@ -17,12 +17,12 @@ SENDER, RECEIVER = number("wg.sender", "Sender", digits=8), number("wg.receiver"
 COUNTER: Final = number("wg.counter", "Counter")
 EPHEMERAL: Final = text("wg.ephemeral", "Ephemeral")
 """A key, which people know as base64."""
-STATIC: Final = octets("wg.encrypted_static", "Encrypted Static")
-TIMESTAMP: Final = octets("wg.encrypted_timestamp", "Encrypted Timestamp")
-EMPTY: Final = octets("wg.encrypted_empty", "Encrypted Empty")
+STATIC: Final = present("wg.encrypted_static", "Encrypted Static")
+TIMESTAMP: Final = present("wg.encrypted_timestamp", "Encrypted Timestamp")
+EMPTY: Final = present("wg.encrypted_empty", "Encrypted Empty")
 MAC1, MAC2 = octets("wg.mac1", "mac1"), octets("wg.mac2", "mac2")
 NONCE, COOKIE = octets("wg.nonce", "Nonce"), octets("wg.encrypted_cookie", "Encrypted Cookie")
-PAYLOAD: Final = octets("wg.encrypted_packet", "Encrypted Packet")
+PAYLOAD: Final = present("wg.encrypted_packet", "Encrypted Packet")
 INDICES: Final = {1: ((SENDER, "sender"),), 2: ((SENDER, "sender"), (RECEIVER, "receiver"))}
 """Of the other types: the receiver's."""
 PARTS: Final[dict[int, tuple[tuple[Field, int], ...]]] = {

@@ -386,13 +386,13 @@ class TestNetworkSamples(Samples):
     samples = SAMPLES
 
 
-def test_dccp_numbers_count_from_the_first() -> None:
+def test_dccp_numbers_count_from_the_request() -> None:
     context = Context()
     rows = [
         dissect(dccp(0, "00000064", 100, 5), RAW, context=context, number=1).info,
         dissect(dccp(2, "", 105, 4), RAW, context=context, number=2).info,
     ]
-    assert rows == ["5000 → 6000 [Request] Seq=0 (service=Unknown (100))", "5000 → 6000 [Data] Seq=5"]
+    assert rows == ["5000 → 6000 [Request] Seq=100 (service=Unknown (100))", "5000 → 6000 [Data] Seq=5"]
 
 
 @pytest.mark.parametrize(
