@@ -113,7 +113,8 @@ def compile_filter(expression: str, linktype: int, snaplen: int, interface: str 
         raise CaptureError(f"capture filter: not ASCII: {expression!r}", EXIT_USAGE)
     handle = None
     if interface is not None and linktype == _LINKTYPE_ETHERNET and "vlan" in expression:
-        handle = _open_on(pcap, interface)
+        # Any Ethernet does; this one may be down.
+        handle = _open_on(pcap, interface) or _open_on(pcap, "lo")
     handle = handle or pcap.pcap_open_dead(_DLT.get(linktype, linktype), snaplen)
     if not handle:
         raise CaptureError("capture filter: libpcap has no memory", EXIT_USAGE)

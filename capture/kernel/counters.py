@@ -9,13 +9,14 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from netwatch.capture.kernel import bpf, link
+from netwatch.capture.kernel.rtnetlink import NLMSGHDR, attributes, messages
 
-__all__ = ["Missed"]
+__all__ = ["Missed", "handled_protocols"]
 
 _RTM_NEWSTATS: Final = 92
 _RTM_GETSTATS: Final = 94
@@ -25,11 +26,8 @@ _NLMSG_ERROR: Final = 2
 _NLMSG_DONE: Final = 3
 _IFLA_STATS_LINK_64: Final = 1
 
-_NLMSGHDR: Final = struct.Struct("=IHHII")
-"""length, type, flags, sequence number, port"""
 _IF_STATS_MSG: Final = struct.Struct("=BxxxII")
 """family, interface index, filter mask"""
-_RTATTR: Final = struct.Struct("=HH")
 _STATS64: Final = struct.Struct("=16Q")
 """The first 16 counters of rtnl_link_stats64; later kernels only append."""
 _SOL_PACKET: Final = 263
@@ -47,15 +45,12 @@ class Missed:
     wants. A packet socket that never reads counts them; PACKET_STATISTICS has those for which it had no room too.
     """
 
-    def __init__(self) -> None:
-        """Raises OSError; PermissionError without CAP_NET_RAW."""
-        self._route = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-        self._route.settimeout(1.0)
-        try:
-            self._discarded = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0)
-        except OSError:
-            self._route.close()
-            raise
+    def __init__(self, route: socket.socket, discarded: socket.socket, handled: Sequence[int]) -> None:
+        """`route`: a netlink socket, `discarded`: a packet socket, both of the interface's namespace and this
+        object's alone; they stay open. `handled`: as `handled_protocols`."""
+        self._route = route
+        self._discarded = discarded
+        self._handled = handled
         self._reading = threading.Lock()
         self._interface: int | None = None
         self._counting = False
@@ -64,13 +59,21 @@ class Missed:
         self._last: dict[int, int] = {}
 
     def begin(self, interface: int | None) -> None:
-        """Count from here on. `interface`: its index; None: all. Raises OSError."""
-        self._interface = interface
-        self._last = dict(self._read())
-        self._discarded.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
-        bpf.attach(self._discarded, bpf.discarded_after_capture(_handled_protocols()))
-        link.bind_packets(self._discarded, interface or 0)
-        self._counting = True
+        """Count from here on, besides what was counted before. `interface`: its index; None: all. Raises OSError."""
+        self.rise()
+        with self._reading:
+            self._interface = interface
+            self._last = dict(self._read())
+            self._discarded.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
+            bpf.attach(self._discarded, bpf.discarded_after_capture(self._handled))
+            link.bind_packets(self._discarded, interface or 0)
+            self._statistics()
+            self._counting = True
+
+    @property
+    def counting(self) -> bool:
+        """`begin` was called, and not `end` since."""
+        return self._counting
 
     def follow(self, interface: int) -> None:
         """Go on with the interface that took the place of the one that was deleted. Raises OSError."""
@@ -85,30 +88,33 @@ class Missed:
                     # An interface that came later began at zero; one that was reset begins again.
                     self._risen += max(0, value - self._last.get(number, 0))
                     self._last[number] = value
-                statistics = self._discarded.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
-                self._risen -= _STATISTICS.unpack(statistics)[0]
+                self._risen -= self._statistics()
             return max(0, self._risen)
 
     def end(self) -> None:
-        """Count no further; `rise` keeps what it was. Idempotent."""
+        """Count no further; `rise` keeps what it was, until `begin`. Idempotent."""
         self.rise()
         with self._reading:
             self._counting = False
-            self._route.close()
-            self._discarded.close()
+
+    def _statistics(self) -> int:
+        """Packets that were discarded since the last time."""
+        statistics = self._discarded.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
+        packets: int = _STATISTICS.unpack(statistics)[0]
+        return packets
 
     def _read(self) -> Iterator[tuple[int, int]]:
         """(interface index, packets missed) as they are now; nothing for an interface that is gone."""
         self._sequence += 1
         flags = _NLM_F_REQUEST | (_NLM_F_DUMP if self._interface is None else 0)
-        size = _NLMSGHDR.size + _IF_STATS_MSG.size
-        request = _NLMSGHDR.pack(size, _RTM_GETSTATS, flags, self._sequence, 0)
+        size = NLMSGHDR.size + _IF_STATS_MSG.size
+        request = NLMSGHDR.pack(size, _RTM_GETSTATS, flags, self._sequence, 0)
         request += _IF_STATS_MSG.pack(0, self._interface or 0, 1 << (_IFLA_STATS_LINK_64 - 1))
         try:
             self._route.send(request)
             while True:
                 answer = self._route.recv(1 << 16)
-                for kind, sequence, body in _messages(answer):
+                for kind, sequence, body in messages(answer):
                     if sequence != self._sequence:
                         continue  # of a question that timed out
                     if kind in (_NLMSG_DONE, _NLMSG_ERROR):
@@ -121,31 +127,15 @@ class Missed:
             return
 
 
-def _handled_protocols() -> list[int]:
-    """EtherTypes that someone on this machine takes (Documentation/filesystems/proc.rst, net/ptype)."""
+def handled_protocols() -> list[int]:
+    """EtherTypes that someone here takes (Documentation/filesystems/proc.rst, net/ptype). Raises OSError."""
     lines = Path("/proc/thread-self/net/ptype").read_text().splitlines()[1:]
     return sorted({int(line[:4], 16) for line in lines if line and not line.startswith("ALL")})
 
 
-def _messages(answer: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """(type, sequence number, body) of the netlink messages in one datagram (netlink(7))."""
-    at = 0
-    while at + _NLMSGHDR.size <= len(answer):
-        length, kind, _, sequence, _ = _NLMSGHDR.unpack_from(answer, at)
-        if length < _NLMSGHDR.size:
-            return
-        yield kind, sequence, answer[at + _NLMSGHDR.size : at + length]
-        at += (length + 3) & ~3
-
-
 def _counters(body: bytes) -> Iterator[tuple[int, int]]:
     interface: int = _IF_STATS_MSG.unpack_from(body)[1]
-    at = _IF_STATS_MSG.size
-    while at + _RTATTR.size <= len(body):
-        length, kind = _RTATTR.unpack_from(body, at)
-        if length < _RTATTR.size:
-            return
-        if kind == _IFLA_STATS_LINK_64 and length >= _RTATTR.size + _STATS64.size:
-            stats = _STATS64.unpack_from(body, at + _RTATTR.size)
+    for kind, value in attributes(body, _IF_STATS_MSG.size):
+        if kind == _IFLA_STATS_LINK_64 and len(value) >= _STATS64.size:
+            stats = _STATS64.unpack_from(value)
             yield interface, stats[_RX_DROPPED] + stats[_RX_MISSED_ERRORS]
-        at += (length + 3) & ~3

@@ -21,11 +21,14 @@ __all__ = [
     "hardware_type",
     "index",
     "link_state",
+    "mtu",
     "skip_messages",
+    "state_of",
     "watch_links",
 ]
 
 _SIOCGIFFLAGS: Final = 0x8913
+_SIOCGIFMTU: Final = 0x8921
 _SIOCGIFHWADDR: Final = 0x8927
 _SIOCGIFINDEX: Final = 0x8933
 _IFREQ: Final = struct.Struct("16s24s")
@@ -70,12 +73,22 @@ def hardware_type(sock: socket.socket, name: str) -> int:
     return number
 
 
+def mtu(sock: socket.socket, name: str) -> int:
+    """Bytes of its largest packet, without link header. Raises OSError (ENODEV)."""
+    number: int = struct.unpack_from("=i", _ask(sock, _SIOCGIFMTU, name))[0]
+    return number
+
+
 def link_state(sock: socket.socket, name: str) -> LinkState:
     """As it is now."""
     try:
-        flags: int = struct.unpack_from("=H", _ask(sock, _SIOCGIFFLAGS, name))[0]
+        return state_of(struct.unpack_from("=H", _ask(sock, _SIOCGIFFLAGS, name))[0])
     except OSError:
         return LinkState.GONE
+
+
+def state_of(flags: int) -> LinkState:
+    """By the flags of an interface that is there."""
     if not flags & _IFF_UP:
         return LinkState.DOWN
     return LinkState.UP if flags & _IFF_RUNNING else LinkState.NO_CARRIER

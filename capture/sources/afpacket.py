@@ -5,30 +5,32 @@ from __future__ import annotations
 import contextlib
 import errno
 import heapq
+import itertools
 import math
+import os
 import select
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from netwatch.capture.block import Block, Damage, Interface, Loss
 from netwatch.capture.errors import EXIT_PERMISSION, EXIT_USAGE, CaptureError
-from netwatch.capture.kernel import bpf, hiding, link, memory
-from netwatch.capture.kernel.counters import Missed
+from netwatch.capture.kernel import hiding, link, memory
+from netwatch.capture.kernel.counters import handled_protocols
 from netwatch.capture.kernel.hiding import Endpoint
 from netwatch.capture.kernel.link import LinkState
-from netwatch.capture.sources.frames import LINKTYPE_LINUX_SLL2, SLL2_SIZE, event_block, to_block
-from netwatch.capture.sources.ring import BLOCK_TIMEOUT, Ring
+from netwatch.capture.kernel.rtnetlink import Link, links
+from netwatch.capture.kernel.sockets import Sockets
+from netwatch.capture.sources.frames import event_block, to_block
+from netwatch.capture.sources.port import ANY, Filters, Place, Port, Tap
+from netwatch.capture.sources.ring import BLOCK_TIMEOUT
+from netwatch.capture.sources.switching import Plan, Wanted, plan
 from netwatch.capture.sources.waker import Waker
 
-__all__ = ["ANY", "LiveSource", "open_live"]
-
-ANY: Final = "any"
-"""The name that stands for all interfaces."""
+__all__ = ["ANY", "LiveSource", "Place", "open_live"]
 
 DEFAULT_SNAPLEN: Final = 262144
 _SHARE_OF_MEMORY: Final = 0.05
@@ -46,60 +48,7 @@ _DRAIN_AT_MOST: Final = 1.0
 _MOST_FILTERS: Final = 256
 """Words of what was hidden: one who connects again and again adds to them."""
 
-_LINKTYPE_ETHERNET: Final = 1
-_LINKTYPES: Final = {
-    1: _LINKTYPE_ETHERNET,  # ETHER
-    link.ARPHRD_LOOPBACK: _LINKTYPE_ETHERNET,
-    519: 101,  # RAWIP
-    768: 101,  # TUNNEL: IP in IP
-    769: 101,  # TUNNEL6
-    776: 101,  # SIT
-    65534: 101,  # NONE: tun, WireGuard
-    801: 105,  # IEEE80211
-    802: 119,  # IEEE80211_PRISM
-    803: 127,  # IEEE80211_RADIOTAP
-}
-"""LINKTYPE_ value by ARPHRD_ value of interfaces whose link header is handed over as it is (linux/if_arp.h,
-https://www.tcpdump.org/linktypes.html). Anything else, PPP too (its drivers differ in what they give), is captured
-cooked: without link header, with what the kernel knows of it in a LINUX_SLL2 header."""
-
-
-@dataclass(slots=True)
-class Port:
-    """One name that is captured, and the ring it is captured with."""
-
-    name: str
-    hardware: int
-    """ARPHRD_ value."""
-    linktype: int
-    cooked: bool
-    number: int
-    """Index into LiveSource.interfaces."""
-    ring: Ring
-    missed: Missed
-    program: bpf.Program
-    """What the kernel's filter does where nothing is hidden."""
-    state: LinkState = LinkState.UP
-    since: float = field(default_factory=time.monotonic)
-    """When it was last up (time.monotonic)."""
-    deleted: bool = False
-    """Whether it was deleted since then."""
-    told: bool = False
-    """Whether a row says that it is not up."""
-
-    @property
-    def any(self) -> bool:
-        """Whether this stands for all interfaces."""
-        return self.name == ANY
-
-    def hide(self, endpoints: Sequence[Endpoint]) -> None:
-        """Leave the packets of `endpoints` out, and take all others again. Raises OSError."""
-        bpf.attach(self.ring.sock, hiding.without(endpoints, self.program, self.linktype))
-
-    def close(self) -> None:
-        """Idempotent."""
-        self.ring.close()
-        self.missed.end()
+_OWN_NAMESPACE: Final = "/proc/thread-self/ns/net"
 
 
 class LiveSource:
@@ -109,44 +58,88 @@ class LiveSource:
     exhausted: bool
     damage: Damage | None
 
-    def __init__(self, ports: list[Port], *, snaplen: int, promiscuous: bool, notes: list[str]) -> None:
-        self.name = ", ".join(port.name for port in ports)
-        self.interfaces = [Interface(port.name, port.linktype, snaplen) for port in ports]
+    def __init__(
+        self,
+        ports: list[Port],
+        *,
+        place: Place,
+        snaplen: int,
+        promiscuous: bool,
+        ring: int,
+        filters: Filters,
+        handled: Sequence[int],
+        notes: list[str],
+    ) -> None:
+        """`ring`: bytes of all rings that are to be had; `handled`: see counters.handled_protocols."""
+        self.interfaces: list[Interface] = []
+        """Those that were captured so far; one that is captured again stands there once."""
         self.exhausted = False
         self.damage = None
         self.notes = notes
         """One-line messages for the person."""
         self.ports = ports
-        """By their index in `interfaces`."""
-        self.ring_size = sum(port.ring.size for port in ports)
-        """Bytes of all rings: memory of the kernel's, mapped and not the program's own."""
+        """What is captured now."""
+        self.place = place
+        """The network namespace of all ports."""
         self.ring_most = int(memory.available() * _SHARE_OF_MEMORY)
         """Bytes that could be had."""
+        self.home = place
+        """The namespace in which the capture began."""
+        self._ring = ring
+        self._filters = filters
+        self._handled = handled
+        self._taps = [port.tap for port in ports]
+        """All that there were: what they counted stays."""
+        self._spare: list[Tap] = []
+        """Of `home`, while others are captured: the way back needs nobody's help."""
         self._snaplen = snaplen
         self._promiscuous = promiscuous
         self._started = False
         self._closed = False
-        self._attaching = threading.Lock()
+        self._attaching = threading.RLock()
         self._detached = False
         self._hidden: dict[str, tuple[Endpoint, ...]] = {}
         """By the reason why they are."""
         self.hidden_filters: tuple[str, ...] = ()
         """Whatever was hidden so far, in pcap-filter(7) words."""
-        self._events: list[tuple[float, int, int, LinkState, str]] = []
-        """Heap of (when it is due, its time stamp, port, new state, text)."""
+        self._planning = threading.Lock()
+        self._plan: Plan | None = None
+        """What is to be captured in place of what is."""
+        self._place_told = False
+        """A row says that the namespace was deleted."""
+        self._events: list[tuple[float, int, int, Port, LinkState | None, str]] = []
+        """Heap of (when it is due, its time stamp, a number, port, new state, text)."""
+        self._numbers = itertools.count()
         self._check_at = 0.0
-        self._gather = _GATHER if min(port.ring.size for port in ports) >= _GATHER_RING else 0.0
         self._gather_until = 0.0
         self._behind = False
         """More can be taken at once."""
-        self._links = link.watch_links()
         self._waker = Waker()
+        for port in ports:
+            self._describe(port)
+        self._take_over(ports, place)
+
+    def _take_over(self, ports: list[Port], place: Place) -> None:
+        """These are captured from now on."""
+        self.ports, self.place = ports, place
+        self.name = " ".join(filter(None, (place.words, ", ".join(port.name for port in ports) or "deleted")))
+        self.ring_size = sum(port.ring.size for port in ports)
+        """Bytes of all rings: memory of the kernel's, mapped and not the program's own."""
+        rings = [port.ring.size for port in ports]
+        self._gather = _GATHER if min(rings, default=0) >= _GATHER_RING else 0.0
         self._poll, self._interrupts = select.poll(), select.poll()
         for poll in (self._poll, self._interrupts):
             poll.register(self._waker, select.POLLIN)
-        self._poll.register(self._links, select.POLLIN)
         for port in ports:
+            self._poll.register(port.tap.sockets.changes, select.POLLIN)
             self._poll.register(port.ring.sock, select.POLLIN)
+
+    def _describe(self, port: Port) -> None:
+        """Give it its place among the interfaces."""
+        described = Interface(port.label, port.linktype, self._snaplen)
+        if described not in self.interfaces:
+            self.interfaces.append(described)
+        port.number = self.interfaces.index(described)
 
     def start(self) -> None:
         """Bind: packets can arrive from here on. Idempotent. Raises CaptureError."""
@@ -155,11 +148,38 @@ class LiveSource:
         self._started = True
         for port in self.ports:
             try:
-                port.missed.begin(None if port.any else link.index(port.ring.sock, port.name))
                 self._bind(port)
             except OSError as error:
                 raise CaptureError(f"cannot capture on {port.name}: {error.strerror}", EXIT_USAGE) from error
         self._look(time.monotonic())
+
+    def links(self) -> list[Link]:
+        """The interfaces of the namespace that is captured, as they are now. One thread at a time. Raises OSError."""
+        taps = [port.tap for port in self.ports]
+        return links(taps[0].sockets.route) if taps else []
+
+    def switch(
+        self, names: Sequence[str], place: Place | None = None, fetch: Callable[[], Sockets] | None = None
+    ) -> None:
+        """Capture on `names` of the namespace `place` (None: the present one), in place of what is captured now.
+
+        Any thread but that of next_block, which does it once all that is in the rings was taken; a row says so.
+        `fetch` makes sockets in `place`; where the present ones are enough it is not called, and may be None.
+        Raises CaptureError, then everything stays as it is; what `fetch` raises.
+        """
+        with self._planning:
+            place = self.home if place is not None and place.inode == self.home.inode else place
+            if self._plan is not None or self._closed:
+                raise CaptureError("one moment: it is just being switched", EXIT_USAGE)
+            wanted = Wanted(tuple(dict.fromkeys(names)), place or self.place, self.home, fetch)
+            there = (self.ports, self.place, self._spare, self._filters, self._handled, self._ring)
+            try:
+                made = plan(wanted, *there)
+            except OSError as error:
+                raise CaptureError(f"cannot capture on {', '.join(names)}: {error.strerror}", EXIT_USAGE) from error
+            if made.coming or made.leaving:
+                self._plan = made
+        self.wake()
 
     @property
     def hidden(self) -> tuple[Endpoint, ...]:
@@ -186,6 +206,8 @@ class LiveSource:
         deadline = time.monotonic() + timeout
         while not self.exhausted:
             now = time.monotonic()
+            if self._plan is not None:
+                self._go_over(self._plan, now)
             if now >= self._check_at:
                 self._look(now)
             gathering = self._gather_until - now
@@ -197,6 +219,8 @@ class LiveSource:
                 woken = self._wait(min(gathering, deadline - now), self._interrupts)
             else:
                 until = min(deadline, self._check_at, self._events[0][0] if self._events else deadline)
+                if self._plan is not None:
+                    until = min(until, now + BLOCK_TIMEOUT / 4)
                 woken = self._wait(until - now, self._poll)
             if woken or time.monotonic() >= deadline:
                 return self._take()
@@ -206,8 +230,9 @@ class LiveSource:
         """Detach, wait one block time-out, then all that the ring still holds. Afterwards `loss` is final."""
         with self._attaching:
             self._detached = True
+            for port in self.ports:
+                port.detach()
         for port in self.ports:
-            port.ring.detach()
             # What the interface drops from here on is no loss of this capture.
             port.missed.end()
         begin = time.monotonic()
@@ -218,7 +243,7 @@ class LiveSource:
                 continue
             waited = time.monotonic() - begin
             # The statistics say what is still to come: a timer that is late loses nothing.
-            if waited > 1.5 * BLOCK_TIMEOUT and (self._settled() or waited > _DRAIN_AT_MOST):
+            if waited > 1.5 * BLOCK_TIMEOUT and (_settled(self.ports) or waited > _DRAIN_AT_MOST):
                 break
             self._wait(BLOCK_TIMEOUT / 4, self._poll)
         while (block := self._event(math.inf)) is not None:
@@ -232,17 +257,23 @@ class LiveSource:
     def loss(self) -> Loss:
         """See Source. The only reader of the kernel's counters, which reset when read."""
         loss = Loss()
-        for port in self.ports:
-            port.ring.count()
-            loss.ring += port.ring.drops
-            loss.freezes += port.ring.freezes
-            loss.interface += port.missed.rise()
+        for tap in list(self._taps):
+            _, drops, freezes = tap.counted()
+            loss.ring += drops
+            loss.freezes += freezes
+            loss.interface += tap.missed.rise()
         return loss
+
+    @property
+    def counted(self) -> int:
+        """Packets that the kernel put into the rings, of all interfaces so far."""
+        counts = [tap.counted() for tap in list(self._taps)]
+        return sum(packets - drops for packets, drops, _ in counts)
 
     @property
     def filled(self) -> float:
         """How full the ring is that has the least room, 0 to 1. For the thread that calls next_block."""
-        return max(port.ring.filled for port in self.ports)
+        return max((port.ring.filled for port in self.ports), default=0.0)
 
     def progress(self) -> tuple[int, int] | None:
         """A live capture has no size."""
@@ -260,18 +291,70 @@ class LiveSource:
         with self._attaching:
             self._closed = True
         self.exhausted = True
-        for port in self.ports:
-            port.close()
-        self._links.close()
+        with self._planning:
+            dropped, self._plan = self._plan, None
+        if dropped is not None:
+            dropped.give_back()
+        for tap in self._taps:
+            tap.close()
         self._waker.close()
 
     def _bind(self, port: Port) -> None:
-        port.ring.bind(0 if port.any else link.index(port.ring.sock, port.name), self._promiscuous)
+        """Raises OSError; then nothing is captured on it."""
+        index = port.index()
+        if port.missed.counting:
+            port.missed.follow(index)  # made again under its name: its counters began at zero
+        else:
+            port.missed.begin(index or None)
+        port.ring.bind(index, self._promiscuous)
+        with self._attaching:
+            # After this: the packets of the interface before are not taken for this one's.
+            port.detached = False
+            port.hide(self.hidden)
+
+    def _go_over(self, wanted: Plan, now: float) -> None:
+        """Let go of what is captured, and once that is taken turn to what is wanted."""
+        if wanted.since is None:
+            wanted.since = now
+            with self._attaching:
+                for port in wanted.leaving:
+                    port.detach()
+            for port in wanted.leaving:
+                port.missed.end()
+            return
+        waited = now - wanted.since
+        if waited <= 1.5 * BLOCK_TIMEOUT or any(port.ring.first_time() is not None for port in wanted.leaving):
+            return
+        if not _settled(wanted.leaving) and waited <= _DRAIN_AT_MOST:
+            return
+        with self._attaching:
+            self._taps += wanted.fetched
+            for tap, ring in wanted.rings:
+                tap.use(ring)
+            for tap in wanted.spare:
+                tap.use(None)
+            for tap in wanted.over:
+                tap.close()
+            self._spare = wanted.spare
+            for port in wanted.coming:
+                self._describe(port)
+            self._take_over(wanted.ports, wanted.place)
+        self._place_told = not wanted.ports
+        self._tell((wanted.ports or wanted.leaving)[0], wanted.said or f"switched to {self.name}", 0.0)
+        for port in wanted.coming:
+            try:
+                self._bind(port)
+            except OSError as error:
+                self._changed(port, LinkState.GONE)
+                if error.errno != errno.ENODEV:
+                    self._tell(port, f"cannot capture on {port.label}: {error.strerror}")
+        self._plan = None
+        self._check_at = 0.0
 
     def _take(self) -> Block | None:
         """What has arrived, from the ring whose packets are oldest."""
         while True:
-            waiting = [(at, port.number) for port in self.ports if (at := port.ring.first_time()) is not None]
+            waiting = [(at, n) for n, port in enumerate(self.ports) if (at := port.ring.first_time()) is not None]
             if not waiting:
                 return None
             port = self.ports[min(waiting)[1]]
@@ -289,17 +372,18 @@ class LiveSource:
             if number == self._waker.fileno():
                 self._waker.clear()
                 woken = True
-            elif number == self._links.fileno():
-                link.skip_messages(self._links)
+                continue
+            port = next(port for port in self.ports if number in port.descriptors)
+            if number == port.tap.sockets.changes.fileno():
+                link.skip_messages(port.tap.sockets.changes)
                 self._check_at = 0.0
             elif what & select.POLLERR:
                 self._check_at = 0.0
-                self._failed(number)
+                self._failed(port)
         return woken
 
-    def _failed(self, number: int) -> None:
+    def _failed(self, port: Port) -> None:
         """The kernel took a socket off its interface: down, or deleted."""
-        port = next(port for port in self.ports if port.ring.sock.fileno() == number)
         # Reading the error clears it; the socket goes on by itself when the link is up again.
         if (
             port.ring.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ENETDOWN
@@ -310,21 +394,56 @@ class LiveSource:
     def _look(self, now: float) -> None:
         """Note what became of the interfaces since the last time; bind again to one that is back."""
         self._check_at = now + _CHECK_EVERY
+        if self.place.path and not self._place_told and _gone(self.place):
+            self._place_deleted()
         for port in self.ports:
-            if not port.any:
+            if not (port.any or (port.detached and port.state is not LinkState.GONE)):
                 self._changed(port, self._state(port))
+                self._note_mtu(port)
 
     def _state(self, port: Port) -> LinkState:
         if port.state is not LinkState.GONE:
             name = port.ring.bound_name()
+            if name and name != port.name:
+                self._renamed(port, name)
             return link.link_state(port.ring.sock, name) if name else LinkState.GONE
         with contextlib.suppress(OSError):
             # Another kind of interface under the old name would need another socket and filter.
             if link.hardware_type(port.ring.sock, port.name) == port.hardware:
                 self._bind(port)
-                port.missed.follow(link.index(port.ring.sock, port.name))
                 return link.link_state(port.ring.sock, port.name)
         return LinkState.GONE
+
+    def _renamed(self, port: Port, name: str) -> None:
+        """The socket stays with its interface; what comes from here on has the new name."""
+        self._tell(port, f"{port.label}: renamed to {name}")
+        port.label, port.name = port.label.removesuffix(port.name) + name, name
+        self._describe(port)
+        self._take_over(self.ports, self.place)
+
+    def _note_mtu(self, port: Port) -> None:
+        with contextlib.suppress(OSError):  # it is gone
+            mtu = link.mtu(port.ring.sock, port.name)
+            if port.mtu not in (0, mtu):
+                self._tell(port, f"{port.label}: MTU {mtu:,}, was {port.mtu:,}")
+            port.mtu = mtu
+
+    def _place_deleted(self) -> None:
+        """The namespace has lost its name. It would last as long as there is a socket in it; so they are closed, as
+        far as this process is not in it itself."""
+        self._place_told = True
+        if self.place == self.home:
+            self._tell(self.ports[0], f"{self.place.words}: namespace deleted; it lasts until netwatch ends")
+            return
+        with self._planning:
+            if self._plan is None:
+                said = f"{self.place.words}: namespace deleted"
+                self._plan = Plan.of_nothing(self.ports, self.place, self._spare, said)
+
+    def _tell(self, port: Port, text: str, delay: float = 1.5 * BLOCK_TIMEOUT) -> None:
+        """A row, once the packets before it were taken."""
+        due = time.monotonic() + delay
+        heapq.heappush(self._events, (due, time.time_ns(), next(self._numbers), port, None, text))
 
     def _changed(self, port: Port, state: LinkState) -> None:
         if state is port.state:
@@ -343,46 +462,58 @@ class LiveSource:
         if port.deleted and state not in (LinkState.UP, LinkState.GONE):
             return  # made again, but not up yet
         due = now + _EVENT_DELAY.get(state, 1.5 * BLOCK_TIMEOUT)
-        heapq.heappush(self._events, (due, time.time_ns(), port.number, state, f"{port.name}: {text}"))
+        event = (due, time.time_ns(), next(self._numbers), port, state, f"{port.label}: {text}")
+        heapq.heappush(self._events, event)
 
     def _event(self, now: float) -> Block | None:
         while self._events and now >= self._events[0][0]:
-            _, ts, number, state, text = heapq.heappop(self._events)
-            port = self.ports[number]
-            passed = state is LinkState.NO_CARRIER and port.state is not state
+            _, ts, _, port, state, text = heapq.heappop(self._events)
+            passed = state is LinkState.NO_CARRIER and (port.state is not state or port not in self.ports)
+            if state is None:
+                return event_block(text, ts, port.number, port.linktype)
             if not passed and (state is not LinkState.UP or port.told):
                 port.told = state is not LinkState.UP
-                return event_block(text, ts, number, port.linktype)
+                return event_block(text, ts, port.number, port.linktype)
         return None
 
-    def _settled(self) -> bool:
-        for port in self.ports:
-            port.ring.count()
-        return all(port.ring.settled for port in self.ports)
+
+def _settled(ports: Sequence[Port]) -> bool:
+    """All that the kernel counted as captured was handed out."""
+    for port in ports:
+        port.ring.count()
+    return all(port.ring.settled for port in ports)
 
 
-def open_live(names: list[str], *, ring: int, snaplen: int, promiscuous: bool, capture_filter: str) -> LiveSource:
+def _gone(place: Place) -> bool:
+    try:
+        return os.stat(place.path).st_ino != place.inode
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False  # nobody says
+
+
+def open_live(
+    names: list[str], *, ring: int, snaplen: int, promiscuous: bool, capture_filter: str, place: Place | None = None
+) -> LiveSource:
     """Rings of together `ring` bytes on the interfaces `names` (`any`: all), filtered, not yet bound: see `start`.
 
     `snaplen`: bytes kept of a packet, 0 for all; `capture_filter`: pcap-filter(7), empty for everything. At most 5 %
-    of the available memory is taken.
+    of the available memory is taken. `place`: the namespace that this thread is in, where it has a name.
     Raises CaptureError: 2 unknown interface, bad filter, no libpcap, or not Linux; 77 no permission.
     """
     if sys.platform != "linux":
         raise CaptureError(
             "live capture needs Linux; files (-r), streams (-r -) and `netwatch demo` work here", EXIT_USAGE
         )
-    names = list(dict.fromkeys(names))
     snaplen = snaplen if snaplen > 0 else DEFAULT_SNAPLEN
     allowed = min(ring, int(memory.available() * _SHARE_OF_MEMORY))
-    opened: list[Port] = []
+    wanted = Wanted(tuple(dict.fromkeys(names)), *_here(place), Sockets.make)
+    filters = Filters(capture_filter, snaplen)
     try:
-        for number, name in enumerate(names):
-            opened.append(_open_port(number, name, allowed // len(names), snaplen, capture_filter))
-        notes = _notes(ring, allowed, opened)
-        source = LiveSource(opened, snaplen=snaplen, promiscuous=promiscuous, notes=notes)
+        handled = handled_protocols()
+        opened = plan(wanted, [], None, [], filters, handled, allowed)
     except PermissionError as error:
-        _close(opened)
         options = " ".join(f"-i {name}" for name in names)
         raise CaptureError(
             f"no permission to capture on {', '.join(names)}: CAP_NET_RAW is missing; "
@@ -390,47 +521,30 @@ def open_live(names: list[str], *, ring: int, snaplen: int, promiscuous: bool, c
             EXIT_PERMISSION,
         ) from error
     except OSError as error:
-        _close(opened)
         raise CaptureError(f"cannot capture on {', '.join(names)}: {error.strerror}", EXIT_USAGE) from error
-    except CaptureError:
-        _close(opened)
-        raise
-    return source
+    for tap, made in opened.rings:
+        tap.use(made)
+    filters.compile_ethernet()
+    return LiveSource(
+        opened.ports,
+        place=wanted.place,
+        snaplen=snaplen,
+        promiscuous=promiscuous,
+        ring=allowed,
+        filters=filters,
+        handled=handled,
+        notes=_notes(ring, allowed, opened.ports),
+    )
 
 
-def _open_port(number: int, name: str, size: int, snaplen: int, capture_filter: str) -> Port:
-    """Raises CaptureError, OSError."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        hardware = 0
-        if name != ANY:
-            try:
-                hardware = link.hardware_type(asking, name)
-            except OSError as error:
-                known = ", ".join([*(other for _, other in socket.if_nameindex()), ANY])
-                raise CaptureError(f"no interface {name!r}; there are: {known}", EXIT_USAGE) from error
-    linktype = _LINKTYPES.get(hardware, LINKTYPE_LINUX_SLL2)
-    cooked = linktype == LINKTYPE_LINUX_SLL2
-    program = _program(name, hardware, linktype, snaplen, capture_filter)
-    ring = Ring(size, socket.SOCK_DGRAM if cooked else socket.SOCK_RAW, program)
-    try:
-        return Port(name, hardware, linktype, cooked, number, ring, Missed(), program)
-    except OSError:
-        ring.close()
-        raise
-
-
-def _program(name: str, hardware: int, linktype: int, snaplen: int, capture_filter: str) -> bpf.Program:
-    cooked = linktype == LINKTYPE_LINUX_SLL2
-    # The header that is put in front counts as captured.
-    taken = max(1, snaplen - SLL2_SIZE) if cooked else snaplen
-    if not capture_filter.strip():
-        program = bpf.accept(taken)
-    else:
-        program = bpf.compile_filter(capture_filter, linktype, taken, None if cooked else name)
-        program = bpf.without_sll2(program) if cooked else program
-    if name == ANY or hardware == link.ARPHRD_LOOPBACK:
-        program = bpf.without_loopback_copies(program)
-    return program
+def _here(place: Place | None) -> tuple[Place, Place]:
+    """The namespace of this thread, as the one to capture in and the one to come back to."""
+    if place is None:
+        try:
+            place = Place(inode=os.stat(_OWN_NAMESPACE).st_ino)
+        except OSError:
+            place = Place()
+    return place, place
 
 
 def _notes(asked: int, allowed: int, ports: list[Port]) -> list[str]:
@@ -440,8 +554,3 @@ def _notes(asked: int, allowed: int, ports: list[Port]) -> list[str]:
     size = memory.size_text(sum(port.ring.size for port in ports))
     why = "the kernel has no memory for more" if halved else "5 % of the available memory"
     return [f"ring {size} instead of {memory.size_text(asked)}: {why}"]
-
-
-def _close(ports: list[Port]) -> None:
-    for port in ports:
-        port.close()

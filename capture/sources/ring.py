@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwatch.capture.kernel import link
-from netwatch.capture.kernel.bpf import Program, accept, attach
+from netwatch.capture.kernel.bpf import accept, attach
 from netwatch.capture.sources.buffers import Buffers
 from netwatch.capture.sources.frames import headers_of
 
@@ -36,6 +36,7 @@ _FRAME_SIZE: Final = 2048
 
 _SOL_PACKET: Final = 263
 _PACKET_ADD_MEMBERSHIP: Final = 1
+_PACKET_DROP_MEMBERSHIP: Final = 2
 _PACKET_RX_RING: Final = 5
 _PACKET_STATISTICS: Final = 6
 _PACKET_VERSION: Final = 10
@@ -60,26 +61,27 @@ _STATUS_USER: Final = 1
 
 
 class Ring:
-    """The ring is set up and filtered, yet nothing arrives before `bind`. One thread takes blocks."""
+    """The ring is set up, yet nothing arrives before it is bound and has a filter. One thread takes blocks."""
 
-    def __init__(self, size: int, kind: int, program: Program) -> None:
+    def __init__(self, size: int, sock: socket.socket) -> None:
         """`size` bytes, rounded down to whole blocks, halved while the kernel has no memory for them.
 
-        `kind`: SOCK_RAW, or SOCK_DGRAM for packets without link header; `program`: classic BPF.
-        Raises OSError (EPERM: no CAP_NET_RAW).
+        `sock`: a packet socket that has no ring and is not bound, or bound with a filter that lets nothing through.
+        It stays open, and lets nothing through until it has another filter. Takes no privilege. Raises OSError.
         """
         self.halved = False
         """The kernel had no memory for the size that was asked for."""
-        # Protocol 0: the kernel hands it nothing until it is bound.
-        self.sock = socket.socket(socket.AF_PACKET, kind | socket.SOCK_CLOEXEC, 0)
+        self.sock = sock
+        self._promiscuous = 0
+        """Index of the interface that is promiscuous for this."""
+        self.sock.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V3)
+        self._block_size = _LARGE_BLOCK if size >= 8 * _LARGE_BLOCK else _SMALL_BLOCK
+        self._blocks = self._allocate(max(2, size // self._block_size))
         try:
-            self.sock.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V3)
-            self._block_size = _LARGE_BLOCK if size >= 8 * _LARGE_BLOCK else _SMALL_BLOCK
-            self._blocks = self._allocate(max(2, size // self._block_size))
             self._memory = mmap.mmap(self.sock.fileno(), self.size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
-            attach(self.sock, program)
+            self.detach()
         except BaseException:
-            self.sock.close()
+            self._give_back()
             raise
         self._bytes: NDArray[np.uint8] = np.frombuffer(self._memory, np.uint8)
         self._words: NDArray[np.uint32] = self._bytes.view(np.uint32).reshape(self._blocks, -1)
@@ -117,10 +119,20 @@ class Ring:
                 return blocks
 
     def bind(self, index: int, promiscuous: bool) -> None:
-        """Packets of interface `index` (0: of all) arrive from here on. Raises OSError."""
+        """Packets of interface `index` (0: of all) arrive from here on, no others. Raises OSError."""
+        self._let_go()
         if promiscuous and index:
             self.sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _MREQ.pack(index, _PACKET_MR_PROMISC, 0, b""))
+            self._promiscuous = index
         link.bind_packets(self.sock, index)
+
+    def _let_go(self) -> None:
+        """The interface is promiscuous no more, unless others want it to be."""
+        if self._promiscuous:
+            request = _MREQ.pack(self._promiscuous, _PACKET_MR_PROMISC, 0, b"")
+            self._promiscuous = 0
+            with contextlib.suppress(OSError):  # it is gone
+                self.sock.setsockopt(_SOL_PACKET, _PACKET_DROP_MEMBERSHIP, request)
 
     def bound_name(self) -> str:
         """The name that the bound interface has now; empty once it is deleted."""
@@ -202,12 +214,20 @@ class Ring:
         """Whether all that the kernel counted as captured was handed out."""
         return self.given >= self.packets - self.drops
 
+    def _give_back(self) -> None:
+        """The kernel has its memory again."""
+        with contextlib.suppress(OSError):  # it is still mapped: given back with the socket
+            self.sock.setsockopt(_SOL_PACKET, _PACKET_RX_RING, bytes(_REQ3.size))
+
     def close(self) -> None:
-        """Idempotent."""
+        """Nothing more is captured; the socket may get another ring. Idempotent."""
         with self._counting:
             if not self._closed:
                 self._closed = True
                 del self._words, self._bytes
                 with contextlib.suppress(BufferError):  # `take` was left hanging: unmapped when that ends
                     self._memory.close()
-                self.sock.close()
+                if self.sock.fileno() >= 0:
+                    self.detach()
+                    self._let_go()
+                    self._give_back()

@@ -176,7 +176,7 @@ def _capturing(namespace: Namespace, *names: str, **options: Any) -> Iterator[Ca
             thread.join()
             got.loss = source.loss()
             got.notes = source.notes
-            got.counted = sum(port.ring.packets - port.ring.drops for port in source.ports)
+            got.counted = source.counted
     finally:
         source.close()
 
