@@ -31,9 +31,11 @@ from netwatch.widgets.palette import Look, theme
 if TYPE_CHECKING:
     from textual.driver import Driver
 
+    from netwatch.app.helping import Helping
     from netwatch.app.trouble import Trouble
     from netwatch.capture.block import Batch
     from netwatch.capture.engine import Engine
+    from netwatch.capture.owners import Owners
     from netwatch.capture.resolver import Resolver
     from netwatch.capture.session import Session
     from netwatch.capture.tshark import Tshark
@@ -82,6 +84,8 @@ class NetwatchApp(App[None], inherit_bindings=False):
         *,
         fps: float = 10.0,
         directory: Directory | None = None,
+        helping: Helping | None = None,
+        owners: Owners | None = None,
         duration: float | None = None,
         weigh: Callable[[], None] | None = None,
         settled: Callable[[], None] | None = None,
@@ -93,7 +97,8 @@ class NetwatchApp(App[None], inherit_bindings=False):
         look: Look | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
-        """`directory`: where files are saved, None: where the program was started.
+        """`directory`: where files are saved, None: where the program was started. `helping`: it is said when the
+        helper is gone; `owners`: who knows which programs speak, None: nobody.
 
         `duration`: seconds after which the program ends by itself, from when packets can arrive. `weigh` is called
         now and then, to look after the memory; `settled` once, when the first frame stands. `unseen`: whether the
@@ -122,6 +127,8 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._unseen = unseen
         self._trouble = trouble
         self._tshark = tshark
+        self._helping = helping
+        self._owners = owners
         self._directory = directory or PlainDirectory(".")
         self._names = names
         self._resolver = resolver
@@ -145,6 +152,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
     def get_default_screen(self) -> Screen[None]:
         self._main = MainScreen(self.session, self.look, self.state, self.engine, self._directory, self._tshark)
         self._main.display_as.learner = self.learner
+        self._main.display_as.owners = self._owners
         if self._names is not None:
             self._main.display_as.tables = self._names
         if self._resolver is not None:
@@ -266,6 +274,8 @@ class NetwatchApp(App[None], inherit_bindings=False):
             self._catching_up = self.set_timer(_AGAIN, self._catch_up_on)
         if self.is_running and self._main is not None and self._main.is_running:
             self._main.saving.look(self._main.footer)
+            if self._helping is not None:
+                self._helping.look(self._main.footer)
         # A terminal that hangs, at the far end of a network, must not hold up those who paint, and with them the
         # capture: it sees the present once it takes more.
         if self._unseen is None or not self._unseen():

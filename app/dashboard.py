@@ -14,6 +14,7 @@ from netwatch.capture.errors import EXIT_DAMAGED, EXIT_USAGE, CaptureError
 
 if TYPE_CHECKING:
     from netwatch.app.app import NetwatchApp
+    from netwatch.app.helping import Helping
     from netwatch.app.recording import Recording
     from netwatch.capture.engine import Engine
     from netwatch.capture.resolver import Resolver
@@ -41,7 +42,10 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
 
         # Before anything else: the process that will ask tshark has nothing of this one's.
         tshark = Tshark.start()
+    from netwatch.app.helping import Helping
+
     resolver = _resolver(source) if options.resolve else None
+    helping = Helping(options, rights.user, shown=True)
     gc.disable()
     # Textual costs 0.2 s to import, numpy half of that: only who shows a dashboard pays.
     from netwatch.app.app import NetwatchApp
@@ -54,12 +58,13 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
     from netwatch.capture.decode import Decoder
     from netwatch.capture.engine import Engine
     from netwatch.capture.name_tables import Tables
+    from netwatch.capture.owners import Owners
     from netwatch.capture.session import Session
     from netwatch.capture.summary import Summary
 
     preload_dashboard()
     report = Report(options.report) if options.report is not None else None
-    recording = _recording(options, source, rights)
+    recording = _recording(options, source, rights, helping)
     loss = source.loss if recording is None else lambda: recording.with_dropped(source.loss())
     session = Session(source, buffer=options.buffer, loss=loss)
     batches = BatchQueue()
@@ -78,6 +83,9 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
         engine,
         batches,
         fps=options.fps or DEFAULT_FPS,
+        directory=helping.saves,
+        helping=helping,
+        owners=Owners(helping.helper) if options.live and helping.helper is not None else None,
         duration=options.duration,
         weigh=weigh,
         settled=_settled,
@@ -88,7 +96,7 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
         resolver=resolver,
         driver_class=driver(written),
     )
-    app.remarks = rights.give_up(write=(options.save_dir,))
+    app.remarks = [*helping.settle(), *rights.give_up()]
     try:
         app.run()
     finally:
@@ -99,6 +107,7 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
             tell(unsaved)
         if recording is not None:
             recording.close()
+        helping.close()
         if tshark is not None:
             tshark.close()
         if resolver is not None:
@@ -148,12 +157,12 @@ def _need_terminal(options: Options) -> None:
         raise CaptureError(f"no terminal for the keyboard ({error.strerror}); add --summary", EXIT_USAGE) from None
 
 
-def _recording(options: Options, source: Source, rights: Rights) -> Recording | None:
+def _recording(options: Options, source: Source, rights: Rights, helping: Helping) -> Recording | None:
     if options.write is None:
         return None
     from netwatch.app.recording import Recording
 
-    return Recording.begin(options, source, user=rights.user)
+    return Recording.begin(options, source, user=rights.user, directory=helping.writes)
 
 
 def _say(app: NetwatchApp, source: Source, engine: Engine, recording: Recording | None) -> int:

@@ -309,6 +309,10 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         head.append(f"{wirelen:,} bytes", look["text"])
         if caplen < wirelen:
             head.append(f", {caplen:,} captured", look["truncated"])
+        if self._display.owners is not None:
+            self._display.owners.look()
+            program = self._display.owners.of_packet(tree)
+            head.append(f"  program: {program}" if program else "", look["text"])
         head.append(f"  {interface}".rstrip(), look["dim"])
         head.append("\n")
         head.append(f"{tree.source} → {tree.destination}  ", look["text"])

@@ -123,8 +123,19 @@ class _Written:
         if options.duration is not None and is_fifo(options.write):
             # It may be never that somebody reads it; the time begins anew with the packets.
             stop.after(options.duration)
+        self._helping = None
+        if options.rotation is not None:
+            from netwatch.app.helping import Helping
+
+            self._helping = Helping(options, rights.user, shown=False)
         self._recording = Recording.begin(
-            options, source, alone=alone, on_fault=self._failed, stopping=stop, user=rights.user
+            options,
+            source,
+            alone=alone,
+            on_fault=self._failed,
+            stopping=stop,
+            user=rights.user,
+            directory=self._helping.writes if self._helping is not None else None,
         )
 
     def begin(self) -> None:
@@ -136,6 +147,8 @@ class _Written:
     def close(self) -> None:
         """All packets were taken: what waits is written now, so that it is known what was not."""
         self._recording.close()
+        if self._helping is not None:
+            self._helping.close()
 
     @property
     def fault(self) -> OSError | None:
@@ -216,8 +229,7 @@ def run(options: Options, stop: Stop, rights: Rights) -> int:
                 raise
         # Whether packets are dissected, the printer knows: then it has loaded the dissectors.
         preload_output(dissected=printer is not None and "netwatch.capture.dissect" in sys.modules)
-        rotated = (os.path.dirname(options.write) or ".",) if options.write and options.rotation else ()
-        for remark in rights.give_up(write=rotated):
+        for remark in rights.give_up():
             tell(remark)
         printing = printer is not None or options.write == "-"
         with when_nobody_reads(stop.nobody_reads) if printing else contextlib.nullcontext():

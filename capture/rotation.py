@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-__all__ = ["Rotation", "file_name", "read_rotation"]
+__all__ = ["Rotation", "file_name", "parts", "read_rotation"]
 
 _SECOND: Final = 1_000_000_000
 _UNITS: Final = {"": 1000, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -70,9 +70,13 @@ _READERS: Final = {
 
 def file_name(path: str, number: int, when: float) -> str:
     """`trace_00001_20261122140000.pcapng` of `trace.pcapng`: number from 1 and local time, as dumpcap has it."""
+    folder, stem, suffix = parts(path)
+    moment = time.strftime("%Y%m%d%H%M%S", time.localtime(when))
+    return os.path.join(folder, f"{stem}_{number:05}_{moment}{suffix}")
+
+
+def parts(path: str) -> tuple[str, str, str]:
+    """The directory, what the names of all files begin with, and what they end with."""
     folder, name = os.path.split(path)
     stem, dot, suffix = name.rpartition(".")
-    if not dot:
-        stem, suffix = name, ""
-    moment = time.strftime("%Y%m%d%H%M%S", time.localtime(when))
-    return os.path.join(folder, f"{stem}_{number:05}_{moment}{dot}{suffix}")
+    return (folder, stem, dot + suffix) if dot else (folder, name, "")

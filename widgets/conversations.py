@@ -30,6 +30,8 @@ _END: Final = 21
 _LONGEST: Final = 47
 """Cells of the longest end there is."""
 _BAR: Final = 10
+_PROGRAM: Final = 12
+"""Cells of `sshd (12345)`."""
 
 
 class _Columns(NamedTuple):
@@ -41,20 +43,25 @@ class _Columns(NamedTuple):
     """Bytes in and out; else their sum."""
     rate: bool
     bar: int
+    program: int
 
     @classmethod
-    def of_width(cls, inner: int) -> _Columns:
+    def of_width(cls, inner: int, *, programs: bool) -> _Columns:
         """Once both ends stand in full, a number at a time; then a bar, and room for IPv6."""
         free = inner - 2 * (_END + 1) - (_NUMBER + 1)
-        widths = (_NUMBER + 1, _NUMBER + 1, _PROTOCOL + 1, 2 * (_NUMBER + 1), _BAR + 1)
+        program = programs * (_PROGRAM + 1)
+        widths = (_NUMBER + 1, program, _NUMBER + 1, _PROTOCOL + 1, 2 * (_NUMBER + 1), _BAR + 1)
         shown: list[bool] = []
         for width in widths:
             shown.append(free >= width and all(shown))
             free -= width if shown[-1] else 0
-        split, rated, protocol, packets, drawn = shown
+        split, named, rated, protocol, packets, drawn = shown
         ends = min(2 * _END + free, 2 * _LONGEST)
         bar_width = _BAR + 2 * _END + free - ends if drawn else 0
-        return cls((ends + 1) // 2, ends // 2, protocol * _PROTOCOL, packets, split, rated, bar_width)
+        named = named and programs
+        return cls(
+            (ends + 1) // 2, ends // 2, protocol * _PROTOCOL, packets, split, rated, bar_width, named * _PROGRAM
+        )
 
 
 class Conversations(KeyTable["ConversationRow"]):
@@ -68,14 +75,25 @@ class Conversations(KeyTable["ConversationRow"]):
     def key_of(self, row: ConversationRow) -> Hashable:
         return row.key
 
+    def look_up(self, *, now: bool = False) -> None:
+        if self.display_as.owners is not None:
+            self.display_as.owners.look()
+        super().look_up(now=now)
+
+    def _columns(self, inner: int) -> _Columns:
+        return _Columns.of_width(inner, programs=self.display_as.owners is not None)
+
     def labels_above(self, inner: int) -> list[Label]:
-        look, columns = self.look, _Columns.of_width(inner)
+        look, columns = self.look, self._columns(inner)
         incoming, outgoing = look.glyphs.incoming, look.glyphs.outgoing
         labels: list[Label] = [(1, " Conversations ", self.title_style)]
         at = columns.left + columns.right + 2
         if columns.protocol:
             labels.append((at, "proto ", look["head"]))
             at += columns.protocol + 1
+        if columns.program:
+            labels.append((at, "program ", look["head"]))
+            at += columns.program + 1
         names = [f"pkt{incoming}", f"pkt{outgoing}"] if columns.packets else []
         names += [f"in{incoming}", f"out{outgoing}"] if columns.split else ["bytes"]
         names += [self.display_as.volume_unit] if columns.rate else []
@@ -100,13 +118,15 @@ class Conversations(KeyTable["ConversationRow"]):
         return [scope, (-2, words, self.look["dim"])]
 
     def pieces(self, row: ConversationRow, inner: int) -> list[tuple[str, Style]]:
-        look, columns = self.look, _Columns.of_width(inner)
+        look, columns = self.look, self._columns(inner)
         more, colour = look.glyphs.more, look.protocols[row.protocol]
         ends = ((row.left, columns.left), (row.right, columns.right))
         udp = PROTOCOLS[row.protocol].name == "udp"
         pieces = [(self._end(end, width, udp=udp) + " ", colour) for end, width in ends]
         if columns.protocol:
             pieces.append((fit(PROTOCOLS[row.protocol].label, columns.protocol, more) + " ", look["dim"]))
+        if columns.program:
+            pieces.append((fit(self._program(row), columns.program, more) + " ", look["text"]))
         if columns.packets:
             pieces.append((fit_left(quantity(row.packets_in), _NUMBER) + " ", look["dim"]))
             pieces.append((fit_left(quantity(row.packets_out), _NUMBER) + " ", look["dim"]))
@@ -122,6 +142,15 @@ class Conversations(KeyTable["ConversationRow"]):
             filled, track = bar(row.share, columns.bar, look.glyphs)
             pieces += [(filled, look["total"]), (track, look["track"])]
         return pieces
+
+    def _program(self, row: ConversationRow) -> str:
+        """Of the end that is here; of two the one that began."""
+        owners, protocol = self.display_as.owners, PROTOCOLS[row.protocol].name
+        if owners is None:
+            return ""
+        left, right = ((end.address, end.port) for end in (row.left, row.right))
+        owner = owners.of(protocol, left, right) or owners.of(protocol, right, left)
+        return owner.text if owner is not None else ""
 
     def _end(self, end: Endpoint, width: int, *, udp: bool) -> str:
         """Host and port; the name of the port only where there is room for it beside the host in full."""

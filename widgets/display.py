@@ -10,6 +10,7 @@ from netwatch.capture.names import Name, Origin
 
 if TYPE_CHECKING:
     from netwatch.capture.name_index import Learner
+    from netwatch.capture.owners import Owners
     from netwatch.capture.resolver import Resolver
 
 __all__ = ["NAMINGS", "TIME_FORMATS", "Display", "Naming", "TimeFormat"]
@@ -48,6 +49,9 @@ class Display:
     tables: Tables = field(default_factory=Tables)
     resolver: Resolver | None = None
     """Who asks for the name of an address that has none; None: nobody does."""
+
+    owners: Owners | None = None
+    """Who knows which programs of this host speak; None: nobody, as with a file."""
 
     def next_time_format(self) -> None:
         """What `T` does."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from netwatch.capture.helper import protocol
-from netwatch.capture.helper.protocol import VERBS, MessageError
+from netwatch.capture.helper.protocol import VERBS, MessageError, Shape, Verb
 
 if TYPE_CHECKING:
     from netwatch.capture.guard.identity import Identity
@@ -28,6 +28,7 @@ _ROOT: Final = Path(__file__).absolute().parents[3]
 _PATIENCE: Final = 3.0
 """Seconds beyond a verb's own; who answers no sooner does not answer at all."""
 _GRACE: Final = 1.0
+_STARTING: Final = 10.0
 
 
 class HelperError(Exception):
@@ -62,10 +63,11 @@ class Helper:
     """The process and the socket to it. One question at a time; any thread may ask."""
 
     def __init__(self, start: Start) -> None:
-        """Raises HelperError."""
+        """It gets ready while this process goes on; see `settle`. Raises HelperError."""
         self._gone = ""
         """Why it answers no more."""
         self._lock = threading.Lock()
+        self._settled = False
         self._asking: set[str] = set()
         psutil = find_spec("psutil")
         paths = [str(_ROOT), *(str(Path(psutil.origin).parents[1]) for _ in "1" if psutil and psutil.origin)]
@@ -89,20 +91,24 @@ class Helper:
                 "verbs": list(start.verbs),
                 "directories": [[name, place.prefix, place.suffix] for name, place in start.places.items()],
             }
-            self._exchange("helper", protocol.START, body, directories, {}, 10.0)
-        except OSError as error:
+            protocol.send(mine, protocol.pack(protocol.START, body), directories)
+        except (OSError, MessageError) as error:
             mine.close()
-            raise HelperError(f"no helper process: {error.strerror or error}") from None
-        except HelperError:
-            self.close()
-            raise
+            raise HelperError(f"no helper process: {getattr(error, 'strerror', None) or error}") from None
         finally:
             protocol.close_all(directories)
 
     @classmethod
     def start(cls, start: Start) -> Helper:
-        """Start it; it answers when this returns. Raises HelperError."""
+        """Start it. Raises HelperError."""
         return cls(start)
+
+    def settle(self) -> None:
+        """Wait until it has given up its rights and answers: it is idle then. Raises HelperError."""
+        with self._lock:
+            if not self._settled:
+                self._settled = True
+                self._answer("no helper process", protocol.START, {}, _STARTING)
 
     @property
     def pid(self) -> int:
@@ -129,7 +135,7 @@ class Helper:
         """The answer, and the descriptors that came with it, which are the caller's. Raises HelperError."""
         known = VERBS[verb]
         assert protocol.fits(arguments, known.request), verb
-        return self._exchange(verb, known.number, arguments, [], known.answer, known.seconds, known.descriptors)
+        return self._exchange(verb, known, arguments)
 
     def ask(self, verb: str, callback: Callable[[dict[str, Any] | HelperError], None], **arguments: object) -> bool:
         """Ask without waiting: `callback` gets the answer in a thread of its own. False where the same verb was asked
@@ -160,42 +166,46 @@ class Helper:
             with contextlib.suppress(OSError):  # no right to, any more: it ends by itself, in a moment
                 self._process.kill()
 
-    def _exchange(
-        self,
-        what: str,
-        number: int,
-        body: dict[str, object],
-        given: list[int],
-        shape: protocol.Shape,
-        seconds: float,
-        most: int = 0,
-    ) -> tuple[dict[str, Any], list[int]]:
+    def _exchange(self, what: str, verb: Verb, body: dict[str, object]) -> tuple[dict[str, Any], list[int]]:
         try:
-            data = protocol.pack(number, body)
+            data = protocol.pack(verb.number, body)
         except MessageError as error:
             raise HelperError(f"{what}: {error}") from None
+        self.settle()
         with self._lock:
-            if self._gone:
-                raise HelperError(f"the helper process is gone: {self._gone}")
+            if not self._gone:
+                try:
+                    protocol.send(self._socket, data)
+                except OSError as error:
+                    self._gone = _why(error)
+            return self._answer(what, verb.number, verb.answer, verb.seconds, verb.descriptors)
+
+    def _answer(
+        self, what: str, number: int, shape: Shape, seconds: float, most: int = 0
+    ) -> tuple[dict[str, Any], list[int]]:
+        """Raises HelperError."""
+        answer = None
+        if not self._gone:
             try:
                 self._socket.settimeout(seconds + _PATIENCE)
-                protocol.send(self._socket, data, given)
                 answer = protocol.receive(self._socket)
-            except TimeoutError:
-                self._gone = "it did not answer"
+                self._gone = "" if answer is not None else "it ended"
             except (OSError, MessageError) as error:
-                self._gone = getattr(error, "strerror", None) or str(error)
-            else:
-                if answer is None:
-                    self._gone = "it ended"
-            if self._gone:
-                raise HelperError(f"the helper process is gone: {self._gone}")
-            assert answer is not None
+                self._gone = _why(error)
+        if answer is None:
+            raise HelperError(f"the helper process is gone: {self._gone}")
         kind, found, descriptors = answer
+        if kind == number and protocol.fits(found, shape) and len(descriptors) <= most:
+            return found, descriptors
+        protocol.close_all(descriptors)
         if kind == protocol.FAILED and protocol.fits(found, protocol.FAILURE):
-            protocol.close_all(descriptors)
             raise HelperError(found["words"], found["errno"])
-        if kind != number or not protocol.fits(found, shape) or len(descriptors) > most:
-            protocol.close_all(descriptors)
-            raise HelperError(f"the helper's answer to {what} cannot be read")
-        return found, descriptors
+        raise HelperError(f"the helper's answer to {what} cannot be read")
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it did not answer"
+    if isinstance(error, BrokenPipeError | ConnectionResetError):
+        return "it ended"
+    return getattr(error, "strerror", None) or str(error)

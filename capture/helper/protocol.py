@@ -92,7 +92,7 @@ VERBS: Final[dict[str, Verb]] = {
         32,
         "owners:owners",
         {"first": int},
-        {"rows": list, "addresses": list, "left": int},
+        {"rows": list, "addresses": list, "left": int, "beyond": int},
         (CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH),
     ),
 }

