@@ -7,6 +7,7 @@ package; what other packages import so is named here. tests/live/test_preload.py
 
 from __future__ import annotations
 
+import codecs
 import os
 import time
 from importlib import import_module
@@ -76,7 +77,7 @@ def _preload_dissection() -> None:
     for name in _FOR_DISSECTORS:
         import_module(name)
     for encoding in _ENCODINGS:
-        "".encode(encoding)
+        codecs.lookup(encoding)  # str.encode knows some without their modules
     time.localtime()  # the C library reads the time zone's file once
 
 
