@@ -44,7 +44,7 @@ _ENCODINGS: Final = ("ascii", "idna", "latin-1", "utf-16", "utf-16-be", "utf-16-
 _ELSEWHERE: Final = frozenset(
     {
         # what runs without a screen, or before all else
-        "headless", "listing", "printing", "version", "fields", "tree_json", "tree_text", "passing",
+        "headless", "doctor", "listing", "printing", "version", "fields", "tree_json", "tree_text", "passing",
         # programs of their own; who asks the helper imports its client
         "tshark_server", "resolver_server", "helper",
     }
@@ -67,6 +67,7 @@ def preload_dashboard() -> None:
 def preload_output(*, dissected: bool) -> None:
     """Import what is needed without a screen; of dissectors only where packets are `dissected`."""
     import_module("json")
+    codecs.lookup("ascii")  # --report
     if dissected:
         for name in _FOR_PRINTING:
             import_module(f"netwatch.capture.{name}")
