@@ -2,7 +2,7 @@
 
 A name is one part of a path, so it leads nowhere else; no link is followed; what is made is the user's, for this
 process is his. Whoever else may write in the directory can put something else there under the same name: so the file
-is looked at again before it is renamed or removed.
+is looked at again before it is renamed or removed, as far as an inode number tells it.
 """
 
 from __future__ import annotations
