@@ -20,6 +20,7 @@ from textual.timer import Timer
 
 from netwatch.app.keys import PROGRAM_KEYS, bindings
 from netwatch.app.main_screen import MainScreen
+from netwatch.app.own_session import POLL
 from netwatch.capture.directory import Directory, PlainDirectory
 from netwatch.capture.name_index import Learner
 from netwatch.capture.name_tables import Tables
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from textual.driver import Driver
 
     from netwatch.app.helping import Helping
+    from netwatch.app.own_session import OwnSession
     from netwatch.app.trouble import Trouble
     from netwatch.capture.block import Batch
     from netwatch.capture.engine import Engine
@@ -92,6 +94,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         unseen: Callable[[], bool] | None = None,
         trouble: Trouble | None = None,
         tshark: Tshark | None = None,
+        own_session: OwnSession | None = None,
         names: Tables | None = _NO_TABLES,
         resolver: Resolver | None = None,
         look: Look | None = None,
@@ -127,6 +130,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._unseen = unseen
         self._trouble = trouble
         self._tshark = tshark
+        self._own_session = self.state.own_session = own_session
         self._helping = helping
         self._owners = owners
         self._directory = directory or PlainDirectory(".")
@@ -152,6 +156,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
     def get_default_screen(self) -> Screen[None]:
         self._main = MainScreen(self.session, self.look, self.state, self.engine, self._directory, self._tshark)
         self._main.display_as.learner = self.learner
+        self._main.own_session = self._own_session
         self._main.display_as.owners = self._owners
         if self._names is not None:
             self._main.display_as.tables = self._names
@@ -167,6 +172,8 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self.set_interval(1 / self._fps, self._repaint)
         if self._resolver is not None:
             self._resolving = self.set_interval(_RESOLVE, self._resolve)
+        if self._own_session is not None:
+            self.set_interval(POLL, self._own_session.look)
         if self._weigh is not None:
             self.set_interval(_WEIGH, self._weigh)
         self._handle_signals()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from netwatch.app.confining import Rights
 from netwatch.app.options import Options
 from netwatch.app.output import tell
+from netwatch.app.own_session import OwnSession
 from netwatch.capture.block import Source
 from netwatch.capture.errors import EXIT_DAMAGED, EXIT_USAGE, CaptureError
 
@@ -46,6 +47,9 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
 
     resolver = _resolver(source) if options.resolve else None
     helping = Helping(options, rights.user, shown=True)
+    # A file of -w lacks nothing that was not asked for.
+    hidden = options.write is None or options.hide_own_session
+    own_session = OwnSession.of(source, helping.helper, hidden=hidden)
     gc.disable()
     # Textual costs 0.2 s to import, numpy half of that: only who shows a dashboard pays.
     from netwatch.app.app import NetwatchApp
@@ -94,8 +98,11 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
         tshark=tshark,
         names=Tables.read() if options.names else None,
         resolver=resolver,
+        own_session=own_session,
         driver_class=driver(written),
     )
+    if own_session is not None:
+        own_session.begin()
     app.remarks = [*helping.settle(), *rights.give_up()]
     try:
         app.run()
@@ -112,10 +119,17 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
             tshark.close()
         if resolver is not None:
             resolver.close()
+        if own_session is not None:
+            own_session.close()
     if report is not None:
         session.release()  # a list of all hosts takes some 25 MB
         summary = Summary(
-            source.name, session.statistics, loss=session.loss, evicted=session.store.evicted, damage=source.damage
+            source.name,
+            session.statistics,
+            loss=session.loss,
+            evicted=session.store.evicted,
+            hidden_filters=getattr(source, "hidden_filters", ()),
+            damage=source.damage,
         )
         stall = app.longest_stall * 1000
         report.write(summary, frames=app.frames, terminal_bytes=written.bytes, longest_ui_stall_ms=stall)

@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from netwatch.app.confining import Rights
 from netwatch.app.heap import keep_freed_memory
@@ -25,6 +25,10 @@ from netwatch.capture.engine import blocks
 from netwatch.capture.errors import EXIT_DAMAGED, CaptureError
 from netwatch.capture.stats import Statistics, partial
 from netwatch.capture.summary import Summary, as_dict, as_json, as_text, lost
+
+if TYPE_CHECKING:
+    from netwatch.app.own_session import OwnSession
+    from netwatch.capture.helper.client import Helper
 
 __all__ = ["run"]
 
@@ -74,7 +78,10 @@ class _Counted:
             self._report.memory.sample()
 
     def finish(self, source: Source | None, outcome: _Outcome) -> None:
-        summary = Summary(outcome.name, self._statistics, loss=outcome.loss, damage=outcome.damage)
+        hidden = getattr(source, "hidden_filters", ())
+        summary = Summary(
+            outcome.name, self._statistics, loss=outcome.loss, hidden_filters=hidden, damage=outcome.damage
+        )
         self._stop.print_whole()
         try:
             if self._options.json:
@@ -216,6 +223,7 @@ def run(options: Options, stop: Stop, rights: Rights) -> int:
         tell(str(error))
         return _finish(sinks, None, outcome)
     outcome.name = source.name
+    own_session, helper = _own_session(source, rights) if options.hide_own_session else (None, None)
     try:
         if options.write is not None:
             try:
@@ -229,12 +237,20 @@ def run(options: Options, stop: Stop, rights: Rights) -> int:
                 raise
         # Whether packets are dissected, the printer knows: then it has loaded the dissectors.
         preload_output(dissected=printer is not None and "netwatch.capture.dissect" in sys.modules)
+        if own_session is not None:
+            own_session.begin()
         for remark in rights.give_up():
             tell(remark)
+        if own_session is not None:
+            own_session.look_on()
         printing = printer is not None or options.write == "-"
         with when_nobody_reads(stop.nobody_reads) if printing else contextlib.nullcontext():
             return _consume(options, stop, source, sinks, outcome)
     finally:
+        if own_session is not None:
+            own_session.close()
+        if helper is not None:
+            helper.close()
         source.close()
 
 
@@ -277,6 +293,17 @@ def _consume(options: Options, stop: Stop, source: Source, sinks: list[_Sink], o
     if told.packets and not (options.summary or stop.unread):
         tell(lost(told))
     return _finish(sinks, source, outcome)
+
+
+def _own_session(source: Source, rights: Rights) -> tuple[OwnSession | None, Helper | None]:
+    """Who hides what carries the terminal, and who finds it."""
+    from netwatch.app.own_session import OwnSession
+    from netwatch.capture.helper.client import Helper, HelperError, Start
+
+    helper = None
+    with contextlib.suppress(HelperError):  # then it is looked for once
+        helper = Helper.start(Start(("session",), rights.user))
+    return OwnSession.of(source, helper, hidden=True), helper
 
 
 def _count(options: Options) -> int | None:

@@ -130,6 +130,7 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("time", "T", "T", "time_format", "time", "Time: since start, delta, local, UTC", "Show", 8),
     Key("unit", "b", "b", "unit", "bits/bytes", "Rates in bits or bytes", "Show", 13),
     Key("names", "R", "R", "names", "names", "Names of all, names of hosts, or addresses", "Show"),
+    Key("own_session", "x", "x", "own_session", "own SSH", "Your own SSH session, hidden or shown", "Show"),
     Key("conversations", "v", "v", "conversations", "conversations", "Talkers, or who talks to whom", "Show"),
     Key("statistics", "S", "S", "statistics", "stats", "Statistics of all packets, or of the filter", "Show", 7),
     *(

@@ -26,6 +26,7 @@ from netwatch.widgets.switches import Switches
 from netwatch.widgets.talkers import Talkers, filter_of
 
 if TYPE_CHECKING:
+    from netwatch.app.own_session import OwnSession
     from netwatch.capture.directory import Directory
     from netwatch.capture.engine import Engine
     from netwatch.capture.session import Session
@@ -58,6 +59,8 @@ class MainScreen(Travelling, inherit_bindings=False):
         """Filters that `enter` on a table replaced; `esc` goes back through them."""
         self._filter_history: list[str] = []
         self._place_history: list[str] = []
+        self.own_session: OwnSession | None = None
+        """None: nothing is captured."""
 
     def on_mount(self) -> None:
         self.set_interval(1, self._judge_again)
@@ -265,6 +268,14 @@ class MainScreen(Travelling, inherit_bindings=False):
         self.footer.say(said_of(self.display_as, self.session.statistics.last_ts), seconds=5)
         self.paint_now()
 
+    def action_own_session(self) -> None:
+        """Hide what carries this terminal, or show it; packets that were captured stay."""
+        if self.own_session is None:
+            self.footer.say("only a live capture hides your own SSH session: nothing is hidden here")
+        else:
+            self.footer.say(self.own_session.toggle(), seconds=5)
+            self.paint_now()
+
     def action_statistics(self) -> None:
         self.session.statistics_follow_filter = not self.session.statistics_follow_filter
         follow = self.session.statistics_follow_filter
@@ -285,7 +296,8 @@ class MainScreen(Travelling, inherit_bindings=False):
     def action_help(self) -> None:
         from netwatch.app.help_screen import HelpScreen
 
-        self.app.push_screen(HelpScreen(self.look, loss_notes(self.session)))
+        notes = self.own_session.notes if self.own_session is not None else ()
+        self.app.push_screen(HelpScreen(self.look, (*notes, *loss_notes(self.session))))
 
     @on(Footer.Chosen)
     async def _hint_clicked(self, event: Footer.Chosen) -> None:

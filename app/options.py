@@ -90,6 +90,8 @@ class Options:
     """Numbers of packets, from and to."""
     hexdump: bool = False
     """Their bytes too."""
+    hide_own_session: bool = False
+    """Also without a dashboard, and in what is written."""
     plugins: bool = False
     no_tshark: bool = False
     """A person's own dissectors may be loaded."""
@@ -165,6 +167,7 @@ def parse(arguments: Sequence[str]) -> Options:
         json_packets=found.json_packets,
         detail=found.detail,
         hexdump=found.hexdump,
+        hide_own_session=found.hide_own_session,
         plugins=found.plugins,
         no_tshark=found.no_tshark,
         user=found.user,
@@ -226,6 +229,10 @@ def _check(options: Options) -> None:
         raise CaptureError(f"{' and '.join(outputs[:2])} both print to standard output; give one", EXIT_USAGE)
     if options.detail and options.read is None:
         raise CaptureError("--detail shows packets of a capture file: name it with -r", EXIT_USAGE)
+    if options.hide_own_session and not options.live:
+        raise CaptureError(
+            "--hide-own-session is for what is captured; a file has what it has: try a filter (/)", EXIT_USAGE
+        )
     if options.hexdump and not options.detail:
         raise CaptureError("-x adds the bytes to --detail: give that too", EXIT_USAGE)
     if options.resolve and not options.names:
@@ -332,6 +339,7 @@ def _parser(width: int | None = 80) -> argparse.ArgumentParser:
     )
     add("-p", "--no-promiscuous-mode", dest="promiscuous", action="store_false", help="only what is addressed here")
     add("--ring", type=_size, default=DEFAULT_RING, metavar="SIZE", help="the kernel's ring, as 128M (default 64M)")
+    add("--hide-own-session", action="store_true", help="leave your own SSH session out of output and files, too")
     add("-D", "--list", "--list-interfaces", dest="list_interfaces", action="store_true", help="list the interfaces")
 
     group = parser.add_argument_group("output in place of the dashboard")

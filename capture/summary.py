@@ -32,7 +32,7 @@ class Summary:
     evicted: int = 0
     """Packets that were counted but are no longer kept."""
     hidden_filters: tuple[str, ...] = ()
-    """Kernel filters that keep something out, own SSH session say."""
+    """Of the kernel, that kept something out at any time: the own SSH session, say. In pcap-filter(7) words."""
     damage: Damage | None = None
 
 

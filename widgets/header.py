@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from textual.cache import LRUCache
 from textual.strip import Strip
 
+from netwatch.capture.kernel.hiding import endpoint_words
 from netwatch.capture.locate import kept_times
 from netwatch.capture.rates import BITS, BITS_IN, BITS_OUT
 from netwatch.capture.text import escape
@@ -24,6 +25,7 @@ from netwatch.widgets.units import elapsed, exact, quantity, rate
 
 if TYPE_CHECKING:
     from netwatch.capture.block import Source
+    from netwatch.capture.kernel.hiding import Endpoint
     from netwatch.capture.session import Session
     from netwatch.widgets.display import Display
     from netwatch.widgets.palette import Look
@@ -38,6 +40,13 @@ _SPARKS: Final = (12, 10, 8, 6)
 """Cells of the sparkline, as there is room."""
 
 
+class Carried(Protocol):
+    """The connections that carry the terminal."""
+
+    endpoints: tuple[Endpoint, ...]
+    hidden: bool
+
+
 @dataclass
 class RunState:
     """How the capture is getting on; the app keeps it up to date."""
@@ -50,6 +59,7 @@ class RunState:
     """The person stopped the reading of the file."""
     fault: OSError | None = None
     """What the output of `-w` said when it did not take packets."""
+    own_session: Carried | None = None
 
     _moment: tuple[tuple[int, int] | None] | None = None
 
@@ -99,6 +109,7 @@ class Header(Lines):
             parts += [self._packets(), self._volumes(), self._spark()]
         parts += [
             self._captured(small),
+            *self._own_session(),
             loss_part(self.look, self.session.loss, self.session.source, self.state.fault),
             gauge(self.look, self.session.store, with_bar=not small),
         ]
@@ -161,6 +172,19 @@ class Header(Lines):
         if loops is not None:  # a capture that is played as if it were live
             return [f"RECORDED  loop {loops + 1:<3}", "RECORDED"], "busy-chip"
         return ["LIVE"], "live-chip"
+
+    def _own_session(self) -> list[Part]:
+        """What is missing in the picture, and the key that brings it back. Where it is shown, the key is enough."""
+        look, own = self.look, self.state.own_session
+        if own is None or not own.endpoints or self.state.ended:
+            return []
+        key = [("[", look["dim"]), ("x", look["key"]), ("]", look["dim"])]
+        if not own.hidden:
+            return [Part(14, [[("SSH shown ", look["dim"]), *key]])]
+        arrow = "→" if look.glyphs.braille else ">"
+        more = f" +{len(own.endpoints) - 1}" if own.endpoints[1:] else ""
+        whole = f"hidden {endpoint_words(own.endpoints[0], arrow)}{more} "
+        return [Part(7, [[(words, look["dim"]), *key] for words in (whole, "SSH hidden ", "SSH ", "")], grows=12)]
 
     def _packets(self) -> Part:
         look = self.look

@@ -95,6 +95,10 @@ VERBS: Final[dict[str, Verb]] = {
         {"rows": list, "addresses": list, "left": int, "beyond": int},
         (CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH),
     ),
+    # sessions.py
+    "session": Verb(
+        48, "sessions:session", {"connection": str}, {"rows": list}, (CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH)
+    ),
 }
 
 FAILED: Final = 0

@@ -15,7 +15,7 @@ from typing import Final
 
 from netwatch.capture.kernel.bpf import Program
 
-__all__ = ["MOST", "Endpoint", "filter_words", "without"]
+__all__ = ["MOST", "Endpoint", "endpoint_words", "filter_words", "without"]
 
 MOST: Final = 16
 """Connections that are hidden at most: each costs every packet some instructions."""
@@ -86,6 +86,15 @@ def filter_words(endpoint: Endpoint) -> str:
         words += [f"host {address}"] if address is not None else []
         words += [f"port {port}"] if port is not None else []
     return f"not ({' and '.join(words)})"
+
+
+def endpoint_words(endpoint: Endpoint, arrow: str = " → ") -> str:
+    """`192.0.2.7:50122 → 192.0.2.1:22`, from the terminal to this machine; `udp 192.0.2.1:60001` where the other end
+    may be anywhere."""
+    here = _place(endpoint.local, endpoint.local_port)
+    if endpoint.remote is None:
+        return f"{endpoint.protocol} {here}"
+    return f"{_place(endpoint.remote, endpoint.remote_port)}{arrow}{here}"
 
 
 def without(endpoints: Sequence[Endpoint], program: Program, linktype: int) -> Program:
@@ -273,3 +282,9 @@ def _packed(address: str) -> bytes:
         return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
     except OSError as error:
         raise ValueError(f"{address!r} is no address") from error
+
+
+def _place(address: str | None, port: int | None) -> str:
+    if address is None:
+        return f"port {port}"
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -158,7 +158,9 @@ WRONG = [
     (["doctor"], "doctor is not available yet"),
     (["lab", "up"], "lab is not available yet"),
     (["-w", "x", "--report", "./x"], "-w and --report name the same file"),
-    (["--hide-own-session"], "unrecognized arguments"),
+    (["--hide-own-sessions"], "unrecognized arguments"),
+    (["-r", "a", "--hide-own-session"], "--hide-own-session is for what is captured"),
+    (["demo", "--hide-own-session"], "--hide-own-session is for what is captured"),
 ]
 
 
