@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -12,12 +13,16 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Final
 
+import netwatch
 from netwatch.capture.errors import EXIT_USAGE, CaptureError
 from netwatch.capture.kernel.hiding import Endpoint
 
 __all__ = ["Resolver", "name_servers"]
 
-_SERVER: Final = Path(__file__).with_name("resolver_server.py")
+_PROGRAM: Final = (
+    "import sys; sys.path += sys.argv[1:3]; from netwatch.capture.resolver_server import main; main(sys.argv[3:])"
+)
+_ROOT: Final = Path(netwatch.__file__).parents[1]
 _RESOLV_CONF: Final = "/etc/resolv.conf"
 _MOST_SERVERS: Final = 3
 """As the C library takes (resolv.conf(5), MAXNS)."""
@@ -38,15 +43,17 @@ _MOST_REMEMBERED: Final = 32_768
 class Resolver:
     """A process that asks, started while sockets may still be made. Nothing here waits for it."""
 
-    def __init__(self, servers: list[str]) -> None:
-        """Raises CaptureError 2 if none of the name servers can be asked."""
+    def __init__(self, servers: list[str], *, sandbox: bool = True) -> None:
+        """`sandbox`: Landlock and seccomp guard it, as they do netwatch. Raises CaptureError 2 if none of the name
+        servers can be asked."""
         library = find_spec("dns")
         if library is None or library.origin is None:
             raise CaptureError("--resolve needs dnspython: pip install dnspython", EXIT_USAGE)
+        paths = str(_ROOT), str(Path(library.origin).parents[1])
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_SERVER), str(Path(library.origin).parents[1]), *servers],
+                [sys.executable, "-I", "-S", "-c", _PROGRAM, *paths, "sandbox" if sandbox else "", *servers],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -71,10 +78,10 @@ class Resolver:
         self._socket.setblocking(False)
 
     @classmethod
-    def start(cls) -> Resolver:
+    def start(cls, *, sandbox: bool = True) -> Resolver:
         """With the name servers of this machine. Raises CaptureError 2."""
         try:
-            return cls(name_servers())
+            return cls(name_servers(), sandbox=sandbox)
         except OSError as error:
             raise CaptureError(f"--resolve: its process does not start ({error.strerror})", EXIT_USAGE) from None
 
@@ -133,8 +140,8 @@ class Resolver:
         try:
             self._process.wait(_GRACE)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            with contextlib.suppress(PermissionError):  # it is nobody's, and this process no longer root's
+                self._process.kill()
 
     def _remember(self, address: str) -> None:
         self._asked[address] = None

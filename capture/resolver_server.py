@@ -1,9 +1,9 @@
 """The process that asks name servers what addresses are called (--resolve): a program of its own, so that it has
 nothing of netwatch's memory.
 
-Run as `python -I -S resolver_server.py FOLDER SERVER…`, with a socket (SOCK_SEQPACKET) as standard input; dnspython
-lies in FOLDER. It opens one UDP socket for each name server, tells from where to where (netwatch leaves these packets
-out of its picture), gives up its rights, and asks.
+Started by resolver.py as `python -I -S -c …`, with a socket (SOCK_SEQPACKET) as standard input. It opens one UDP
+socket for each name server, tells from where to where (netwatch leaves these packets out of its picture), gives up
+its rights, and asks. Imports the standard library, what rights are given up with, and dnspython.
 
     first message  JSON: [[local address, local port, remote address, remote port], …]
     request        the 4 or 16 bytes of an address
@@ -14,17 +14,18 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import ctypes
 import json
 import os
 import resource
 import selectors
 import socket
-import sys
 import time
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from netwatch.capture.guard.confine import Confinement, confine
+from netwatch.capture.guard.identity import Identity
 
 if TYPE_CHECKING:
     import dns.message
@@ -45,8 +46,8 @@ _MODULES = (
     *("message", "reversename", "rdtypes.IN.A", "rdtypes.IN.AAAA"),
     *(f"rdtypes.ANY.{kind}" for kind in ("CNAME", "DNAME", "NS", "OPT", "PTR", "RRSIG", "SOA")),
 )
-_NOBODY = 65_534
-_PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38
+_NOBODY = Identity(65_534, 65_534, "nobody")
+"""Not the user that netwatch becomes: this process may not even send it a signal."""
 _MEMORY = 1 << 30
 _FILES = 32
 
@@ -109,13 +110,7 @@ class Asker:
         return max(min(moments) - time.monotonic(), 0.0) if moments else None
 
     def _send(self, packed: bytes, tries: int) -> None:
-        import dns.exception
-        import dns.message
-        import dns.rdatatype
-        import dns.reversename
-
-        text = socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
-        query = dns.message.make_query(dns.reversename.from_address(text), dns.rdatatype.PTR)
+        query = question(packed)
         server = (self._best + tries) % len(self._servers)
         now = time.monotonic()
         self._next = now + INTERVAL
@@ -166,6 +161,16 @@ class Asker:
             self._channel.send(bytes([len(packed)]) + packed + name.encode("ascii", "replace"))
 
 
+def question(packed: bytes) -> dns.message.QueryMessage:
+    """What an address is called."""
+    import dns.message
+    import dns.rdatatype
+    import dns.reversename
+
+    text = socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
+    return dns.message.make_query(dns.reversename.from_address(text), dns.rdatatype.PTR)
+
+
 def name_in(answer: dns.message.Message) -> str:
     """The name that an answer gives to the address; empty if it gives none."""
     import dns.rdataclass
@@ -199,40 +204,31 @@ def open_sockets(servers: list[str]) -> list[socket.socket]:
     return opened
 
 
-def give_up_rights() -> None:
-    """Nobody's, and nothing to be gained by running another program (prctl(2))."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if os.geteuid() == 0:
-        os.setgroups([])
-        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+def give_up_rights(*, sandbox: bool) -> None:
+    """Nobody's: no files, no other program, no socket but those that are open."""
+    os.chdir("/")
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, _FILES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.chdir("/")
+    # What the kernel cannot deny netwatch tells of itself.
+    confine(Confinement(_NOBODY if os.geteuid() == 0 else None, sandbox=sandbox))
 
 
-def load(folder: str) -> None:
+def load() -> None:
     """All of dnspython that an answer can need: afterwards its files may not be readable any more."""
-    sys.path.append(folder)
     for name in _MODULES:
         import_module(f"dns.{name}")
-    sys.path.remove(folder)
+    question(bytes(4)).to_wire()  # what it imports by itself
 
 
-def main(folder: str, servers: list[str]) -> None:
+def main(options: list[str]) -> None:
+    """`options`: "sandbox" or nothing, then the name servers."""
     channel = socket.socket(fileno=os.dup(0))
-    sockets = open_sockets(servers)
+    sockets = open_sockets(options[1:])
     ends = [[*each.getsockname()[:2], *each.getpeername()[:2]] for each in sockets]
     channel.send(json.dumps(ends).encode())
     if sockets:
-        load(folder)
-        give_up_rights()
+        load()
+        give_up_rights(sandbox=bool(options[0]))
         Asker(channel, sockets).serve()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])

@@ -22,6 +22,8 @@ from typing import Any
 import pytest
 from tests.live.wire import CLIENT
 
+from netwatch.capture.resolver import Resolver
+
 NETWATCH = (sys.executable, "-c", "from netwatch.app.main import main; raise SystemExit(main())")
 PATIENCE = 20.0
 HOSTS = 24
@@ -201,6 +203,26 @@ def test_names_are_asked_for_slowly_once_and_unseen_or_not_at_all(
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", dashboard.output.decode(errors="replace"))
     for number in range(1, HOSTS + 1):
         assert (f"≈h{number}.shop.lan" in text) == bool(number % 3)
+
+
+def test_the_process_that_asks_has_no_rights_and_ends_with_netwatch(pair: Any) -> None:
+    with pair.addressed():
+        resolver = pair.right.call(lambda: Resolver([CLIENT]))
+    try:
+        status = Path(f"/proc/{resolver.pid}/status")
+        until = time.monotonic() + PATIENCE
+        while "\nSeccomp:\t2\n" not in (said := status.read_text()):  # it is guarded last
+            assert time.monotonic() < until, said
+            time.sleep(0.05)
+        found = dict(line.split(":\t", 1) for line in said.splitlines())
+        assert set(found["Uid"].split()) == set(found["Gid"].split()) == {"65534"}
+        assert found["Groups"].strip() == ""
+        assert {found[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+        assert found["NoNewPrivs"] == "1"
+        assert [(end.remote, end.remote_port) for end in resolver.endpoints] == [(CLIENT, 53)]
+    finally:
+        resolver.close()
+    assert not status.exists()
 
 
 @needs_dnsmasq
