@@ -38,6 +38,12 @@ def run(arguments: Sequence[str] | None, signals: Signals) -> int:
 
 
 def _run(options: Options, stop: Stop, *, ours: bool) -> int:
+    if options.doctor:
+        from netwatch.app.doctor import run as examined
+
+        text, code = examined()
+        print_out(text.encode("utf-8", "backslashreplace"))
+        return code
     told = _tell_about(options)
     if told:
         print_out(told.encode("utf-8", "backslashreplace"))

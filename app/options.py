@@ -32,7 +32,7 @@ _SPEED: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})x", re.IG
 _RANGE: Final = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
 _LARGEST_SIZE: Final = 1 << 40
 _MAX_FPS: Final = 60
-_LATER: Final = ("doctor", "lab")
+_LATER: Final = ("lab",)
 """Sub-commands whose names are taken but that do not exist yet."""
 
 _DESCRIPTION: Final = (
@@ -48,6 +48,7 @@ examples:
   netwatch -r trace.pcap --summary --json
   netwatch -r trace.pcap --detail 12  everything in packet 12
   netwatch demo                       recorded traffic, played as if live; needs no root
+  netwatch doctor                     what works on this machine, and what mends the rest
 
 exit codes: 0 done, 2 usage, 3 damaged capture or none, 74 output failed, 77 no permission
 """
@@ -60,6 +61,8 @@ class Options:
     help: bool = False
     version: bool = False
     demo: bool = False
+    doctor: bool = False
+    """Look at what works on this machine."""
     interfaces: tuple[str, ...] = ()
     """Empty: the one of the default route."""
     read: str | None = None
@@ -133,6 +136,11 @@ def parse(arguments: Sequence[str]) -> Options:
         return Options(help=found.help, version=found.version)
     words: list[str] = found.words
     demo = False
+    if words[:1] == ["doctor"]:
+        if len(given := [*before, *words_after]) > 1:
+            others = " ".join(word for word in given if word != "doctor")
+            raise CaptureError(f"doctor looks at this machine and takes nothing else: leave out {others}", EXIT_USAGE)
+        return Options(doctor=True)
     if words and words[0] in ("demo", *_LATER):
         if words[0] in _LATER:
             raise CaptureError(
@@ -307,7 +315,7 @@ def _parser(width: int | None = 80) -> argparse.ArgumentParser:
     """`width`: columns of the help; None: those of the terminal, to ask for which argparse loads shutil (3 ms)."""
     parser = _Parser(
         prog="netwatch",
-        usage="netwatch [options] [demo] [capture filter …]",
+        usage="netwatch [options] [demo | doctor] [capture filter …]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=width),

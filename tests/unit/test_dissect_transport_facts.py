@@ -14,7 +14,7 @@ SYN, ACK, RST = 0x02, 0x10, 0x04
 
 
 def ones_sum(data: bytes) -> int:
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total

@@ -136,7 +136,7 @@ def test_a_background_job_of_a_script_ends_on_kill() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["--list"], ["--nonsense"], ["doctor"], ["-c", "0"]]
+    "arguments", [["--help"], ["--version"], ["--list"], ["--nonsense"], ["lab"], ["-c", "0"]]
 )
 def test_help_and_mistakes_do_not_wait_for_numpy_and_textual(arguments: list[str]) -> None:
     code = (

@@ -155,7 +155,7 @@ WRONG = [
     (["--fields", "ip.src", "--fields", "ip.dst"], "--fields is given twice"),
     (["--report", "a", "port", "53", "--report", "b"], "--report is given twice"),
     (["-f", "tcp", "udp"], "give the capture filter once"),
-    (["doctor"], "doctor is not available yet"),
+    (["doctor", "eth0"], "doctor looks at this machine and takes nothing else: leave out eth0"),
     (["lab", "up"], "lab is not available yet"),
     (["-w", "x", "--report", "./x"], "-w and --report name the same file"),
     (["--hide-own-sessions"], "unrecognized arguments"),
