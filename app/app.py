@@ -18,6 +18,7 @@ from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
 from textual.timer import Timer
 
+from netwatch.app.encoding import terminal_encoding
 from netwatch.app.keys import PROGRAM_KEYS, bindings
 from netwatch.app.main_screen import MainScreen
 from netwatch.app.own_session import POLL
@@ -349,10 +350,3 @@ def crash_words(error: BaseException | None) -> str:
         place = place.tb_next
     where = f" at {Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}" if place is not None else ""
     return f"internal error: {type(error).__name__}{where}; please report it"
-
-
-def terminal_encoding(environment: Mapping[str, str]) -> str:
-    """What the terminal reads, by the locale; one that says nothing means UTF-8, as terminals do today."""
-    name = next((environment[key] for key in ("LC_ALL", "LC_CTYPE", "LANG") if environment.get(key)), "")
-    _, dot, encoding = name.partition(".")
-    return encoding.partition("@")[0] if dot else "utf-8"
