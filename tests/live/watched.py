@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from types import FrameType
 
 from netwatch.app.main import main
 from netwatch.capture.guard import confine as guard
@@ -36,10 +37,11 @@ def confine(wanted: guard.Confinement) -> list[str]:
 
 def note(event: str, arguments: tuple[object, ...]) -> None:
     if given_up and event in WATCHED:
-        frame, where = sys._getframe(1), []
+        frame: FrameType | None = sys._getframe(1)
+        where: list[str] = []
         while frame is not None and len(where) < 9:
             where.append(f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}")
-            frame = frame.f_back  # type: ignore[assignment]
+            frame = frame.f_back
         os.write(LOG, f"{event} {arguments[0]} in {' '.join(where)}\n".encode(errors="replace"))
 
 
