@@ -45,10 +45,10 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
         tshark = Tshark.start()
     from netwatch.app.helping import Helping
 
-    resolver = _resolver(source) if options.resolve else None
     helping = Helping(options, rights.user, shown=True)
     # A file of -w lacks nothing that was not asked for.
     hidden = options.write is None or options.hide_own_session
+    resolver = _resolver(source, sandbox=options.sandbox, hidden=hidden) if options.resolve else None
     own_session = OwnSession.of(source, helping.helper, hidden=hidden)
     gc.disable()
     # Textual costs 0.2 s to import, numpy half of that: only who shows a dashboard pays.
@@ -136,13 +136,13 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
     return _say(app, source, engine, recording)
 
 
-def _resolver(source: Source) -> Resolver:
-    """Who asks for names; what it says to name servers stays out of the picture."""
+def _resolver(source: Source, *, sandbox: bool, hidden: bool) -> Resolver:
+    """Who asks for names; `hidden`: what it says to name servers stays out of the picture."""
     from netwatch.capture.resolver import Resolver
     from netwatch.capture.sources.afpacket import LiveSource
 
-    resolver = Resolver.start()
-    if isinstance(source, LiveSource):
+    resolver = Resolver.start(sandbox=sandbox)
+    if hidden and isinstance(source, LiveSource):
         try:
             source.hide(resolver.endpoints, "name servers")
         except OSError as error:

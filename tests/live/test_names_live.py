@@ -200,6 +200,7 @@ def test_names_are_asked_for_slowly_once_and_unseen_or_not_at_all(
     paths = {row["path"]: row["packets"] for row in found["protocols"]}
     assert not [path for path in paths if "dns" in path]
     assert paths["eth:ip:udp"] == HOSTS
+    assert [words for words in found["hidden_filters"] if f"host {CLIENT} and port 53" in words]
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", dashboard.output.decode(errors="replace"))
     for number in range(1, HOSTS + 1):
         assert (f"≈h{number}.shop.lan" in text) == bool(number % 3)
