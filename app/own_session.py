@@ -87,8 +87,9 @@ class OwnSession:
         with self._changing:
             self.hidden = not self.hidden
             self._apply(self.endpoints)
-        if self.trouble is not None:
-            return self.trouble
+            if self.trouble is not None:
+                self.hidden = not self.hidden
+                return self.trouble
         named = endpoint_words(self.endpoints[0]) + (
             f" and {len(self.endpoints) - 1} more" if self.endpoints[1:] else ""
         )

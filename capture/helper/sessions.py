@@ -40,9 +40,11 @@ _MOST_ENVIRONMENT: Final = 128 << 10
 _MOST_KNOWN: Final = 4096
 """Sockets whose connection is remembered."""
 
-_LISTEN: Final = 10
-_ESTABLISHED: Final = 1
-"""States (net/tcp_states.h)"""
+_LISTEN: Final = b"0A"
+_ESTABLISHED: Final = "01"
+"""States (net/tcp_states.h), as a table of sockets has them."""
+_END: Final = rb"([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4})"
+_ROW: Final = re.compile(rb" *[0-9]+: " + _END + b" " + _END + b" ")
 _PTS_MAJOR: Final = 136
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 """IPv4 in IPv6 (RFC 4291, 2.5.5.2)"""
@@ -194,9 +196,10 @@ class Finder:
         for table in (protocol, f"{protocol}6"):
             data, at = self._sockets(pid, table), -1
             while (at := data.find(b" %s " % wanted, at + 1)) >= 0:
-                fields = data[data.rfind(b"\n", 0, at) + 1 : data.find(b"\n", at)].split()
-                if len(fields) > 9 and fields[9] == wanted and int(fields[3], 16) != _LISTEN:
-                    return Connection(protocol, *_address(fields[1]), *_address(fields[2]))
+                row = data[data.rfind(b"\n", 0, at) + 1 : data.find(b"\n", at)]
+                fields = row.split()
+                if len(fields) > 9 and fields[9] == wanted and fields[3] != _LISTEN and (ends := _ends(row)):
+                    return Connection(protocol, *ends[0], *ends[1])
         return None
 
     def _other_end(self, daemon: _Process, number: int, connection: Connection) -> int:
@@ -225,10 +228,10 @@ class Finder:
         for table, addresses in forms:
             ends = [f"{_hex(address)}:{port:04X}" for address, port in zip(addresses, ports, strict=True)]
             data = self._sockets(pid, table)
-            at = data.find(f" {ends[0]} {ends[1]} {_ESTABLISHED:02X} ".encode())
+            at = data.find(f" {ends[0]} {ends[1]} {_ESTABLISHED} ".encode())
             if at >= 0:
                 fields = data[at : data.find(b"\n", at)].split()
-                return int(fields[8]) if len(fields) > 8 else None
+                return int(fields[8]) if len(fields) > 8 and fields[8].isdigit() else None
         return None
 
     # Processes
@@ -349,11 +352,17 @@ def _unless_any(address: str) -> str:
     return "" if address in ("0.0.0.0", "::") else address
 
 
-def _address(field: bytes) -> tuple[str, int]:
-    """`0100007F:0016`: words of 32 bits in this machine's byte order, and the port. Raises ValueError."""
-    words, _, port = field.partition(b":")
-    numbers = [int(words[at : at + 8], 16) for at in range(0, len(words), 8)]
-    return _text(struct.pack(f"={len(numbers)}I", *numbers)), int(port, 16)
+def _ends(row: bytes) -> list[tuple[str, int]]:
+    """Both addresses and ports of a row; none where it is not whole. An address is words of 32 bits in this machine's
+    byte order."""
+    found = _ROW.match(row)
+    if found is None:
+        return []
+    ends = []
+    for words, port in (found.group(1, 2), found.group(3, 4)):
+        numbers = [int(words[at : at + 8], 16) for at in range(0, len(words), 8)]
+        ends.append((_text(struct.pack(f"={len(numbers)}I", *numbers)), int(port, 16)))
+    return ends
 
 
 def _hex(packed: bytes) -> str:
