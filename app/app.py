@@ -6,7 +6,7 @@ import asyncio
 import os
 import queue
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic, perf_counter, time_ns
 from typing import TYPE_CHECKING, ClassVar, Final
