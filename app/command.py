@@ -7,14 +7,16 @@ import gc
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from netwatch.app.confining import Rights
 from netwatch.app.interrupt import Stop
 from netwatch.app.options import Options, help_text, parse
 from netwatch.app.output import STDOUT, fill_closed_descriptors, print_out, tell
 from netwatch.app.signals import Signals
 from netwatch.capture.errors import EXIT_FAULT, EXIT_USAGE, CaptureError
-from netwatch.capture.guard.identity import identity
+
+if TYPE_CHECKING:
+    from netwatch.app.confining import Rights
 
 __all__ = ["run"]
 
@@ -54,16 +56,20 @@ def _run(options: Options, stop: Stop, *, ours: bool) -> int:
     shown = os.isatty(STDOUT)
     if shown and options.write == "-":
         raise CaptureError("-w - writes the packets to standard output, which is the terminal", EXIT_USAGE)
+    printed = options.headless or (options.write is not None and not shown)
+    if not (printed or shown):
+        raise CaptureError("standard output is no terminal; add --summary, --json or --fields", EXIT_USAGE)
+    from netwatch.app.confining import Rights
+    from netwatch.capture.guard.identity import identity
+
     # Before anything is open: a mistake in it is told at once.
     rights = Rights(identity(options.user, os.environ) if ours else None, options.sandbox, ours)
     if options.plugins:
         _load_plugins()
-    if options.headless or (options.write is not None and not shown):
+    if printed:
         with _importing():
             from netwatch.app.headless import run
         return run(options, stop, rights)
-    if not shown:
-        raise CaptureError("standard output is no terminal; add --summary, --json or --fields", EXIT_USAGE)
     return _show(options, stop, rights)
 
 

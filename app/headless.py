@@ -236,7 +236,8 @@ def run(options: Options, stop: Stop, rights: Rights) -> int:
                     raise failed(options.write, error) from None
                 raise
         # Whether packets are dissected, the printer knows: then it has loaded the dissectors.
-        preload_output(dissected=printer is not None and "netwatch.capture.dissect" in sys.modules)
+        dissected = printer is not None and "netwatch.capture.dissect" in sys.modules
+        preload_output(json=options.json or report is not None, dissected=dissected)
         if own_session is not None:
             own_session.begin()
         for remark in rights.give_up():

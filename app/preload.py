@@ -64,10 +64,11 @@ def preload_dashboard() -> None:
     _preload_dissection()
 
 
-def preload_output(*, dissected: bool) -> None:
-    """Import what is needed without a screen; of dissectors only where packets are `dissected`."""
-    import_module("json")
-    codecs.lookup("ascii")  # --report
+def preload_output(*, json: bool, dissected: bool) -> None:
+    """Import what is needed without a screen: for JSON, a report among it, and where packets are `dissected`."""
+    if json:
+        import_module("json")
+        codecs.lookup("ascii")
     if dissected:
         for name in _FOR_PRINTING:
             import_module(f"netwatch.capture.{name}")

@@ -9,7 +9,6 @@ import contextlib
 import errno
 import os
 import sys
-from pathlib import Path
 from typing import Final
 
 from netwatch.capture.errors import EXIT_PERMISSION, CaptureError
@@ -25,7 +24,7 @@ _PR_SET_NO_NEW_PRIVS, _PR_GET_NO_NEW_PRIVS = 38, 39
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 
 _MOST_CAPABILITIES: Final = 64
-_UID_MAP: Final = Path("/proc/self/uid_map")
+_UID_MAP: Final = "/proc/self/uid_map"
 
 
 def drop_rights(user: Identity | None) -> list[str]:
@@ -75,7 +74,8 @@ def _alone() -> int | None:
     """Who the only user of this user namespace is outside, where not root; None where there are more
     (user_namespaces(7))."""
     try:
-        lines = [[int(number) for number in line.split()] for line in _UID_MAP.read_bytes().splitlines()]
+        with open(_UID_MAP, "rb") as file:
+            lines = [[int(number) for number in line.split()] for line in file]
     except (OSError, ValueError):
         return None
     return lines[0][1] if len(lines) == 1 and lines[0][0] == 0 and lines[0][2] == 1 and lines[0][1] else None

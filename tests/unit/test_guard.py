@@ -301,7 +301,7 @@ def test_no_seccomp_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 @LINUX
 def test_users_of_a_namespace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = tmp_path / "uid_map"
-    monkeypatch.setattr(rights, "_UID_MAP", table)
+    monkeypatch.setattr(rights, "_UID_MAP", str(table))
     for text, outside in (
         ("0 1000 1\n", 1000),
         ("0 0 4294967295\n", None),
