@@ -96,7 +96,7 @@ class Resolver:
         if self.gone:
             return "the process that asks for names is gone"
         left = len(self._waiting) + len(self._open)
-        return f"asked for {self._answered:,}, {self._named:,} have one{f', {left:,} to go' if left else ''}"
+        return f"asked {self._answered:,}{f' of {self._answered + left:,}' if left else ''}, found {self._named:,}"
 
     def want(self, address: str) -> None:
         """An address is on screen and has no name: it will be asked for, once."""

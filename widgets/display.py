@@ -29,8 +29,8 @@ Naming = Literal["none", "all", "hosts"]
 
 NAMINGS: Final[dict[Naming, str]] = {
     "none": "addresses and numbers",
-    "all": "names of hosts, services and vendors",
-    "hosts": "names of hosts alone",
+    "all": "names: hosts, services, vendors",
+    "hosts": "names: hosts",
 }
 """In the order in which `R` goes through them, and what they are called."""
 

@@ -112,14 +112,13 @@ def said_of(display: Display, latest: int | None) -> str:
         return "no names were learned: netwatch was started with -n"
     if not display.named:
         return NAMINGS["none"]
-    count = len(learner.names)
-    words = f"{NAMINGS[display.naming]}: {exact(count)} {'address has' if count == 1 else 'addresses have'} one"
+    words = f"{NAMINGS[display.naming]} · {exact(len(learner.names))} known"
     ages = learner.names.ages
     if ages is not None and latest is not None:
         newest, oldest = (_age(latest - ts) for ts in ages)
         words += f", {newest if newest == oldest else f'{newest} to {oldest}'} old"
     if learner.left and not learner.share < 1:
-        words += f"; {exact(learner.left)} packets are still to be looked at"
+        words += f" · {exact(learner.left)} packets still to be looked at"
     elif learner.share < 1:
-        words += f"; there was time for {max(1, int(100 * learner.share))} % of the packets that say names"
-    return f"{words}; {display.resolver.words}" if display.resolver is not None else words
+        words += f" · time for {max(1, int(100 * learner.share))} % of the packets that say names"
+    return f"{words} · {display.resolver.words}" if display.resolver is not None else words

@@ -143,13 +143,13 @@ async def test_r_goes_from_addresses_to_all_names_to_hosts_alone(world: Callable
             assert word in listed
         assert "≈gate.lan" not in listed  # the person's own file
         assert "Intel_12:34:56" in talkers
-        assert "names of hosts, services and vendors: 2 addresses have one" in text_of(app, "#footer")
+        assert "names: hosts, services, vendors · 2 known" in text_of(app, "#footer")
         await pilot.press("R")
         await pilot.pause()
         listed = text_of(app, "#list")
         for word in (CARD, "≈docs.example", "gate.lan", "40000 → 443 ["):
             assert word in listed
-        assert "names of hosts alone" in text_of(app, "#footer")
+        assert "names: hosts ·" in text_of(app, "#footer")
         await pilot.press("R")
         await pilot.pause()
         assert "docs.example" not in text_of(app, "#list")
@@ -217,7 +217,7 @@ def walk(tree: DetailTree) -> list[TreeNode[Item]]:
 class Told:
     """A resolver that answers at once."""
 
-    words = "asked for 1, 1 have one"
+    words = "asked 1, found 1"
     gone = False
 
     def __init__(self) -> None:
@@ -364,13 +364,13 @@ def test_what_is_said_of_learning(world: Callable[..., object]) -> None:
     display, latest = Display(learner=learner), session.statistics.last_ts
     assert said_of(display, latest) == "addresses and numbers"
     display.next_naming()
-    assert "6 packets are still to be looked at" in said_of(display, latest)
+    assert "6 packets still to be looked at" in said_of(display, latest)
     learner.work(1.0)
-    assert said_of(display, latest) == "names of hosts, services and vendors: 1 address has one, 0 s old"
+    assert said_of(display, latest) == "names: hosts, services, vendors · 1 known, 0 s old"
     learner.names.learn("192.0.2.9", "later.example", Origin.DNS, latest - 190 * _SECOND)
     display.next_naming()
-    assert said_of(display, latest) == "names of hosts alone: 2 addresses have one, 0 s to 3 m old"
+    assert said_of(display, latest) == "names: hosts · 2 known, 0 s to 3 m old"
     learner.passed_over = 3
-    assert said_of(display, latest).endswith("there was time for 25 % of the packets that say names")
+    assert said_of(display, latest).endswith("time for 25 % of the packets that say names")
     display.next_naming()
     assert not display.named

@@ -274,6 +274,13 @@ def test_multicast_dns_keeps_capitals() -> None:
     assert wire.names.of("192.0.2.30").origin is Origin.MDNS  # type: ignore[union-attr]
 
 
+def test_link_local_multicast_names() -> None:
+    message = dns("printer", a("printer", "192.0.2.30"), flags=0x8000)
+    wire = Wire(udp(5355, 40000, message, source="192.0.2.30", destination=CLIENT))
+    assert wire.learn() == {"192.0.2.30": "printer"}
+    assert wire.names.of("192.0.2.30").origin is Origin.LLMNR  # type: ignore[union-attr]
+
+
 def test_the_server_name_of_a_hello_is_the_destinations() -> None:
     padding = struct.pack("!HH", 21, 9) + bytes(9)
     found = learned(tcp(40000, 443, hello("API.example", first=padding)))

@@ -196,7 +196,7 @@ def test_each_address_is_asked_for_once_and_only_those_of_hosts(monkeypatch: pyt
         assert other.recv(99) == SIX
         other.send(b"\x10" + SIX + b"six.example")
         assert made.work() == [("2001:db8::7", "six.example")]
-        assert made.words == "asked for 2, 1 have one"
+        assert made.words == "asked 2, found 1"
         assert [(end.local, end.local_port, end.remote, end.remote_port) for end in made.endpoints] == [
             ("10.0.0.1", 4000, "10.0.0.53", 53)
         ]
