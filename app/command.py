@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netwatch.app.interrupt import Stop
@@ -46,6 +47,11 @@ def _run(options: Options, stop: Stop, *, ours: bool) -> int:
         text, code = examined()
         print_out(text.encode("utf-8", "backslashreplace"))
         return code
+    if options.netns is not None:
+        from netwatch.capture.kernel.namespaces import enter_named
+
+        # While there is one thread: others would stay where they are.
+        options = replace(options, place=enter_named(options.netns))
     told = _tell_about(options)
     if told:
         print_out(told.encode("utf-8", "backslashreplace"))

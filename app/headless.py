@@ -46,7 +46,7 @@ class _Outcome:
 class _Sink(Protocol):
     """One output. All methods raise CaptureError 74, or BrokenPipeError, if it fails."""
 
-    def begin(self) -> None:
+    def begin(self, source: Source) -> None:
         """From now on packets may arrive."""
         ...
 
@@ -68,7 +68,7 @@ class _Counted:
         self._report = report
         self._statistics = Statistics(live=False)
 
-    def begin(self) -> None:
+    def begin(self, source: Source) -> None:
         pass
 
     def take(self, block: Block, decoded: Decoded | None) -> None:  # noqa: ARG002 - the decoder kept what counts
@@ -101,8 +101,8 @@ class _Printed:
         self._stop = stop
         self._live = options.live
 
-    def begin(self) -> None:
-        print_out(self._printer.begin())
+    def begin(self, source: Source) -> None:
+        print_out(self._printer.begin(source.interfaces))
 
     def take(self, block: Block, decoded: Decoded | None) -> None:
         for data in self._printer.take(block, decoded):
@@ -145,7 +145,7 @@ class _Written:
             directory=self._helping.writes if self._helping is not None else None,
         )
 
-    def begin(self) -> None:
+    def begin(self, source: Source) -> None:
         pass
 
     def take(self, block: Block, decoded: Decoded | None) -> None:  # noqa: ARG002 - written as it was captured
@@ -262,7 +262,7 @@ def _consume(options: Options, stop: Stop, source: Source, sinks: list[_Sink], o
     _start(options, stop, source)
     try:
         for sink in sinks:
-            sink.begin()
+            sink.begin(source)
         for block in blocks(source, stop, _count(options)):
             decoded = decoder.decode(block) if decoder is not None else None
             for sink in sinks:

@@ -48,6 +48,7 @@ def _open_live(options: Options) -> Source:
         snaplen=options.snaplen,
         promiscuous=options.promiscuous,
         capture_filter=options.capture_filter,
+        place=options.place,
     )
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from netwatch.capture.errors import EXIT_USAGE, CaptureError
 
 if TYPE_CHECKING:
+    from netwatch.capture.kernel.namespaces import Place
     from netwatch.capture.rotation import Rotation
 
 __all__ = ["DEFAULT_BUFFER", "DEFAULT_RING", "MAX_SNAPLEN", "Options", "help_text", "parse"]
@@ -65,6 +66,10 @@ class Options:
     """Look at what works on this machine."""
     interfaces: tuple[str, ...] = ()
     """Empty: the one of the default route."""
+    netns: str | None = None
+    """The network namespace that they are of: a name, a process, a path; None: the one that this is."""
+    place: Place | None = None
+    """That namespace, once it was entered."""
     read: str | None = None
     """A capture file, `-` for standard input."""
     replay: float | None = None
@@ -156,6 +161,7 @@ def parse(arguments: Sequence[str]) -> Options:
     options = Options(
         demo=demo,
         interfaces=tuple(dict.fromkeys(found.interface)),
+        netns=found.netns,
         read=found.read,
         replay=found.replay,
         follow=found.follow,
@@ -215,6 +221,8 @@ def _check(options: Options) -> None:
     ]
     if len(sources) > 1:
         raise CaptureError(f"{' and '.join(sources)} are different sources of packets; give one", EXIT_USAGE)
+    if options.netns is not None and not options.live:
+        raise CaptureError("--netns is for what is captured: packets of a file come from nowhere else", EXIT_USAGE)
     if options.replay is not None and (options.read is None or options.read == "-"):
         what = "plays a capture file: name it with -r" if options.read is None else "needs a file: -r - is a stream"
         raise CaptureError(f"--replay {what}", EXIT_USAGE)
@@ -329,6 +337,7 @@ def _parser(width: int | None = 80) -> argparse.ArgumentParser:
     group = parser.add_argument_group("source")
     add = group.add_argument
     add("-i", "--interface", action="append", default=[], metavar="IFACE", help="capture here, or on any; repeatable")
+    add("--netns", action=_Once, metavar="NS", help="in another network namespace: a name, a process id, a path")
     add(
         "-r", "--read", action=_Once, metavar="FILE", help="read a capture file; - reads a stream from standard input"
     )

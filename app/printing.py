@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from netwatch.app.options import Options
-    from netwatch.capture.block import Block
+    from netwatch.capture.block import Block, Interface
     from netwatch.capture.decode import Decoded
     from netwatch.capture.dissect import Tree
     from netwatch.capture.passing import Passed
@@ -27,8 +27,8 @@ _ASCII: Final = str.maketrans({"→": "->", "·": "-", "…": "...", "–": "-",
 class Printer(Protocol):
     """Packets → what is printed of them. It is shown every packet once, in order."""
 
-    def begin(self) -> bytes:
-        """What stands before all packets."""
+    def begin(self, interfaces: list[Interface]) -> bytes:
+        """What stands before all packets. `interfaces`: the source's."""
         ...
 
     def take(self, block: Block, decoded: Decoded | None) -> Iterator[bytes]:
@@ -49,7 +49,7 @@ class _Fields:
 
         self._writer = FieldWriter(names)
 
-    def begin(self) -> bytes:
+    def begin(self, interfaces: list[Interface]) -> bytes:  # noqa: ARG002 - as every Printer
         return self._writer.header().encode("utf-8", "backslashreplace")
 
     def take(self, block: Block, decoded: Decoded | None) -> Iterator[bytes]:
@@ -69,7 +69,8 @@ class _JsonPackets:
 
         self._writer = JsonWriter()
 
-    def begin(self) -> bytes:
+    def begin(self, interfaces: list[Interface]) -> bytes:
+        self._writer.interfaces = interfaces
         return b""
 
     def take(self, block: Block, decoded: Decoded | None) -> Iterator[bytes]:  # noqa: ARG002 - dissectors read alone
@@ -94,7 +95,7 @@ class _Detail:
         self._count = 0
         self._between = ""
 
-    def begin(self) -> bytes:
+    def begin(self, interfaces: list[Interface]) -> bytes:  # noqa: ARG002 - as every Printer
         return b""
 
     def take(self, block: Block, decoded: Decoded | None) -> Iterator[bytes]:  # noqa: ARG002 - dissectors read alone
@@ -102,7 +103,7 @@ class _Detail:
         from netwatch.capture.passing import passing
 
         for packet in passing(block, self._count + 1):
-            number, ts, data, linktype, wirelen = packet
+            number, ts, data, linktype, wirelen, _ = packet
             if number > self._last:
                 return
             self._count = number

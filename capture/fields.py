@@ -358,7 +358,7 @@ class _Dissected:
     def _texts(self, packet: Passed) -> dict[str, str]:
         from netwatch.capture.dissect import dissect, summarise
 
-        number, ts, data, linktype, wirelen = packet
+        number, ts, data, linktype, wirelen, _ = packet
         # Without a tree where none of its fields is asked for: half the work.
         look = dissect if self._wanted else summarise
         seen = look(data, linktype, wirelen, context=self._context, number=number, ts=ts or 0)

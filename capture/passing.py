@@ -23,13 +23,15 @@ class Passed(NamedTuple):
     data: bytes
     linktype: int
     wirelen: int
+    iface: int = 0
+    """Index into Source.interfaces."""
 
 
 def passing(block: Block, number: int) -> Iterator[Passed]:
     """The packets of `block`, of which the first is `number`; events are none."""
     rows = (block.marks & EVENT == 0).nonzero()[0]
-    columns = (block.offsets, block.caplen, block.wirelen, block.ts, block.linktype, block.marks)
-    for at, size, wirelen, ts, linktype, marks in zip(*(each[rows].tolist() for each in columns), strict=True):
+    columns = (block.offsets, block.caplen, block.wirelen, block.ts, block.linktype, block.marks, block.iface)
+    for at, size, wirelen, ts, linktype, marks, iface in zip(*(each[rows].tolist() for each in columns), strict=True):
         data = block.raw[at : at + size].tobytes()
-        yield Passed(number, None if marks & UNTIMED else ts, data, linktype, wirelen)
+        yield Passed(number, None if marks & UNTIMED else ts, data, linktype, wirelen, iface)
         number += 1

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from netwatch.capture.dissect import Context, Item, Tree, dissect, fields_text
 from netwatch.capture.passing import Passed, passing
+from netwatch.capture.text import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from netwatch.capture.block import Block
+    from netwatch.capture.block import Block, Interface
 
 __all__ = ["PIECE", "JsonWriter", "as_object"]
 
@@ -30,6 +31,8 @@ class JsonWriter:
     def __init__(self) -> None:
         self._context = Context()
         self._number = 1
+        self.interfaces: list[Interface] = []
+        """The source's."""
 
     def pieces(self, block: Block) -> Iterator[str]:
         """One line a packet, some at a time; events are none."""
@@ -39,13 +42,14 @@ class JsonWriter:
             yield "".join(lines)
 
     def _line(self, packet: Passed) -> str:
-        number, ts, data, linktype, wirelen = packet
+        number, ts, data, linktype, wirelen, iface = packet
         tree = dissect(data, linktype, wirelen, context=self._context, number=number, ts=ts or 0)
-        return _ENCODE(as_object(packet, tree)) + "\n"
+        name = self.interfaces[iface].name if iface < len(self.interfaces) else ""
+        return _ENCODE(as_object(packet, tree, name)) + "\n"
 
 
-def as_object(packet: Passed, tree: Tree) -> dict[str, Any]:
-    """A packet as its line has it."""
+def as_object(packet: Passed, tree: Tree, interface: str = "") -> dict[str, Any]:
+    """A packet as its line has it. `interface`: the name of the one that it was captured on; empty: it has none."""
     values: dict[str, list[Any]] = {}
     layers = [_item(layer, values) for layer in tree.layers]
     verdict = tree.verdict
@@ -54,6 +58,7 @@ def as_object(packet: Passed, tree: Tree) -> dict[str, Any]:
         "time": _time(packet.ts),
         "length": packet.wirelen,
         "captured": len(packet.data),
+        "interface": escape(interface) if interface else None,
         "source": tree.source,
         "destination": tree.destination,
         "protocol": tree.protocol,

@@ -81,6 +81,8 @@ class Verb:
 
 
 _NAMED: Final[Shape] = {"directory": str, "name": str}
+_NAMESPACE: Final[Shape] = {"name": str, "pid": int, "inode": int}
+"""Of `ip netns`, else of a process, else the helper's own; the inode that it has, 0: any."""
 
 VERBS: Final[dict[str, Verb]] = {
     # files.py
@@ -98,6 +100,26 @@ VERBS: Final[dict[str, Verb]] = {
     # sessions.py
     "session": Verb(
         48, "sessions:session", {"connection": str}, {"rows": list}, (CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH)
+    ),
+    # namespaces.py
+    "namespaces": Verb(
+        64,
+        "namespaces:namespaces",
+        {},
+        {"rows": list, "left": int},
+        (CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH),
+        seconds=4.0,
+    ),
+    "interfaces": Verb(
+        65, "namespaces:interfaces", _NAMESPACE, {}, (CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN), 1
+    ),
+    "sockets": Verb(
+        66,
+        "namespaces:sockets",
+        _NAMESPACE,
+        {},
+        (CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN, CAP_NET_RAW),
+        descriptors=6,
     ),
 }
 

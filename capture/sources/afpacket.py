@@ -22,15 +22,16 @@ from netwatch.capture.kernel import hiding, link, memory
 from netwatch.capture.kernel.counters import handled_protocols
 from netwatch.capture.kernel.hiding import Endpoint
 from netwatch.capture.kernel.link import LinkState
+from netwatch.capture.kernel.namespaces import OWN, Place
 from netwatch.capture.kernel.rtnetlink import Link, links
 from netwatch.capture.kernel.sockets import Sockets
 from netwatch.capture.sources.frames import event_block, to_block
-from netwatch.capture.sources.port import ANY, Filters, Place, Port, Tap
+from netwatch.capture.sources.port import ANY, Filters, Port, Tap
 from netwatch.capture.sources.ring import BLOCK_TIMEOUT
 from netwatch.capture.sources.switching import Plan, Wanted, plan
 from netwatch.capture.sources.waker import Waker
 
-__all__ = ["ANY", "LiveSource", "Place", "open_live"]
+__all__ = ["ANY", "LiveSource", "open_live"]
 
 DEFAULT_SNAPLEN: Final = 262144
 _SHARE_OF_MEMORY: Final = 0.05
@@ -47,8 +48,6 @@ _DRAIN_AT_MOST: Final = 1.0
 """Seconds that `finish` waits for blocks that the statistics promise."""
 _MOST_FILTERS: Final = 256
 """Words of what was hidden: one who connects again and again adds to them."""
-
-_OWN_NAMESPACE: Final = "/proc/thread-self/ns/net"
 
 
 class LiveSource:
@@ -394,7 +393,7 @@ class LiveSource:
     def _look(self, now: float) -> None:
         """Note what became of the interfaces since the last time; bind again to one that is back."""
         self._check_at = now + _CHECK_EVERY
-        if self.place.path and not self._place_told and _gone(self.place):
+        if not self._place_told and self.place.gone:
             self._place_deleted()
         for port in self.ports:
             if not (port.any or (port.detached and port.state is not LinkState.GONE)):
@@ -484,15 +483,6 @@ def _settled(ports: Sequence[Port]) -> bool:
     return all(port.ring.settled for port in ports)
 
 
-def _gone(place: Place) -> bool:
-    try:
-        return os.stat(place.path).st_ino != place.inode
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False  # nobody says
-
-
 def open_live(
     names: list[str], *, ring: int, snaplen: int, promiscuous: bool, capture_filter: str, place: Place | None = None
 ) -> LiveSource:
@@ -541,7 +531,7 @@ def _here(place: Place | None) -> tuple[Place, Place]:
     """The namespace of this thread, as the one to capture in and the one to come back to."""
     if place is None:
         try:
-            place = Place(inode=os.stat(_OWN_NAMESPACE).st_ino)
+            place = Place(inode=os.stat(OWN).st_ino)
         except OSError:
             place = Place()
     return place, place

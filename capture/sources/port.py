@@ -19,7 +19,7 @@ from netwatch.capture.kernel.sockets import Sockets
 from netwatch.capture.sources.frames import LINKTYPE_LINUX_SLL2, SLL2_SIZE
 from netwatch.capture.sources.ring import Ring
 
-__all__ = ["ANY", "Filters", "Place", "Port", "Tap", "linktype_of"]
+__all__ = ["ANY", "Filters", "Port", "Tap", "linktype_of"]
 
 ANY: Final = "any"
 """The name that stands for all interfaces."""
@@ -45,23 +45,6 @@ cooked: without link header, with what the kernel knows of it in a LINUX_SLL2 he
 def linktype_of(hardware: int) -> int:
     """LINKTYPE_ value of what is captured on an interface with this ARPHRD_ value; 0 stands for `any`."""
     return _LINKTYPES.get(hardware, LINKTYPE_LINUX_SLL2)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A network namespace."""
-
-    label: str = ""
-    """As a person named it; empty: the one in which netwatch was started."""
-    inode: int = 0
-    """What tells it from all others (namespaces(7))."""
-    path: str = ""
-    """A file that is this namespace for as long as it has a name; empty: it has none."""
-
-    @property
-    def words(self) -> str:
-        """In front of an interface."""
-        return f"ns:{self.label}" if self.label else ""
 
 
 class Filters:

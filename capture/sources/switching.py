@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from netwatch.capture.errors import EXIT_USAGE, CaptureError
 from netwatch.capture.kernel import link
+from netwatch.capture.kernel.namespaces import Place
 from netwatch.capture.kernel.rtnetlink import links
 from netwatch.capture.kernel.sockets import Sockets
-from netwatch.capture.sources.port import ANY, Filters, Place, Port, Tap
+from netwatch.capture.sources.port import ANY, Filters, Port, Tap
 from netwatch.capture.sources.ring import Ring
 
 __all__ = ["Plan", "Wanted", "plan"]

@@ -21,8 +21,9 @@ from netwatch.capture.columns import EVENT
 from netwatch.capture.engine import blocks
 from netwatch.capture.errors import CaptureError
 from netwatch.capture.kernel.hiding import Endpoint
+from netwatch.capture.kernel.namespaces import Place
 from netwatch.capture.kernel.sockets import Sockets
-from netwatch.capture.sources.afpacket import LiveSource, Place, open_live
+from netwatch.capture.sources.afpacket import LiveSource, open_live
 from netwatch.capture.sources.files import open_file
 from netwatch.capture.writer import PcapngWriter
 
@@ -31,12 +32,11 @@ IFF_TUN, IFF_NO_PI = 0x1, 0x1000
 
 
 def wait_for(condition: Any) -> None:
-    """Until it holds; five seconds at most."""
-    for _ in range(100):
-        if condition():
-            return
+    """Until it holds; half a minute at most: the kernel takes namespaces apart when it has time."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen within 30 s"
         time.sleep(0.05)
-    raise AssertionError("did not happen within 5 s")
 
 
 class Run:

@@ -123,8 +123,8 @@ def test_a_packet_is_a_line(run: Run, capture: Path) -> None:
     assert (told.code, told.err, told.out.count("\n")) == (0, "", 4)
     first = told.packets[0]
     assert list(first) == [
-        "number", "time", "length", "captured", "source", "destination", "protocol", "info", "verdict", "values",
-        "layers", "buffers",
+        "number", "time", "length", "captured", "interface", "source", "destination", "protocol", "info", "verdict",
+        "values", "layers", "buffers",
     ]  # fmt: skip
     assert (first["number"], first["time"], first["length"]) == (1, "1700000000.000005000", len(PACKETS[0]))
     assert (first["protocol"], first["source"], first["destination"]) == ("DNS", "10.0.0.1", "10.0.0.2")
