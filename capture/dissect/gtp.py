@@ -97,7 +97,8 @@ PDU_SESSION = 0x85
 def gtp(packet: Packet, at: int, limit: int) -> Step | None:
     """Version 1: eight bytes, four more where a flag is set, extension headers; a T-PDU is a user's packet."""
     if at < packet.end(limit) and packet.data[at] >> 5 != 1:
-        return NOT_MINE
+        other = step("gtp.version", packet.data[at] >> 5, at, limit)
+        return other if other.candidates else NOT_MINE
     packet.column("gtp")
     layer, (flags, kind, length, teid) = packet.open(GTP, at, limit)
     layer.said = packet.info = GTP_TYPES.get(kind, f"Unknown ({kind})")

@@ -7,7 +7,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-from netwatch.capture.dissect.http_body import entity, show_chunks, walk
+from netwatch.capture.dissect.http_body import SPOKEN_OF, entity, media_type, show_chunks, walk
 from netwatch.capture.dissect.http_names import LONGEST_METHOD, METHODS, NAMED, PORTS, REASONS, said_of
 from netwatch.capture.dissect.kit import Header, Item, flag, number, text
 from netwatch.capture.dissect.ntlmssp import ntlmssp
@@ -402,10 +402,10 @@ def _show_body(packet: Packet, head: Head, plain: bytes | None, at: int, end: in
     coding = head.fields.get(b"content-encoding", b"")
     packet.protocol += protocol
     packet.info += words
-    inner = kind.startswith((b"application/dns-message", b"application/ocsp-re"))
-    if not packet.build and not inner:
+    media = media_type(kind)
+    if not packet.build and media not in SPOKEN_OF:
         return
-    packet.values["http.entity"] = coding.strip().lower(), kind.split(b";", 1)[0].strip().lower()
+    packet.values["http.entity"] = coding.strip().lower(), media
     if plain is None:
         packet.run(Step((entity,), at, end))
     elif plain:

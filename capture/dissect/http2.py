@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from netwatch.capture.dissect.http2_names import ERRORS, FRAMES, NAMED, SETTINGS
-from netwatch.capture.dissect.http_body import entity
+from netwatch.capture.dissect.http_body import SPOKEN_OF, entity, media_type
 from netwatch.capture.dissect.http_names import REASONS, said_of
 from netwatch.capture.dissect.kit import (
     U8,
@@ -328,10 +328,10 @@ def _body(packet: Packet, stream: int, memory: dict[Any, Any]) -> None:
     protocol, words = said_of(body.kind)
     packet.protocol += protocol
     packet.info += words
-    inner = body.kind.startswith(b"application/dns-message")
-    if packet.build or inner:
-        packet.values["http.entity"] = body.coding, body.kind.split(b";", 1)[0].strip().lower()
-        if inner:
+    media = media_type(body.kind)
+    if packet.build or media in SPOKEN_OF:
+        packet.values["http.entity"] = body.coding, media
+        if media in SPOKEN_OF:
             packet.column("http")
         packet.aside("Reassembled body", bytes(body.parts), Step((entity,), 0, len(body.parts)))
     packet.values["http2.info"] = packet.info

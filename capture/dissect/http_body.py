@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from netwatch.capture.dissect.kit import Item
     from netwatch.capture.dissect.packet import Packet
 
-__all__ = ["Chunks", "entity", "show_chunks", "walk"]
+__all__ = ["SPOKEN_OF", "Chunks", "entity", "media_type", "show_chunks", "walk"]
 
 FILE_DATA: Final = text("http.file_data", "File Data")
 CHUNK: Final = text("", "Data chunk")
@@ -30,6 +30,10 @@ TEXT_LAYER: Final = Header("data-text-lines", "Line-based text data", ())
 TEXT_LINE: Final = text("", "Line")
 FORM: Final = Header("urlencoded-form", "HTML Form URL Encoded", ())
 FORM_KEY, FORM_VALUE = text("urlencoded-form.key", "Key"), text("urlencoded-form.value", "Value")
+DNS: Final = b"application/dns-message"
+OCSP_REQUEST, OCSP_RESPONSE = b"application/ocsp-request", b"application/ocsp-response"
+SPOKEN_OF: Final = frozenset({DNS, OCSP_REQUEST, OCSP_RESPONSE})
+"""Media types that a row's columns tell of."""
 MEDIA: Final = Header("media", "Media Type", ())
 MEDIA_TYPE: Final = text("media.type", "Media type")
 
@@ -117,6 +121,11 @@ def show_chunks(packet: Packet, layer: Item, chunks: Chunks, limit: int) -> byte
     return b"".join(data[start : start + size] for _, start, size in chunks.parts)
 
 
+def media_type(kind: bytes) -> bytes:
+    """Without its parameters; upper case means nothing (RFC 9110, 8.3.1)."""
+    return kind.split(b";", 1)[0].strip().lower()
+
+
 def entity(packet: Packet, at: int, limit: int) -> Step | None:
     """A whole body; `http.entity` says how it is coded and what it is."""
     coding, kind = packet.values["http.entity"]
@@ -146,11 +155,11 @@ def _unpacked(raw: bytes) -> bytes | None:
 
 def _media(packet: Packet, kind: bytes, at: int, end: int) -> None:
     data, size = packet.data[at:end], end - at
-    if kind == b"application/dns-message":
+    if kind == DNS:
         packet.run(step("udp.port", 53, at, end))
         packet.column("doh", packet.info)
-    elif kind in (b"application/ocsp-request", b"application/ocsp-response"):
-        _ocsp(packet, at, end, kind.endswith(b"response"))
+    elif kind in (OCSP_REQUEST, OCSP_RESPONSE):
+        _ocsp(packet, at, end, kind == OCSP_RESPONSE)
     elif JSON.match(kind) or XML.match(kind):
         layer = packet.layer((JSON_LAYER if JSON.match(kind) else XML_LAYER).field, at, size, f"{size} bytes")
         packet.add(layer, FILE_DATA, data, at, size)

@@ -6,9 +6,10 @@ import struct
 from itertools import pairwise
 
 import pytest
-from tests.unit.handmade import Opened, items
+from fuzz.packets import segment
+from tests.unit.handmade import RAW, Opened, items
 
-from netwatch.capture.dissect import Tree
+from netwatch.capture.dissect import Tree, dissect, summarise
 from netwatch.capture.dissect.dnp3 import checksum
 from netwatch.capture.dissect.text_lines import MAX_LINE
 
@@ -148,3 +149,19 @@ def test_answers_of_several_lines_in_several_segments() -> None:
         "S: DATA fragment, 7 bytes",
         "S: DATA fragment, 10 bytes",
     ]
+
+
+OCSP_BODY = bytes.fromhex("30030a0106")
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/ocsp-response", "Application/OCSP-rEsponse; a=b", "application/dns-message"]
+)
+def test_a_body_with_columns_of_its_own_has_them_in_rows_too(kind: str) -> None:
+    """RFC 9110, 8.3.1: upper case means nothing in a media type."""
+    body = OCSP_BODY if "dns" not in kind else bytes.fromhex("0001 0100 0001 0000 0000 0000 00 0001 0001")
+    answer = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    data = segment(answer, 80, 1000, back=True)
+    tree, shown_row = dissect(data, RAW), summarise(data, RAW)
+    assert (tree.protocol, tree.info) == shown_row[:2]
+    assert tree.protocol in ("OCSP", "DoH")
