@@ -118,7 +118,7 @@ class Resolver:
                 packed = _packed(self._waiting[-1])
                 self._socket.send(packed)
                 self._open[packed] = self._waiting.pop()
-            while self._open:
+            for _ in range(2 * _MOST_OPEN):  # there too it is seen that it ended
                 said = self._socket.recv(_MOST_BYTES)
                 if not said:
                     raise BrokenPipeError
