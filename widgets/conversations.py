@@ -47,18 +47,18 @@ class _Columns(NamedTuple):
 
     @classmethod
     def of_width(cls, inner: int, *, programs: bool) -> _Columns:
-        """Once both ends stand in full, a number at a time; then a bar, and room for IPv6."""
+        """Once both ends stand in full, the program, a number at a time; then a bar, and room for IPv6."""
         free = inner - 2 * (_END + 1) - (_NUMBER + 1)
-        program = programs * (_PROGRAM + 1)
-        widths = (_NUMBER + 1, program, _NUMBER + 1, _PROTOCOL + 1, 2 * (_NUMBER + 1), _BAR + 1)
+        named = programs and free > _PROGRAM
+        free -= named * (_PROGRAM + 1)
+        widths = (_NUMBER + 1, _NUMBER + 1, _PROTOCOL + 1, 2 * (_NUMBER + 1), _BAR + 1)
         shown: list[bool] = []
         for width in widths:
             shown.append(free >= width and all(shown))
             free -= width if shown[-1] else 0
-        split, named, rated, protocol, packets, drawn = shown
+        split, rated, protocol, packets, drawn = shown
         ends = min(2 * _END + free, 2 * _LONGEST)
         bar_width = _BAR + 2 * _END + free - ends if drawn else 0
-        named = named and programs
         return cls(
             (ends + 1) // 2, ends // 2, protocol * _PROTOCOL, packets, split, rated, bar_width, named * _PROGRAM
         )

@@ -26,8 +26,9 @@ MARKED: Final = "marked"
 _DESCRIPTORS: Final = "/proc/self/fd"
 _REFUSED: Final = 5.0
 """Seconds."""
-_DIRECTORY: Final = 24
-"""Characters of the directory that are shown: 80 columns have room for a name beside it."""
+_SHORT: Final = 16
+_LONG: Final = 40
+"""Characters of the directory that are shown in the title, so that 80 columns have room for a name; and alone."""
 
 
 class FilePrompt(Prompt):
@@ -52,13 +53,12 @@ class FilePrompt(Prompt):
         super().__init__(self._title_of(self.what), self._verdict, text=name, id=id)
 
     def _title_of(self, what: str) -> str:
-        return f"save {what} in {self._where}"
+        return f"save {what} in {self._where(_SHORT)}"
 
-    @property
-    def _where(self) -> str:
+    def _where(self, most: int) -> str:
         """The directory: of a long one its end."""
         where = escape(os.path.abspath(self._directory.path))
-        return where if len(where) <= _DIRECTORY else f"…{where[1 - _DIRECTORY :]}"
+        return where if len(where) <= most else f"…{where[1 - most :]}"
 
     def _path(self, name: str) -> str:
         return os.path.join(self._directory.path, name.strip())
@@ -99,7 +99,7 @@ class FilePrompt(Prompt):
         if not text.strip():
             return Verdict(False, "name a file")
         if "/" in text:
-            return Verdict(False, f"saves go to {self._where}; --save-dir chooses another")
+            return Verdict(False, f"saves go to {self._where(_LONG)}; --save-dir chooses another")
         path = self._path(text)
         why = _untouchable(path)
         if why is not None:

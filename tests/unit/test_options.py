@@ -107,6 +107,7 @@ WRONG = [
     (["-c", "many"], "'many' is not a number of packets"),
     (["-c", "9" * 30], "is not a number of packets"),
     (["-s", "300000"], "'300000' is not a number of bytes of a packet from 0 to 262144"),
+    (["--save-dir", "/nowhere/at/all"], "'/nowhere/at/all' is not a directory"),
     (["--fps", "0"], "'0' is not a number of repaints a second from 1 to 60"),
     (["--duration", "0"], "'0' is not a number of seconds above 0"),
     (["--duration", "nan"], "'nan' is not a number of seconds"),

@@ -1,0 +1,188 @@
+"""The helper beside a capture: files of a run that has no rights any more; a helper that is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.live.test_stopped import NETWATCH, Shell
+
+from netwatch.capture.sources.files import open_file
+
+NOBODY = 65534
+
+
+def children(pid: int, of: str) -> list[int]:
+    """Processes below `pid` whose command line has these words."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            status = (entry / "status").read_text()
+            words = (entry / "cmdline").read_bytes().decode(errors="replace")
+        except (OSError, ValueError):
+            continue
+        parent = next((line.split()[1] for line in status.splitlines() if line.startswith("PPid:")), "")
+        if entry.name.isdecimal() and parent == str(pid):
+            found += [int(entry.name)] * (of in words) + children(int(entry.name), of)
+    return found
+
+
+def helper_of(pid: int) -> int:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        found = children(pid, "netwatch.capture.helper.server")
+        if found:
+            assert len(found) == 1
+            return found[0]
+        time.sleep(0.05)
+    raise AssertionError("there is no helper")
+
+
+def ended(pid: int) -> bool:
+    for _ in range(200):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def packets_in(path: Path) -> int:
+    source = open_file(path)
+    count = 0
+    while not source.exhausted:
+        block = source.next_block(0.0)
+        count += len(block) if block is not None else 0
+    assert source.damage is None
+    source.close()
+    return count
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where only root may be."""
+    made = tmp_path / "only for root"
+    made.mkdir(mode=0o700)
+    return made
+
+
+def test_saves_of_a_dashboard_without_rights_and_a_helper_that_is_killed(
+    fresh_pair: Any, mix: Path, tmp_path: Path, folder: Path
+) -> None:
+    report = tmp_path / "report.json"
+    shell = Shell(fresh_pair.right)
+    shell.type("", "ready> ")
+    command = [*NETWATCH, "-i", "b0", "--save-dir", str(folder), "--report", str(report)]
+    shell.type(shlex.join(command) + "\n", "\x1b[?1049h", "LIVE")
+    shell.look(1)
+    helper = helper_of(shell.pid)
+    opened = [os.readlink(entry) for entry in Path(f"/proc/{helper}/fd").iterdir()]
+    assert len([each for each in opened if each.startswith("socket:")]) == 1, "it has no packet socket"
+    sent = fresh_pair.replay(mix)
+    shell.look(1)
+    shell.type("e", "only for root", ".pcapng")
+    shell.type("\r", "saved ")
+    (saved,) = folder.iterdir()
+    assert (saved.stat().st_uid, saved.stat().st_mode & 0o777, packets_in(saved)) == (NOBODY, 0o600, sent)
+
+    shell.type("\x1a", "Stopped", "ready> ")  # neither ctrl+z nor ctrl+c means the helper
+    shell.type("fg\n", "\x1b[?1049h")
+    shell.look(1)
+    shell.type("e", ".pcapng")
+    shell.type("\x15" + saved.name + "\r", "enter again")
+    shell.type("\r", "saved ")
+    assert (os.listdir(folder), packets_in(saved)) == ([saved.name], sent)
+
+    os.kill(helper, signal.SIGKILL)
+    shell.type("", "the helper process is gone")
+    sent += fresh_pair.replay(mix)
+    shell.look(1)
+    shell.type("\x1b", "pause")
+    shell.type("e", ".pcapng")
+    shell.type("\x15another.pcapng\r", "the helper process is gone")
+    shell.look(0.5)
+    shell.type("\x1b", "pause")
+    shell.type("v", "Conversations")
+    shell.look(1)
+    shell.type("q", "\x1b[?1049l", "ready> ")
+    shell.end()
+    found = json.loads(report.read_text())
+    assert (found["packets"], sum(found["dropped"].values())) == (sent, 0)
+    assert os.listdir(folder) == [saved.name]
+
+
+@contextlib.contextmanager
+def capture(namespace: Any, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """netwatch without a screen, capturing."""
+    command = ["ip", "netns", "exec", namespace.name, *NETWATCH, "-i", "b0", *options]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        while line and "capturing on" not in line:
+            line = process.stderr.readline()
+        try:
+            assert line
+            yield process
+        finally:
+            process.kill()
+
+
+def test_files_of_minus_b_are_made_where_only_root_may(fresh_pair: Any, mix: Path, folder: Path) -> None:
+    with capture(fresh_pair.right, "-w", str(folder / "t.pcapng"), "-b", "packets:20", "-b", "files:2") as process:
+        helper = helper_of(os.getpid())
+        sent = fresh_pair.replay(mix)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    assert ended(helper)
+    files = sorted(folder.iterdir())
+    last = sent % 20 or 20
+    assert [packets_in(path) for path in files] == [20, last]
+    assert [int(path.name[2:7]) for path in files] == [(sent - 1) // 20, (sent - 1) // 20 + 1]
+    assert {(path.stat().st_uid, path.stat().st_mode & 0o777) for path in files} == {(NOBODY, 0o600)}
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_the_helper_ends_with_netwatch(fresh_pair: Any, folder: Path, how: signal.Signals) -> None:
+    with capture(fresh_pair.right, "-w", str(folder / "t.pcapng"), "-b", "packets:20") as process:
+        helper = helper_of(os.getpid())
+        process.send_signal(how)
+        process.wait(10)
+    assert ended(helper)
+
+
+def test_a_new_file_is_the_user_s_and_one_that_was_there_stays_whose_it_is(
+    fresh_pair: Any, mix: Path, folder: Path
+) -> None:
+    (folder / "old.pcapng").write_bytes(b"old")
+    for name, owner in (("new.pcapng", NOBODY), ("old.pcapng", 0)):
+        with capture(fresh_pair.right, "-w", str(folder / name)) as process:
+            sent = fresh_pair.replay(mix)
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 0
+        assert ((folder / name).stat().st_uid, packets_in(folder / name)) == (owner, sent)
+
+
+def test_without_a_helper_minus_b_says_why(fresh_pair: Any, mix: Path, folder: Path) -> None:
+    with capture(fresh_pair.right, "-w", str(folder / "t.pcapng"), "-b", "packets:20") as process:
+        os.kill(helper_of(os.getpid()), signal.SIGKILL)
+        fresh_pair.replay(mix)
+        assert process.wait(20) == 74
+        assert process.stderr is not None
+        assert "the helper process is gone: it ended" in process.stderr.read()
+    assert [packets_in(path) for path in folder.iterdir()] == [20]
