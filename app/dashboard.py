@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -54,9 +55,10 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
     # Textual costs 0.2 s to import, numpy half of that: only who shows a dashboard pays.
     from netwatch.app.app import NetwatchApp
     from netwatch.app.heap import return_freed_memory, return_holes
+    from netwatch.app.link import link_of
     from netwatch.app.preload import preload_dashboard
     from netwatch.app.reports import Report
-    from netwatch.app.terminal import Written, driver
+    from netwatch.app.terminal import driver
     from netwatch.app.trouble import Trouble
     from netwatch.capture.batch_queue import BatchQueue
     from netwatch.capture.decode import Decoder
@@ -75,7 +77,7 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
     writer = recording.writer if recording is not None else None
     engine = Engine(source, Decoder(), batches, writer=writer, count=options.count)
     return_freed_memory()
-    written = Written()
+    link = link_of(options.link_budget, os.environ)
 
     def weigh() -> None:
         if report is not None:
@@ -93,13 +95,13 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
         duration=options.duration,
         weigh=weigh,
         settled=_settled,
-        unseen=lambda: written.waiting,
+        unseen=link.busy,
         trouble=Trouble(recording) if recording is not None else None,
         tshark=tshark,
         names=Tables.read() if options.names else None,
         resolver=resolver,
         own_session=own_session,
-        driver_class=driver(written),
+        driver_class=driver(link),
     )
     if own_session is not None:
         own_session.begin()
@@ -132,7 +134,7 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
             damage=source.damage,
         )
         stall = app.longest_stall * 1000
-        report.write(summary, frames=app.frames, terminal_bytes=written.bytes, longest_ui_stall_ms=stall)
+        report.write(summary, frames=app.frames, terminal_bytes=link.bytes, longest_ui_stall_ms=stall)
     return _say(app, source, engine, recording)
 
 

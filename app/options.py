@@ -34,6 +34,7 @@ _RANGE: Final = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
 _LARGEST_SIZE: Final = 1 << 40
 _MAX_FPS: Final = 60
 _LATER: Final = ("lab",)
+_LEAST_RATE: Final = 1 << 10
 """Sub-commands whose names are taken but that do not exist yet."""
 
 _DESCRIPTION: Final = (
@@ -116,6 +117,8 @@ class Options:
     """Where `e` saves."""
     fps: int | None = None
     """Repaints a second; None: as the terminal is."""
+    link_budget: int | None = None
+    """Bytes a second that the screen may cost; None: as the terminal is."""
 
     @property
     def headless(self) -> bool:
@@ -191,6 +194,7 @@ def parse(arguments: Sequence[str]) -> Options:
         report=found.report,
         save_dir=found.save_dir,
         fps=found.fps,
+        link_budget=found.link_budget,
     )
     _check(options)
     return options
@@ -402,6 +406,12 @@ def _parser(width: int | None = 80) -> argparse.ArgumentParser:
         help="where e saves to (default: the working directory)",
     )
     add("--fps", type=_whole("repaints a second", 1, _MAX_FPS), metavar="N", help="repaints a second at most")
+    add(
+        "--link-budget",
+        type=_rate,
+        metavar="RATE",
+        help="bytes a second to the terminal, as 8k (default over SSH: 32k)",
+    )
 
     group = parser.add_argument_group("dissection")
     add = group.add_argument
@@ -464,6 +474,13 @@ def _directory(text: str) -> str:
     if not os.path.isdir(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a directory")
     return text
+
+
+def _rate(text: str) -> int:
+    value = _size(text)
+    if value < _LEAST_RATE:
+        raise argparse.ArgumentTypeError(f"{text!r}: a screen takes 1k at least")
+    return value
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -1,37 +1,40 @@
-"""The terminal that the dashboard writes to: what it costs is counted, and when it goes away the program ends."""
+"""The terminal that the dashboard writes to: only what changes is written, as the link takes it, and when the
+terminal goes away the program ends."""
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
+import select
 import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import IO, Any, Final, cast
+from typing import Any, Final, cast
 
+from textual import events
+from textual._ansi_sequences import SYNC_END, SYNC_START
 from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
 
-__all__ = ["Written", "driver"]
+from netwatch.app.link import Link
+from netwatch.app.picture import Picture
+
+__all__ = ["driver"]
 
 _CONTINUED: Final = 0.05
 """Seconds after which SIGCONT, which any thread may take, has been seen."""
-
-
-class Written:
-    """Bytes that went to the terminal: what netwatch costs the link that it is watched over."""
-
-    def __init__(self) -> None:
-        self.bytes = 0
-        self.handed = 0
-        """Characters for the thread that writes …"""
-        self.taken = 0
-        """… and those that the terminal took, as that thread counts them."""
-
-    @property
-    def waiting(self) -> bool:
-        """The terminal is slower than the screen changes: what is painted now is late, and would block in the end."""
-        return self.handed > self.taken
+_PIECE: Final = 512
+"""Bytes of one write: how soon a terminal that takes no more is noticed."""
+_AGAIN: Final = 0.02
+"""Seconds until it is asked for room again: nobody is woken by a pseudo-terminal that has little."""
+_SAME_KEY: Final = 0.2
+"""Seconds after a key in which what is painted is its answer; later than that it is at least the next update."""
+_BY_HAND: Final = (
+    *(events.Key, events.Paste, events.Resize),
+    *(events.MouseDown, events.MouseUp, events.MouseScrollUp, events.MouseScrollDown),
+)
 
 
 class _Output:
@@ -41,29 +44,43 @@ class _Output:
     program would wait for ever, deaf to signals too.
     """
 
-    def __init__(self, file: IO[str], written: Written, on_gone: Callable[[], None]) -> None:
+    def __init__(
+        self, file: io.TextIOWrapper, link: Link, on_full: Callable[[bool], None], on_gone: Callable[[], None]
+    ) -> None:
+        """`on_full`: called with True when there is no room, and with False when all was taken after that."""
         self._file = file
-        self._written = written
+        self._link = link
+        self._on_full = on_full
         self._on_gone = on_gone
         self._gone = False
-        self._unflushed = 0
+        self._poll = select.poll()
+        self._poll.register(file.fileno(), select.POLLOUT)
 
     def write(self, text: str) -> None:
-        self._unflushed += len(text)
-        if not self._gone:
+        """Write all of it, however long it takes."""
+        data = memoryview(text.encode(self._file.encoding, "replace"))
+        was_full = False
+        while data and not self._gone:
             try:
-                self._file.write(text)
-            except (OSError, ValueError):
+                if not self._poll.poll(0):
+                    was_full = True
+                    self._on_full(True)
+                    while not self._poll.poll(0):
+                        time.sleep(_AGAIN)
+                size = os.write(self._file.fileno(), data[:_PIECE])
+            except BlockingIOError:
+                continue  # who shares the terminal has it that way
+            except OSError:
                 self._lost()
+                break
+            self._link.taken += size
+            data = data[size:]
+        self._link.taken += len(data)
+        if was_full:
+            self._on_full(False)
 
     def flush(self) -> None:
-        if not self._gone:
-            try:
-                self._file.flush()
-            except (OSError, ValueError):
-                self._lost()
-        self._written.taken += self._unflushed
-        self._unflushed = 0
+        """Nothing is held."""
 
     def fileno(self) -> int:
         return self._file.fileno()
@@ -73,15 +90,15 @@ class _Output:
 
     def _lost(self) -> None:
         self._gone = True
-        # What is still buffered would be written when the interpreter ends, and fail once more.
+        # What others print would fail once more.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._file.fileno())
         os.close(nowhere)
         self._on_gone()
 
 
-def driver(written: Written) -> type[LinuxDriver]:
-    """A driver that counts into `written`, and writes to stdout where Textual's own writes to stderr."""
+def driver(link: Link) -> type[LinuxDriver]:
+    """A driver that writes what `link` has room for, to stdout where Textual's own writes to stderr."""
 
     class Driver(LinuxDriver):
         def __init__(self, *args: Any, **options: Any) -> None:
@@ -89,17 +106,139 @@ def driver(written: Written) -> type[LinuxDriver]:
             assert isinstance(sys.__stdout__, io.TextIOWrapper)
             # What the terminal has no character for becomes a question mark: an error would end the program.
             sys.__stdout__.reconfigure(errors="replace")
-            self._file = cast("Any", _Output(sys.__stdout__, written, self._leave))
+            self._file = cast("Any", _Output(sys.__stdout__, link, self._say_full, self._leave))
+            self._picture = Picture()
+            self._controls: list[str] = []
+            """What is no part of the picture: modes, the clipboard, the bell."""
+            self._shows = False
+            self._full = False
+            self._synchronised = False
+            self._key: float | None = None
+            self._again: asyncio.TimerHandle | None = None
+
+        # What is written
 
         def write(self, data: str) -> None:
-            # The terminal driver makes two bytes of a line feed.
-            written.handed += len(data)
-            written.bytes += len(data.encode("utf-8", "replace")) + data.count("\n")
-            super().write(data)
+            """Part of the picture waits until there is room for it, the rest is written at once."""
+            if data in (SYNC_START, SYNC_END):
+                self._synchronised = True  # the terminal knows it; each write has its own
+                return
+            columns, rows = self._app.size
+            if (columns, rows) != (self._picture.columns, self._picture.rows):
+                self._picture.resize(columns, rows)
+            if not self._picture.take(data, awaited=self._key is not None):
+                self._controls.append(data)
+            elif self._key is not None and time.monotonic() - self._key > _SAME_KEY:
+                self._key = None
+            self._go_on()
+
+        def repaint(self) -> None:
+            """Write the whole picture once more: something else wrote to the terminal."""
+            self._picture.forget()
+            self._key = time.monotonic()
+            self._go_on()
+
+        def _go_on(self) -> None:
+            """Write as much as there is room for."""
+            if self._again is not None:
+                self._again.cancel()
+                self._again = None
+            if not (self._full and self._shows):
+                parts, self._controls = self._controls, []
+                self._hand("".join([*parts, self._next()] if self._shows else parts))
+            link.pending = self._picture.pending
+            if link.pending and self._shows and not self._full:
+                self._again = self._loop.call_later(link.wait(), self._go_on)
+
+        def _next(self) -> str:
+            """What of the picture is written next."""
+            picture, text = self._picture, ""
+            if picture.awaited and (room := link.room(awaited=True)) > 0:
+                text = picture.write(room, awaited=True)
+            if picture.pending and (room := link.room(awaited=False) - len(text)) > 0:
+                more = picture.write(room)
+                link.paced(len(more))
+                text += more
+            if not text:
+                return ""
+            if self._synchronised and text.count("H") > 1:
+                text = f"{SYNC_START}{text}{SYNC_END}"
+            return text + self._question()
+
+        def _question(self) -> str:
+            """How far is it? The column of the cursor, which is hidden, says which question an answer belongs to."""
+            mark = link.ask()
+            if mark is None:
+                return ""
+            self._loop.call_soon(link.asked, mark)
+            return f"\x1b[{mark + 1}G\x1b[6n{self._picture.cursor}"
+
+        def _hand(self, text: str) -> None:
+            if text and self._writer_thread is not None and self._writer_thread.is_alive():
+                assert isinstance(sys.__stdout__, io.TextIOWrapper)
+                # The terminal driver makes two bytes of a line feed.
+                link.write(len(text.encode(sys.__stdout__.encoding, "replace")) + text.count("\n"))
+                super().write(text)
+
+        # What it takes
+
+        def _say_full(self, full: bool) -> None:
+            """From the thread that writes."""
+            taken, now = link.taken, time.monotonic()
+            self._loop.call_soon_threadsafe(self._note_full, full, taken, now)
+
+        def _note_full(self, full: bool, taken: int, now: float) -> None:
+            self._full = full
+            if full:
+                link.full(taken, now)
+            else:
+                self._go_on()
+
+        def process_message(self, message: Message) -> None:
+            """From the thread that reads keys."""
+            now = time.monotonic()
+            if isinstance(message, events.CursorPosition):
+                self._loop.call_soon_threadsafe(self._answered, message.x, now)
+                return
+            if isinstance(message, events.Resize):
+                self._loop.call_soon_threadsafe(self._picture.forget)
+            if isinstance(message, _BY_HAND):
+                self._loop.call_soon_threadsafe(self._pressed, now)
+            super().process_message(message)
+
+        def _answered(self, mark: int, at: float) -> None:
+            link.answer(mark, at)
+            if link.pending and self._shows:
+                self._go_on()
+
+        def _pressed(self, at: float) -> None:
+            self._key = at
+            link.press()
+
+        # Whose terminal it is
+
+        def start_application_mode(self) -> None:
+            self._shows, self._full = False, False
+            super().start_application_mode()  # type: ignore[no-untyped-call]
+            self._hand(self._question())
+            self._picture.forget()
+            self._key = time.monotonic()
+            self._shows = True
+            own = signal.getsignal(signal.SIGWINCH)
+
+            def resized(number: int, frame: Any) -> None:
+                # Nobody knows what a terminal makes of its content.
+                self._picture.forget()
+                self._key = time.monotonic()
+                if callable(own):
+                    own(number, frame)
+
+            signal.signal(signal.SIGWINCH, resized)
 
         def stop_application_mode(self) -> None:
+            self._shows = False
             # tmux keeps what stood here on the screen if it was resized meanwhile.
-            self.write("\x1b[H\x1b[2J")
+            self.write("\x1b[m\x1b[H\x1b[2J")
             super().stop_application_mode()
 
         def _sigtstp_application(self, *_: object) -> None:
