@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from netwatch.app.options import Options
 from netwatch.app.output import failed
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from netwatch.widgets.footer import Footer
 
 __all__ = ["Helping"]
-
-_SHOWN: Final = tuple(VERBS)
-_WRITTEN: Final = ("open", "unlink")
-"""Of `-b`, where nothing is shown."""
 
 
 class Helping:
@@ -38,34 +34,38 @@ class Helping:
         self.writes: Directory | None = None
         """Where the files of `-b` go."""
         self._said = False
-        places = {"save": Place(options.save_dir)} if shown else {}
-        folder = ""
-        if options.rotation is not None and options.write is not None:
-            folder, prefix, suffix = parts(options.write)
-            try:
-                os.stat(folder or ".")
-            except OSError as error:
-                raise failed(options.write, error) from None
-            self.writes = _Nowhere(self, folder)
-            places["write"] = Place(folder or ".", f"{prefix}_", suffix)
+        self._of_files: Helper | None = None
         try:
-            self.helper = Helper.start(Start(_SHOWN if shown else _WRITTEN, user, places))
+            if options.rotation is not None and options.write is not None:
+                self._start_writing(options.write, user)
+            if shown:
+                self.helper = Helper.start(Start(tuple(VERBS), user, {"save": Place(options.save_dir)}))
+                self.saves = HelperDirectory(self.helper, "save", options.save_dir)
         except HelperError as error:
             self.trouble = str(error)
-            return
-        if shown:
-            self.saves = HelperDirectory(self.helper, "save", options.save_dir)
-        if self.writes is not None:
-            self.writes = HelperDirectory(self.helper, "write", folder)
+
+    def _start_writing(self, path: str, user: Identity | None) -> None:
+        """For the files of `-b` a process of its own: they do not wait for what the other one looks for. Raises
+        CaptureError 74, HelperError."""
+        folder, prefix, suffix = parts(path)
+        self.writes = _Nowhere(self, folder)
+        try:
+            os.stat(folder or ".")
+        except OSError as error:
+            raise failed(path, error) from None
+        self._of_files = Helper.start(
+            Start(("open", "unlink"), user, {"write": Place(folder or ".", f"{prefix}_", suffix)})
+        )
+        self.writes = HelperDirectory(self._of_files, "write", folder)
 
     def settle(self) -> list[str]:
         """Call before rights go: a line if there is no helper."""
-        if self.helper is not None:
+        for helper in self._helpers:
             try:
-                self.helper.settle()
+                helper.settle()
             except HelperError as error:
                 self.trouble = str(error)
-                self.helper.close()
+                helper.close()
         return [self.trouble] if self.trouble else []
 
     def look(self, footer: Footer) -> None:
@@ -77,8 +77,12 @@ class Helping:
 
     def close(self) -> None:
         """End it."""
-        if self.helper is not None:
-            self.helper.close()
+        for helper in self._helpers:
+            helper.close()
+
+    @property
+    def _helpers(self) -> list[Helper]:
+        return [helper for helper in (self.helper, self._of_files) if helper is not None]
 
 
 class _Nowhere:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["End", "Owner", "Owners", "ends_of"]
 
 _AGAIN: Final = 2.0
-"""Seconds between two looks …"""
+"""Seconds between two looks, …"""
+_SHARE: Final = 0.05
+"""… of which looking takes no more than this part, on a host with many processes, …"""
 _LATER: Final = 30.0
 """… and after one that failed: on a host where it takes too long it should not be tried all the time."""
 _KEPT: Final = 8192
@@ -82,6 +84,7 @@ class Owners:
         return " → ".join(dict.fromkeys(owner.text for owner in owners if owner is not None))
 
     def _look(self) -> None:
+        begun = monotonic()
         try:
             rows: list[Any] = []
             answer = self._helper.call("owners", first=0)
@@ -93,7 +96,7 @@ class Owners:
                 answer = self._helper.call("owners", first=len(rows))
             self._take(rows, here)
             self.beyond, self.trouble = max(answer["beyond"], 0), ""
-            self._due = monotonic() + _AGAIN
+            self._due = begun + max(_AGAIN, (monotonic() - begun) / _SHARE)
         except HelperError as error:
             self.trouble = str(error)
             self._due = monotonic() + _LATER

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from tests.live.test_stopped import NETWATCH, Shell
 
+from netwatch.capture.helper.protocol import CAP_DAC_OVERRIDE
 from netwatch.capture.sources.files import open_file
 
 NOBODY = 65534
@@ -37,14 +38,18 @@ def children(pid: int, of: str) -> list[int]:
 
 
 def helper_of(pid: int) -> int:
+    return helpers_of(pid, 1)[0]
+
+
+def helpers_of(pid: int, count: int) -> list[int]:
+    """Which there are; `count`: as many."""
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
+    found: list[int] = []
+    while time.monotonic() < deadline and len(found) < count:
         found = children(pid, "netwatch.capture.helper.server")
-        if found:
-            assert len(found) == 1
-            return found[0]
         time.sleep(0.05)
-    raise AssertionError("there is no helper")
+    assert len(found) == count
+    return found
 
 
 def ended(pid: int) -> bool:
@@ -163,6 +168,29 @@ def test_the_helper_ends_with_netwatch(fresh_pair: Any, folder: Path, how: signa
         process.send_signal(how)
         process.wait(10)
     assert ended(helper)
+
+
+def test_the_files_of_minus_b_have_a_helper_of_their_own_beside_a_dashboard(
+    fresh_pair: Any, mix: Path, folder: Path
+) -> None:
+    shell = Shell(fresh_pair.right)
+    shell.type("", "ready> ")
+    options = ["-w", str(folder / "t.pcapng"), "-b", "packets:20"]
+    shell.type(shlex.join([*NETWATCH, "-i", "b0", *options]) + "\n", "\x1b[?1049h", "LIVE")
+    shell.look(1)
+    held = {}
+    for pid in helpers_of(shell.pid, 2):
+        status = Path(f"/proc/{pid}/status").read_text()
+        held[next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapPrm"))] = pid
+    sent = fresh_pair.replay(mix)
+    shell.look(1)
+    assert len(os.listdir(folder)) == -(-sent // 20)
+    os.kill(held[1 << CAP_DAC_OVERRIDE], signal.SIGKILL)
+    fresh_pair.replay(mix)
+    shell.type("", "writing stopped: the helper process is gone")
+    shell.type("q", "\x1b[?1049l", "packets are missing there", "ready> ")
+    shell.end()
+    assert all(ended(pid) for pid in held.values())
 
 
 def test_a_new_file_is_the_user_s_and_one_that_was_there_stays_whose_it_is(

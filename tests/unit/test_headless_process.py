@@ -135,9 +135,7 @@ def test_a_background_job_of_a_script_ends_on_kill() -> None:
     assert json.loads(done.stdout)["packets"] > 0
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["--list"], ["--nonsense"], ["lab"], ["-c", "0"]]
-)
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["--list"], ["--nonsense"], ["lab"], ["-c", "0"]])
 def test_help_and_mistakes_do_not_wait_for_numpy_and_textual(arguments: list[str]) -> None:
     code = (
         "import sys; from netwatch.app.main import main; main(sys.argv[1:]);"
