@@ -158,6 +158,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._main = MainScreen(self.session, self.look, self.state, self.engine, self._directory, self._tshark)
         self._main.display_as.learner = self.learner
         self._main.own_session = self._own_session
+        self._main.helper = self._helping.helper if self._helping is not None else None
         self._main.display_as.owners = self._owners
         if self._names is not None:
             self._main.display_as.tables = self._names

@@ -12,7 +12,17 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from netwatch.app.keys import DETAIL_KEYS, GROUPS, HELP_KEYS, KEYS, PROGRAM_KEYS, STREAM_KEYS, Key, bindings
+from netwatch.app.keys import (
+    DETAIL_KEYS,
+    GROUPS,
+    HELP_KEYS,
+    KEYS,
+    PICKER_KEYS,
+    PROGRAM_KEYS,
+    STREAM_KEYS,
+    Key,
+    bindings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,6 +147,7 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
         ]
         blocks.append(self._keys("An opened packet", list(DETAIL_KEYS), each))
         blocks.append(self._keys("A followed stream", list(STREAM_KEYS), each))
+        blocks.append(self._keys("Interfaces", list(PICKER_KEYS), each))
         if beside:
             text = _side_by_side(blocks, _COLUMN)
         else:

@@ -13,7 +13,17 @@ from textual.binding import Binding
 
 from netwatch.capture.protocols import SWITCHES
 
-__all__ = ["DETAIL_KEYS", "GROUPS", "HELP_KEYS", "KEYS", "PROGRAM_KEYS", "STREAM_KEYS", "Key", "bindings"]
+__all__ = [
+    "DETAIL_KEYS",
+    "GROUPS",
+    "HELP_KEYS",
+    "KEYS",
+    "PICKER_KEYS",
+    "PROGRAM_KEYS",
+    "STREAM_KEYS",
+    "Key",
+    "bindings",
+]
 
 
 class Key(NamedTuple):
@@ -129,6 +139,15 @@ KEYS: Final[tuple[Key, ...]] = (
     ),
     Key("time", "T", "T", "time_format", "time", "Time: since start, delta, local, UTC", "Show", 8),
     Key("unit", "b", "b", "unit", "bits/bytes", "Rates in bits or bytes", "Show", 13),
+    Key(
+        "interfaces",
+        "I",
+        "I",
+        "interfaces",
+        "interfaces",
+        "Capture on other interfaces, or in another namespace",
+        "Show",
+    ),
     Key("names", "R", "R", "names", "names", "Names of all, names of hosts, or addresses", "Show"),
     Key("own_session", "x", "x", "own_session", "own SSH", "Your own SSH session, hidden or shown", "Show"),
     Key("conversations", "v", "v", "conversations", "conversations", "Talkers, or who talks to whom", "Show"),
@@ -226,6 +245,56 @@ STREAM_KEYS: Final[tuple[Key, ...]] = (
     Key("stream.last", "end,G", "end G", "last", "end", "Last line; from there on with what comes", "Stream"),
 )
 """A stream that is followed."""
+
+PICKER_KEYS: Final[tuple[Key, ...]] = (
+    Key(
+        "picker.choose",
+        "enter",
+        "enter",
+        "choose",
+        "switch",
+        "Capture there; of a namespace show the interfaces",
+        "Picker",
+        1,
+    ),
+    Key(
+        "picker.mark",
+        "space",
+        "space",
+        "mark",
+        "several",
+        "Mark an interface: those that are marked are captured together",
+        "Picker",
+        2,
+    ),
+    Key(
+        "picker.back",
+        "escape",
+        "esc",
+        "back",
+        "back",
+        "One level back: what was typed, the namespace, the list of packets",
+        "Picker",
+        3,
+    ),
+    Key(
+        "picker.erase",
+        "backspace",
+        "backspace",
+        "erase",
+        "erase",
+        "What is typed narrows down; take a letter back",
+        "Picker",
+    ),
+    Key("picker.up", "up", "↑", "move(-1)", "up", "Up", "Picker"),
+    Key("picker.down", "down", "↓", "move(1)", "down", "Down", "Picker"),
+    Key("picker.page_up", "pageup", "pgup", "page(-1)", "page up", "Page up", "Picker"),
+    Key("picker.page_down", "pagedown", "pgdn", "page(1)", "page down", "Page down", "Picker"),
+    Key("picker.first", "home", "home", "edge(False)", "first", "First line", "Picker"),
+    Key("picker.last", "end", "end", "edge(True)", "end", "Last line", "Picker"),
+    Key("picker.help", "question_mark", "?", "help", "help", "This page", "Picker", 4),
+)
+"""Interfaces to choose from. Letters narrow them down."""
 
 HELP_KEYS: Final[tuple[Key, ...]] = (
     Key("help.close", "escape,question_mark,enter,q", "esc", "close", "close", "Close", "Help"),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from netwatch.app.own_session import OwnSession
     from netwatch.capture.directory import Directory
     from netwatch.capture.engine import Engine
+    from netwatch.capture.helper.client import Helper
     from netwatch.capture.session import Session
     from netwatch.capture.tshark import Tshark
     from netwatch.widgets.header import RunState
@@ -59,6 +60,8 @@ class MainScreen(Travelling, inherit_bindings=False):
         """Filters that `enter` on a table replaced; `esc` goes back through them."""
         self._filter_history: list[str] = []
         self._place_history: list[str] = []
+        self.helper: Helper | None = None
+        """Makes what this process may not; None: there is none."""
         self.own_session: OwnSession | None = None
         """None: nothing is captured."""
 
@@ -267,6 +270,20 @@ class MainScreen(Travelling, inherit_bindings=False):
         self.display_as.next_naming()
         self.footer.say(said_of(self.display_as, self.session.statistics.last_ts), seconds=5)
         self.paint_now()
+
+    def action_interfaces(self) -> None:
+        """Other interfaces to capture on; what was captured stays."""
+        from netwatch.app.interfaces_screen import InterfacesScreen
+        from netwatch.capture.sources.afpacket import LiveSource
+
+        source = self.session.source
+        if not isinstance(source, LiveSource):
+            self.footer.say("these packets come from no interface: only a live capture can be switched")
+        elif self.state.ended:
+            self.footer.say("the capture has ended: nothing can be switched any more")
+        else:
+            screen = InterfacesScreen(self.session, source, self.look, self.display_as, self.helper)
+            self.app.push_screen(screen, lambda said: self.footer.say(said) if said else None)
 
     def action_own_session(self) -> None:
         """Hide what carries this terminal, or show it; packets that were captured stay."""

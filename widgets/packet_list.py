@@ -88,6 +88,8 @@ class PacketList(Pane):
         self._painting_soon: Timer | None = None
         self._drawn: LRUCache[tuple[object, ...], list[Segment]] = LRUCache(1024)
         self._drawn_for: tuple[object, ...] = ()
+        self._interfaces = (0, 0)
+        """How many there are, and the length of the longest name."""
         self._named_as_of = -1
         self._named_at = 0.0
 
@@ -243,14 +245,14 @@ class PacketList(Pane):
     def body(self, inner: int, rows: int) -> list[list[Segment]]:
         visible = rows - 1
         time_format = self.display_as.time_format
-        layout = Layout.of_width(inner, time_format)
+        layout = Layout.of_width(inner, time_format, self._interface_width())
         names = heads(layout, time_format, self.look["head"])
         total = self.total
         self._settle(total, visible)
         if not total:
             return [names, *self._empty(inner, visible)]
         self._decimals = self._decimals_for(layout.time)
-        drawn_for = (inner, time_format, self._decimals, self.display_as.naming, self._names_as_of())
+        drawn_for = (layout, inner, time_format, self._decimals, self.display_as.naming, self._names_as_of())
         if drawn_for != self._drawn_for:
             self._drawn_for = drawn_for
             self._drawn.clear()
@@ -374,6 +376,7 @@ class PacketList(Pane):
             info=self._info(summary) if summary is not None else self.look.glyphs.more,
             marked=bool(marked),
             selected=lit,
+            interface=escape(self.session.source.interfaces[row.iface].name) if layout.interface else "",
         )
         return line, summary is not None
 
@@ -398,6 +401,14 @@ class PacketList(Pane):
         return [blank] * before + [self.message_line(word, inner, dim) for word in words]
 
     # The model
+
+    def _interface_width(self) -> int:
+        """Cells of the longest name of an interface; 0 where there is one alone."""
+        interfaces = self.session.source.interfaces
+        if self._interfaces[0] != len(interfaces):
+            longest = max((len(escape(each.name)) for each in interfaces), default=0)
+            self._interfaces = (len(interfaces), longest if len(interfaces) > 1 else 0)
+        return self._interfaces[1]
 
     def _position(self, total: int) -> int:
         position = self.session.view.position(self._wanted) if self._wanted is not None else 0

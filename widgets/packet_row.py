@@ -22,7 +22,7 @@ from netwatch.capture.paths import PATHS
 from netwatch.capture.protocols import PROTOCOLS
 from netwatch.capture.talkers import address_text
 from netwatch.widgets.display import TimeFormat
-from netwatch.widgets.painting import fit, fit_left, harmless, spelled, width_of
+from netwatch.widgets.painting import fit, fit_end, fit_left, harmless, spelled, width_of
 from netwatch.widgets.palette import Look
 from netwatch.widgets.units import length
 
@@ -53,10 +53,13 @@ class Layout:
     protocol: int
     length: int
     info: int
+    interface: int = 0
+    """0: no such column."""
 
     @classmethod
-    def of_width(cls, inner: int, time_format: TimeFormat) -> Layout:
-        """The columns that fit into `inner` cells. One space stands between two columns, a flag before all."""
+    def of_width(cls, inner: int, time_format: TimeFormat, interface: int = 0) -> Layout:
+        """The columns that fit into `inner` cells. One space stands between two columns, a flag before all.
+        `interface`: cells that the longest name of an interface takes; 0: all packets are of one."""
         number = 8 if inner >= 100 else 0
         clock = time_format in ("local", "utc")
         wide = inner >= 100
@@ -69,8 +72,10 @@ class Layout:
         elif inner >= 90:
             address, protocol = 17, 8
         length = 5
-        columns = [width for width in (number, time, address, address, protocol, length) if width]
-        return cls(number, time, address, protocol, length, max(0, inner - 1 - sum(columns) - len(columns)))
+        interface = min(interface, 14 if wide else 8)
+        columns = [width for width in (number, time, interface, address, address, protocol, length) if width]
+        info = max(0, inner - 1 - sum(columns) - len(columns))
+        return cls(number, time, address, protocol, length, info, interface)
 
 
 class Row(NamedTuple):
@@ -165,6 +170,8 @@ def heads(layout: Layout, time_format: TimeFormat, style: Style) -> list[Segment
     if layout.number:
         texts.append(fit_left("No.", layout.number) + " ")
     texts.append((fit(time, layout.time) if time_format in ("local", "utc") else fit_left(time, layout.time)) + " ")
+    if layout.interface:
+        texts.append(fit("Interface" if layout.interface >= 9 else "If", layout.interface) + " ")
     texts.append(fit("Source", layout.address) + " ")
     texts.append(fit("Destination", layout.address) + " ")
     texts.append(fit("Protocol" if layout.protocol >= 8 else "Proto", layout.protocol) + " ")
@@ -197,6 +204,7 @@ def segments(
     info: str,
     marked: bool,
     selected: int,
+    interface: str = "",
 ) -> list[Segment]:
     """The line of a packet. `source` and `destination`: as wide as their columns. `protocol`: what the
     dissector calls it and its filter name; None: only the columns know. `selected`: 0 no, 1 under the cursor, 2 under
@@ -209,7 +217,9 @@ def segments(
     count = fit_left("" if number is None else str(number), layout.number) + " " if layout.number else ""
     sign, sign_style = _flag(look, row, marked)
     pieces = [(sign, sign_style), (f"{count}{time} ", dim)] if sign != " " else [(f" {count}{time} ", dim)]
-    ends = f"{source} {destination} "
+    # Of a long name the end: before it stands the namespace.
+    on = fit_end(spelled(harmless(interface)), layout.interface, more) + " " if layout.interface else ""
+    ends = f"{on}{source} {destination} "
     known = PROTOCOLS[row.protocol]
     label, name = protocol if protocol is not None else (known.label, known.name)
     label = fit(harmless(label), layout.protocol, more) + " "

@@ -152,9 +152,13 @@ class LiveSource:
                 raise CaptureError(f"cannot capture on {port.name}: {error.strerror}", EXIT_USAGE) from error
         self._look(time.monotonic())
 
-    def links(self) -> list[Link]:
-        """The interfaces of the namespace that is captured, as they are now. One thread at a time. Raises OSError."""
-        taps = [port.tap for port in self.ports]
+    def links(self, place: Place | None = None) -> list[Link]:
+        """The interfaces of the namespace that is captured, or of `place`, as they are now; none where no socket is
+        of it. One thread at a time. Raises OSError."""
+        here = place is None or place.inode == self.place.inode
+        taps = [port.tap for port in self.ports] if here else []
+        if place is not None and place.inode == self.home.inode:
+            taps = taps + self._spare
         return links(taps[0].sockets.route) if taps else []
 
     def switch(
