@@ -11,17 +11,18 @@ from pathlib import Path
 from time import monotonic, perf_counter, time_ns
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from rich.text import Text
 from textual.app import App
 from textual.binding import BindingType
 from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
 from textual.timer import Timer
 
+from netwatch.app.crash import CrashLog, crash_words
 from netwatch.app.encoding import terminal_encoding
 from netwatch.app.keys import PROGRAM_KEYS, bindings
 from netwatch.app.main_screen import MainScreen
 from netwatch.app.own_session import POLL
+from netwatch.app.terminal_kind import colors
 from netwatch.capture.directory import Directory, PlainDirectory
 from netwatch.capture.name_index import Learner
 from netwatch.capture.name_tables import Tables
@@ -29,6 +30,7 @@ from netwatch.capture.names import Origin
 from netwatch.capture.text import escape
 from netwatch.widgets.header import RunState
 from netwatch.widgets.palette import Look, theme
+from netwatch.widgets.scroll_bar import choose_scroll_bar
 
 if TYPE_CHECKING:
     from textual.driver import Driver
@@ -99,6 +101,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         names: Tables | None = _NO_TABLES,
         resolver: Resolver | None = None,
         look: Look | None = None,
+        crash_log: CrashLog | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
         """`directory`: where files are saved, None: where the program was started. `helping`: it is said when the
@@ -107,12 +110,19 @@ class NetwatchApp(App[None], inherit_bindings=False):
         `duration`: seconds after which the program ends by itself, from when packets can arrive. `weigh` is called
         now and then, to look after the memory; `settled` once, when the first frame stands. `unseen`: whether the
         terminal did not yet take what was painted last. `names`: what is known of addresses before any packet; None:
-        no names are learned. `resolver` asks for those that no packet said: who wants that sees names at once."""
+        no names are learned. `resolver` asks for those that no packet said: who wants that sees names at once.
+        `crash_log` reports what went wrong inside, where files are saved."""
         super().__init__(driver_class=driver_class)
         self.session = session
         self.engine = engine
         self.state = RunState()
-        self.look = look or Look.of_terminal(self.console.color_system, self.no_color, terminal_encoding(os.environ))
+        self.look = look or Look.of_terminal(
+            colors(self.console.color_system, os.environ),
+            self.no_color,
+            terminal_encoding(os.environ),
+            console=os.environ.get("TERM") == "linux",
+        )
+        choose_scroll_bar(self.look)
         if self.look.depth == "mono":
             # Textual's own filter for NO_COLOR makes greys of colours, and black of the terminal's own.
             self._filters = [each for each in self._filters if not isinstance(each, Monochrome)]
@@ -130,6 +140,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._settled = settled
         self._unseen = unseen
         self._trouble = trouble
+        self._crash_log = crash_log
         self._tshark = tshark
         self._own_session = self.state.own_session = own_session
         self._helping = helping
@@ -337,17 +348,10 @@ class NetwatchApp(App[None], inherit_bindings=False):
 
     def _fatal_error(self) -> None:
         # Textual's own prints a page of traceback with local variables, which may hold bytes of packets.
-        self.crash = crash_words(self._exception)
         self.bell()
-        self.panic(Text(f"netwatch: {self.crash}"))
+        self.crash = self.report(self._exception)
+        self._close_messages_no_wait()
 
-
-def crash_words(error: BaseException | None) -> str:
-    """One line: what went wrong and where; no values, which may come from packets."""
-    if error is None:
-        return "internal error"
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = f" at {Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}" if place is not None else ""
-    return f"internal error: {type(error).__name__}{where}; please report it"
+    def report(self, error: BaseException | None) -> str:
+        """Write down a mistake of ours -> one line."""
+        return crash_words(error) if self._crash_log is None else self._crash_log.write(error, self._directory)

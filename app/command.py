@@ -85,7 +85,9 @@ def _fault(error: Exception) -> str:
     while place is not None and place.tb_next is not None:
         place = place.tb_next
     where = f"{os.path.basename(place.tb_frame.f_code.co_filename)}:{place.tb_lineno}" if place is not None else "?"
-    return f"fault in netwatch: {type(error).__name__} at {where}: {error} (python -X dev -m netwatch shows more)"
+    # What other errors say may quote a packet.
+    why = f": {error}" if isinstance(error, OSError | ImportError) else ""
+    return f"fault in netwatch: {type(error).__name__} at {where}{why} (python -X dev -m netwatch shows more)"
 
 
 def _tell_about(options: Options) -> str:

@@ -11,11 +11,13 @@ from netwatch.app.confining import Rights
 from netwatch.app.options import Options
 from netwatch.app.output import tell
 from netwatch.app.own_session import OwnSession
+from netwatch.app.terminal_kind import need_screen
 from netwatch.capture.block import Source
 from netwatch.capture.errors import EXIT_DAMAGED, EXIT_USAGE, CaptureError
 
 if TYPE_CHECKING:
     from netwatch.app.app import NetwatchApp
+    from netwatch.app.crash import CrashLog
     from netwatch.app.helping import Helping
     from netwatch.app.recording import Recording
     from netwatch.capture.engine import Engine
@@ -54,6 +56,7 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
     gc.disable()
     # Textual costs 0.2 s to import, numpy half of that: only who shows a dashboard pays.
     from netwatch.app.app import NetwatchApp
+    from netwatch.app.crash import CrashLog
     from netwatch.app.heap import return_freed_memory, return_holes
     from netwatch.app.link import link_of
     from netwatch.app.preload import preload_dashboard
@@ -78,6 +81,8 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
     engine = Engine(source, Decoder(), batches, writer=writer, count=options.count)
     return_freed_memory()
     link = link_of(options.link_budget, os.environ)
+    crash_log = CrashLog()
+    crash_log.watch_threads()
 
     def weigh() -> None:
         if report is not None:
@@ -101,6 +106,7 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
         names=Tables.read() if options.names else None,
         resolver=resolver,
         own_session=own_session,
+        crash_log=crash_log,
         driver_class=driver(link),
     )
     if own_session is not None:
@@ -116,6 +122,9 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
             tell(unsaved)
         if recording is not None:
             recording.close()
+        mistake = engine.fault or crash_log.unseen
+        if mistake is not None:
+            app.report(mistake)
         helping.close()
         if tshark is not None:
             tshark.close()
@@ -135,7 +144,7 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
         )
         stall = app.longest_stall * 1000
         report.write(summary, frames=app.frames, terminal_bytes=link.bytes, longest_ui_stall_ms=stall)
-    return _say(app, source, engine, recording)
+    return _say(app, source, engine, recording, crash_log)
 
 
 def _resolver(source: Source, *, sandbox: bool, hidden: bool) -> Resolver:
@@ -164,6 +173,7 @@ def _need_terminal(options: Options) -> None:
     """Raises CaptureError 2 without one. With `-r -` the keys come from the terminal, not from standard input."""
     if sys.__stdout__ is None or not sys.__stdout__.isatty():
         raise CaptureError("standard output is no terminal; add --summary, --json or --fields", EXIT_USAGE)
+    need_screen(os.environ)
     if sys.__stdin__ is not None and sys.__stdin__.isatty() and options.read != "-":
         return
     try:
@@ -181,10 +191,12 @@ def _recording(options: Options, source: Source, rights: Rights, helping: Helpin
     return Recording.begin(options, source, user=rights.user, directory=helping.writes)
 
 
-def _say(app: NetwatchApp, source: Source, engine: Engine, recording: Recording | None) -> int:
+def _say(app: NetwatchApp, source: Source, engine: Engine, recording: Recording | None, crash_log: CrashLog) -> int:
     """What the person should still know when the screen is gone -> the exit code."""
-    if app.crash is not None:
-        return _CRASHED  # said already
+    if crash_log.words is not None:
+        captured = app.crash is None and engine.fault is not None
+        tell(f"capture ended: {crash_log.words}" if captured else crash_log.words)
+        return engine.code or _CRASHED
     if engine.failed is not None:
         tell(engine.failed)
         return engine.code

@@ -67,8 +67,10 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         &.-beside HexView { width: 43; height: 1fr; max-height: 100%; }
         &.-wide HexView { width: 77; }
         &.-ascii DetailTree, &.-ascii HexView { border: ascii $border-blurred; }
+        &.-square DetailTree, &.-square HexView { border: solid $border-blurred; }
         & DetailTree:focus, & HexView:focus { border: round $border; background-tint: transparent; }
         &.-ascii DetailTree:focus, &.-ascii HexView:focus { border: ascii $border; }
+        &.-square DetailTree:focus, &.-square HexView:focus { border: solid $border; }
     }
     """
 
@@ -103,7 +105,7 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         yield Footer([Hint(key.shown, key.label, key.action) for key in hints], self._look, id="footer")
 
     def on_mount(self) -> None:
-        self.set_class(not self._look.glyphs.braille, "-ascii")
+        self.add_class(self._look.glyphs.frame)
         self.query_one(DetailTree).border_title = "fields"
         self.query_one(DetailTree).focus()
         self._show()
@@ -321,7 +323,7 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         if tree.verdict.kind != "ok":
             head.append("\n")
             head.append(tree.verdict.text, look["truncated" if tree.verdict.kind == "cut" else "malformed"])
-        self.query_one("#detail-head", Static).update(head if look.glyphs.braille else spelled_text(head))
+        self.query_one("#detail-head", Static).update(head if look.glyphs.unicode else spelled_text(head))
 
     def _alarms(self) -> list[tuple[str, str]]:
         """What may not be overlooked here either: text and role."""

@@ -96,6 +96,7 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
             border: round $border; padding: 0 2; background: $surface; scrollbar-size-vertical: 1;
         }
         &.-ascii > VerticalScroll { border: ascii $border; }
+        &.-square > VerticalScroll { border: solid $border; }
         & Static { width: auto; height: auto; }
     }
     """
@@ -115,7 +116,7 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
             yield Static(id="help-text")
 
     def on_mount(self) -> None:
-        self.set_class(not self._look.glyphs.braille, "-ascii")
+        self.add_class(self._look.glyphs.frame)
 
     def on_resize(self, event: events.Resize) -> None:
         text = self._text(event.size.width - 8)

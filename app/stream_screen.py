@@ -347,7 +347,7 @@ class StreamScreen(Screen[int], inherit_bindings=False):
         if oddities.cell_len + head.split("\n")[-1].cell_len > self.size.width - 2:
             head.append("\n")
         head.append_text(oddities)
-        if not self._look.glyphs.braille:
+        if not self._look.glyphs.unicode:
             head = spelled_text(head)
         self.query_one("#stream-head", Static).update(head)
 

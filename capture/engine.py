@@ -120,6 +120,8 @@ class Engine:
     ) -> None:
         self.failed: str | None = None
         """One line: why the capture ended, if it did not end by itself."""
+        self.fault: Exception | None = None
+        """A mistake of ours behind `failed`."""
         self.code = 0
         """Exit code that belongs to `failed`."""
         self.started = threading.Event()
@@ -195,6 +197,7 @@ class Engine:
             # Whatever it was: a thread that dies unseen looks like a network that fell silent.
             words = " ".join(f"capture ended: {type(error).__name__}: {error}".split())
             self.failed, self.code = words, EXIT_DAMAGED
+            self.fault = None if isinstance(error, OSError) else error
         finally:
             self.started.set()
 

@@ -64,7 +64,7 @@ class DetailTree(Tree[Item]):
         """The signs that a line goes on: behind what is in sight, before it."""
         self._slid: tuple[TreeNode[Item] | None, int] = None, 0
         """The line of which the beginning is out of sight, and how many columns of it are."""
-        self._ascii = not look.glyphs.braille
+        self._ascii = not look.glyphs.unicode
         if self._ascii:
             self.LINES = dict.fromkeys(Tree.LINES, ("  ", "| ", "`-", "|-"))
         self.show_root = False

@@ -181,7 +181,7 @@ class Header(Lines):
         key = [("[", look["dim"]), ("x", look["key"]), ("]", look["dim"])]
         if not own.hidden:
             return [Part(14, [[("SSH shown ", look["dim"]), *key]])]
-        arrow = "→" if look.glyphs.braille else ">"
+        arrow = "→" if look.glyphs.unicode else ">"
         more = f" +{len(own.endpoints) - 1}" if own.endpoints[1:] else ""
         whole = f"hidden {endpoint_words(own.endpoints[0], arrow)}{more} "
         return [Part(7, [[(words, look["dim"]), *key] for words in (whole, "SSH hidden ", "SSH ", "")], grows=12)]

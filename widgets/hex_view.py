@@ -113,7 +113,7 @@ class HexView(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
         look = self._look
-        printable = _PRINTABLE if look.glyphs.braille else _ASCII
+        printable = _PRINTABLE if look.glyphs.unicode else _ASCII
         base = self.rich_style + look["text"]
         count = self._count
         start = (y + self.scroll_offset.y) * count

@@ -35,7 +35,7 @@ def fit_name(name: Name, width: int, glyphs: Glyphs, after: str = "") -> str:
 @lru_cache(4096)
 def _fit(text: str, width: int, glyphs: Glyphs, after: str, sign: str) -> str:
     """What is too long loses its beginning: the domain stays."""
-    text = harmless(text if glyphs.braille else spelled(text))
+    text = harmless(text if glyphs.unicode else spelled(text))
     room = width - len(sign) - len(after)
     if room < 1:
         return fit_end(text, width, glyphs.more) if text.isascii() else " " * width

@@ -223,7 +223,7 @@ def segments(
     known = PROTOCOLS[row.protocol]
     label, name = protocol if protocol is not None else (known.label, known.name)
     label = fit(harmless(label), layout.protocol, more) + " "
-    said = harmless(info if look.glyphs.braille else spelled(info))
+    said = harmless(info if look.glyphs.unicode else spelled(info))
     words = fit_left(length(row.wirelen), layout.length) + " " + fit(said, layout.info, more)
     pieces += [(ends, text), (label, look.protocol(name)), (words, text)]
     if selected:

@@ -16,7 +16,7 @@ from textual.theme import BUILTIN_THEMES, Theme
 
 from netwatch.capture.protocols import PROTOCOLS, named
 
-__all__ = ["ASCII", "UNICODE", "Depth", "Glyphs", "Look", "theme"]
+__all__ = ["ASCII", "CONSOLE", "UNICODE", "Depth", "Glyphs", "Look", "theme"]
 
 Depth = Literal["full", "ansi", "mono"]
 
@@ -163,6 +163,13 @@ class Glyphs:
     """Before a name that stands in place of an address."""
     braille: bool
     """Whether the graphs of the header may use braille."""
+    unicode: bool
+    """Whether there is more than ASCII."""
+
+    @property
+    def frame(self) -> str:
+        """Class of a screen whose frames Textual draws."""
+        return "-ascii" if not self.unicode else "-round" if self.corners == "╭╮╰╯" else "-square"
 
 
 UNICODE: Final = Glyphs(
@@ -187,7 +194,23 @@ UNICODE: Final = Glyphs(
     "●",
     "≈",
     True,
+    True,
 )
+CONSOLE: Final = replace(
+    UNICODE,
+    corners="┌┐└┘",
+    thumb="█",
+    bar="■",
+    half_bar="■",
+    graph=" ░░▒▒▓▓██",
+    opened="▼",
+    closed="►",
+    marked="♦",
+    more=">",
+    here="•",
+    braille=False,
+)
+"""Of the Linux console: its fonts have 256 or 512 characters, all of them those of code page 437."""
 ASCII: Final = Glyphs(
     "++++",
     "-",
@@ -210,6 +233,7 @@ ASCII: Final = Glyphs(
     "O",
     "=",
     False,
+    False,
 )
 
 
@@ -221,9 +245,11 @@ class Look:
     glyphs: Glyphs = UNICODE
 
     @staticmethod
-    def of_terminal(color_system: str | None, no_color: bool, encoding: str) -> Look:
-        """What this terminal can show; `color_system` is Rich's word for it."""
-        glyphs = UNICODE if encoding.lower().replace("-", "") in ("utf8", "utf16") else ASCII
+    def of_terminal(color_system: str | None, no_color: bool, encoding: str, *, console: bool = False) -> Look:
+        """What this terminal can show; `color_system` is Rich's word for it; `console`: it is Linux' own."""
+        glyphs = (
+            (CONSOLE if console else UNICODE) if encoding.lower().replace("-", "") in ("utf8", "utf16") else ASCII
+        )
         if not no_color and color_system in ("truecolor", "256"):
             return Look("full", glyphs)
         # A bar's track differs from the bar by its shade alone.

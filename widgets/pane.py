@@ -62,7 +62,7 @@ class Lines(Widget):
 
     def _drawn_lines(self, width: int, height: int) -> list[Strip]:
         lines = self.draw(width, height)
-        return lines if self.look.glyphs.braille else [spelled_line(line) for line in lines]
+        return lines if self.look.glyphs.unicode else [spelled_line(line) for line in lines]
 
     def render_line(self, y: int) -> Strip:
         width, height = self.size

@@ -132,7 +132,7 @@ class Talkers(KeyTable[HostRow]):
         latest, flows = self.session.statistics.last_ts, self.session.flows
         vendor = self.display_as.organisation_of(row.address) if row.kind == KIND_MAC else ""
         words = harmless(described(name, row.address, latest, flows=flows, width=inner - 4, more=vendor))
-        words = words if self.look.glyphs.braille else spelled(words)
+        words = words if self.look.glyphs.unicode else spelled(words)
         return (1, f" {fit(words, min(width_of(words), inner - 4), self.look.glyphs.more)} ", self.look["bright"])
 
     def pieces(self, row: HostRow, inner: int) -> list[tuple[str, Style]]:
