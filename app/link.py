@@ -31,7 +31,7 @@ _UNDER_WAY: Final = 0.3
 """Seconds of what the link takes that may be under way."""
 _ANSWER: Final = 600
 """Bytes of a key's answer: two rows in other colours. Room for them is left …"""
-_LEAST: Final = 0.1
+_LEAST: Final = 0.06
 """… as far as this many seconds remain."""
 _SLOW: Final = 16 << 10
 """Bytes a second; on such a link the clock is silent after a key, and leaves half of it idle."""
@@ -40,9 +40,11 @@ _PTY: Final = 17_000
 """Bytes that a pseudo-terminal which has no room any more holds (Linux: 16 KiB and what its reader began with)."""
 _CAUTION: Final = 0.85
 """Of a rate that only full buffers tell: too high, it would fill them again."""
+_LESS: Final = 0.6
+"""What is left of a rate when a buffer is full that should not be."""
 _FORGOTTEN: Final = (300.0, 5.0)
 """Seconds without a full buffer after which a slow link, and any other, is tried anew."""
-_FULL: Final = (0.5, 5.0)
+_FULL: Final = (1.0, 5.0)
 """Seconds between two full buffers, at least and at most, from which the rate is found …"""
 _FULL_BYTES: Final = (512, 16_000)
 """… and bytes that went in between: with more the buffer may have been empty meanwhile, and waited."""
@@ -227,11 +229,13 @@ class Link:
             self._was_full = (now, taken)
         if self._answered is not None:
             return
+        if self.rate is not None and self.under_way < _PTY / 2 and now - self._was_full[0] > _FULL[0]:
+            self.rate *= _LESS
         seconds, size = now - self._was_full[0], taken - self._was_full[1]
         if seconds >= _FULL[0]:
             self._was_full = (now, taken)
             if seconds <= _FULL[1] and _FULL_BYTES[0] <= size <= _FULL_BYTES[1]:
-                self.rate = size / seconds * _CAUTION
+                self.rate = min(size / seconds * _CAUTION, self.rate or float("inf"))
         self._under_way, self._counted = float(_PTY + self.handed - taken), now
 
     def ask(self) -> int | None:

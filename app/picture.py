@@ -38,7 +38,7 @@ _PLAIN: Final = " "
 _CLUSTERS: Final = 0xF0000
 """Characters of several code points stand as one for private use."""
 _NAMES: Final = 2048
-"""Styles, or clusters, that have a character of their own."""
+"""Styles, or clusters, that have a character of their own before a look at which are in use."""
 _JOINERS: Final = "\u200d\ufe0f"
 """Zero width joiner, variation selector 16: parts of one character."""
 
@@ -60,6 +60,7 @@ class Picture:
         self._names = {_PLAIN: ""}
         self._clusters: dict[str, str] = {}
         """Both ways."""
+        self._most = _NAMES
 
     def resize(self, columns: int, rows: int) -> None:
         """Another size: nothing is wanted yet, nothing is known."""
@@ -95,6 +96,8 @@ class Picture:
         tokens = _TOKEN.findall(update)
         if not tokens or not tokens[0][3] or any(token[6] for token in tokens):
             return False
+        if max(len(self._styles), len(self._clusters) // 2) > self._most:
+            self._forget_names()
         touched: set[int] = set()
         x = y = 0
         style = _PLAIN
@@ -121,8 +124,6 @@ class Picture:
     def _style(self, codes: str) -> str:
         known = self._styles.get(codes)
         if known is None:
-            if len(self._styles) >= _NAMES:
-                self._begin_anew()
             known = chr(0x100 + len(self._styles))
             self._styles[codes], self._names[known] = known, codes
         return known
@@ -137,13 +138,14 @@ class Picture:
             return found
         cells = []
         for shown, width in found:
-            if len(shown) > 1 and shown not in self._clusters:
-                if len(self._clusters) >= 2 * _NAMES:
-                    self._begin_anew()
-                stand_in = chr(_CLUSTERS + len(self._clusters) // 2)
-                self._clusters |= {shown: stand_in, stand_in: shown}
-            cells.append(self._clusters.get(shown, shown) + _SECOND * (width - 1))
+            cells.append((self._cluster(shown) if len(shown) > 1 else shown) + _SECOND * (width - 1))
         return "".join(cells)
+
+    def _cluster(self, shown: str) -> str:
+        if shown not in self._clusters:
+            stand_in = chr(_CLUSTERS + len(self._clusters) // 2)
+            self._clusters |= {shown: stand_in, stand_in: shown}
+        return self._clusters[shown]
 
     def write(self, limit: float = _ALL, *, awaited: bool = False) -> str:
         """What has the terminal show what is wanted, as far as about `limit` bytes go; `awaited`: only those rows."""
@@ -208,11 +210,18 @@ class Picture:
             pen.write(text[:size], self._clusters)
             text, styles = text[size:], left
 
-    def _begin_anew(self) -> None:
-        """More styles, or characters, than anybody uses at a time: those of before go, and what they were in."""
-        self._styles, self._names = {"": _PLAIN}, {_PLAIN: ""}
-        self._clusters = {}
-        self.resize(self.columns, self.rows)
+    def _forget_names(self) -> None:
+        """More styles, or characters of several code points, than there ever are at a time: those on no cell go."""
+        rows = [*self._wanted, *self._shown]
+        names, clusters = self._names, self._clusters
+        self._styles, self._names, self._clusters = {"": _PLAIN}, {_PLAIN: ""}, {}
+        used = sorted(set().union(*(row.styles for row in rows)))
+        styles = str.maketrans({style: self._style(names[style]) for style in used})
+        used = sorted(set().union(*(row.text for row in rows)) & clusters.keys())
+        texts = str.maketrans({char: self._cluster(clusters[char]) for char in used})
+        for row in rows:
+            row.styles, row.text = row.styles.translate(styles), row.text.translate(texts)
+        self._most = max(_NAMES, 2 * len(self._names), len(self._clusters))
 
 
 class _Row:
