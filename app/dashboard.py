@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from netwatch.app.helping import Helping
     from netwatch.app.recording import Recording
     from netwatch.capture.engine import Engine
+    from netwatch.capture.helper.client import Helper
+    from netwatch.capture.owners import Owners
     from netwatch.capture.resolver import Resolver
 
 __all__ = ["DEFAULT_FPS", "run_dashboard"]
@@ -67,7 +69,6 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
     from netwatch.capture.decode import Decoder
     from netwatch.capture.engine import Engine
     from netwatch.capture.name_tables import Tables
-    from netwatch.capture.owners import Owners
     from netwatch.capture.session import Session
     from netwatch.capture.summary import Summary
 
@@ -96,7 +97,7 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
         fps=options.fps or DEFAULT_FPS,
         directory=helping.saves,
         helping=helping,
-        owners=Owners(helping.helper) if options.live and helping.helper is not None else None,
+        owners=_owners(source, helping.helper),
         duration=options.duration,
         weigh=weigh,
         settled=_settled,
@@ -160,6 +161,16 @@ def _resolver(source: Source, *, sandbox: bool, hidden: bool) -> Resolver:
             resolver.close()
             raise CaptureError(f"--resolve: its packets cannot be hidden ({error.strerror})", EXIT_USAGE) from error
     return resolver
+
+
+def _owners(source: Source, helper: Helper | None) -> Owners | None:
+    """Programs of the namespace that the helper is in, too; None where packets come from elsewhere."""
+    from netwatch.capture.owners import Owners
+    from netwatch.capture.sources.afpacket import LiveSource
+
+    if helper is None or not isinstance(source, LiveSource):
+        return None
+    return Owners(helper, lambda: source.place == source.home)
 
 
 def _settled() -> None:

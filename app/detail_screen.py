@@ -313,7 +313,8 @@ class DetailScreen(Screen[int], inherit_bindings=False):
             head.append(f", {caplen:,} captured", look["truncated"])
         if self._display.owners is not None:
             self._display.owners.look()
-            program = self._display.owners.of_packet(tree)
+            # In front of an interface of another namespace its name stands; no interface has a space in its own.
+            program = self._display.owners.of_packet(tree) if " " not in interface else ""
             head.append(f"  program: {program}" if program else "", look["text"])
         head.append(f"  {interface}".rstrip(), look["dim"])
         head.append("\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from socket import AF_INET, AF_INET6, inet_ntop
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -46,12 +47,14 @@ class Owner(NamedTuple):
 class Owners:
     """Looks only while somebody calls `look`."""
 
-    def __init__(self, helper: Helper) -> None:
+    def __init__(self, helper: Helper, at_home: Callable[[], bool] = lambda: True) -> None:
+        """`at_home`: whether packets come from the network namespace that the helper is in."""
         self.beyond = 0
         """Sockets of which nothing is told: there are too many."""
         self.trouble = ""
         """Why there is nothing new."""
         self._helper = helper
+        self._at_home = at_home
         self._due = 0.0
         self._asking = threading.Lock()
         self._connected: dict[tuple[str, End, End], Owner] = {}
@@ -60,11 +63,13 @@ class Owners:
 
     def look(self) -> None:
         """Call while owners are shown: a thread looks again where that is due."""
-        if monotonic() >= self._due and self._asking.acquire(blocking=False):
+        if monotonic() >= self._due and self._at_home() and self._asking.acquire(blocking=False):
             threading.Thread(target=self._look, name="owners", daemon=True).start()
 
     def of(self, protocol: str, one: End, other: End) -> Owner | None:
         """Who holds the socket at `one` that talks to `other`, where `one` is of this host."""
+        if not self._at_home():
+            return None
         exact = self._connected.get((protocol, one, other))
         if exact is not None:
             return exact

@@ -113,6 +113,20 @@ def test_it_looks_only_now_and_then() -> None:
     assert owners._due > time.monotonic() + 10
 
 
+def test_nothing_is_told_of_another_namespace() -> None:
+    home = True
+    told = Told(row("192.0.2.1", 22))
+    owners = Owners(told, lambda: home)  # type: ignore[arg-type]
+    look(owners)
+    assert owners.of_packet(dissect(packet(), 1)) == "sshd (812)"
+    home = False
+    assert owners.of_packet(dissect(packet(), 1)) == ""
+    look(owners)
+    assert told.calls == 1
+    home = True
+    assert owners.of_packet(dissect(packet(), 1)) == "sshd (812)"
+
+
 def packet(protocol: int = 6, source: str = "192.0.2.1", sport: int = 22) -> bytes:
     transport = struct.pack("!2H2L4H", sport, 4000, 1, 1, 0x5018, 100, 0, 0)
     if protocol == 17:
