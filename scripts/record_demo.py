@@ -177,7 +177,7 @@ def write_files(work: Path) -> None:
     (work / "ntp-server.conf").write_text("local stratum 3\nallow all\ncmdport 0\n")
     (work / "ntp-client.conf").write_text("server 192.0.2.1 iburst minpoll 1 maxpoll 2\ncmdport 0\nport 0\n")
     (work / "dhclient.conf").write_text(
-        'send host-name = concat("host-", suffix(hardware, 1));\nrequest routers, '
+        'send host-name = concat("lab-", binary-to-ascii(16, 8, "", suffix(hardware, 1)));\nrequest routers, '
         "domain-name-servers, domain-name, ntp-servers;\n"
     )
     (work / "lease").write_text(LEASE)
