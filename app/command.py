@@ -66,8 +66,10 @@ def _run(options: Options, stop: Stop, *, ours: bool) -> int:
     if not (printed or shown):
         raise CaptureError("standard output is no terminal; add --summary, --json or --fields", EXIT_USAGE)
     from netwatch.app.confining import Rights
+    from netwatch.app.mistakes import look_for_mistakes
     from netwatch.capture.guard.identity import identity
 
+    look_for_mistakes(options)
     # Before anything is open: a mistake in it is told at once.
     rights = Rights(identity(options.user, os.environ) if ours else None, options.sandbox, ours)
     if options.plugins:

@@ -9,7 +9,6 @@ packets stands in the one that completes it. A value appears only if its bytes w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwatch.capture.columns import EVENT, UNTIMED
-from netwatch.capture.errors import EXIT_USAGE, CaptureError
+from netwatch.capture.field_names import ROW_COLUMNS, FieldError, check_names
 from netwatch.capture.layouts import ARP, ETHERNET, ICMP, IPV4, IPV6, TAG, TCP, UDP, WORD32, gather
 from netwatch.capture.passing import passing
 from netwatch.capture.text import ipv4, ipv6, mac
@@ -31,25 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["FieldError", "FieldWriter"]
 
 Texts = Sequence[str]
-
-_USUAL: Final = ("frame.number", "ip.src", "ip.dst", "tcp.dstport", "udp.dstport", "_ws.col.Info")
-_EXAMPLES: Final = 6
-"""Names of the same layer that a mistake is answered with."""
-
-
-class FieldError(CaptureError):
-    """A field that is not among `known` (the usual ones first); the message names what is near, or else some."""
-
-    def __init__(self, name: str, known: Iterable[str]) -> None:
-        by_lower = {each.lower(): each for each in known}
-        lower = name.lower()
-        near = [lower] if lower in by_lower else get_close_matches(lower, by_lower)
-        hint = f"did you mean {', '.join(by_lower[each] for each in near)}?"
-        if not near:
-            layer = lower.partition(".")[0] + "."
-            of_layer = [by_lower[each] for each in by_lower if each.startswith(layer)]
-            hint = f"there are {', '.join(of_layer[:_EXAMPLES] or _USUAL)} and others"
-        super().__init__(f"unknown field {name!r}: {hint}", EXIT_USAGE)
 
 
 class _Times(NamedTuple):
@@ -328,9 +308,6 @@ COLUMNS: Final[dict[str, Column]] = {
 """The fields that are read for a whole block at once."""
 
 
-ROW_COLUMNS: Final = ("_ws.col.Protocol", "_ws.col.Info", "_ws.col.Source", "_ws.col.Destination")
-"""What the packet list shows."""
-
 PIECE: Final = 500
 """Packets whose lines are given out at once where each is dissected: that takes a tenth of a second."""
 
@@ -340,15 +317,12 @@ class _Dissected:
 
     def __init__(self, names: Iterable[str]) -> None:
         """Raises FieldError for a name that nothing knows."""
-        from netwatch.capture.dissect import Context, field_names
+        from netwatch.capture.dissect import Context
 
-        known = field_names()
         self._context = Context()
         self._names = tuple(names)
+        check_names(self._names)
         self._wanted = frozenset(self._names).difference(ROW_COLUMNS)
-        for name in self._names:
-            if name in self._wanted and name not in known:
-                raise FieldError(name, [*COLUMNS, *ROW_COLUMNS, *sorted(known)])
 
     def columns(self, packets: Iterable[Passed]) -> dict[str, Texts]:
         """The texts of these packets, by name."""

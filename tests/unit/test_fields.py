@@ -11,6 +11,7 @@ import pytest
 from netwatch.capture.block import Block
 from netwatch.capture.columns import EVENT, REASSEMBLED, UNTIMED
 from netwatch.capture.decode import Decoder
+from netwatch.capture.field_names import COLUMN_NAMES
 from netwatch.capture.fields import COLUMNS, PIECE, FieldError, FieldWriter
 from netwatch.capture.rates import FileRates
 from netwatch.capture.sources.files import open_file
@@ -326,3 +327,7 @@ def test_a_packet_without_time_has_none_and_does_not_lengthen_the_capture(tmp_pa
     assert (part.packets, part.first_ts, part.last_ts) == (4, times[0] * 1000, times[1] * 1000)
     rates.add(decoded.rows, part)
     source.close()
+
+
+def test_the_names_that_are_told_before_numpy_is_loaded() -> None:
+    assert tuple(COLUMNS) == COLUMN_NAMES

@@ -135,7 +135,18 @@ def test_a_background_job_of_a_script_ends_on_kill() -> None:
     assert json.loads(done.stdout)["packets"] > 0
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["--list"], ["--nonsense"], ["lab"], ["-c", "0"]])
+MISTAKES = (
+    ["--nonsense"],
+    ["lab"],
+    ["-c", "0"],
+    ["-r", "nowhere", "--json"],
+    ["-r", "/", "--summary"],
+    ["-i", "nope", "--json"],
+    ["--fields", "nope,ip.src", "-r", DEMO],
+)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["--list"], *MISTAKES], ids=" ".join)
 def test_help_and_mistakes_do_not_wait_for_numpy_and_textual(arguments: list[str]) -> None:
     code = (
         "import sys; from netwatch.app.main import main; main(sys.argv[1:]);"
