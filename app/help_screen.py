@@ -78,6 +78,9 @@ _NOTES: Final = (
     "name of TLS and QUIC, and the host of HTTP. Those without are from /etc/hosts; vendors of cards from the IEEE's "
     "list, services from /etc/services. Nobody is asked, but with --resolve name servers are. +2: the address had "
     "two other names. Filters and copies keep to addresses. -n learns none.",
+    "Your own SSH session is what carries this dashboard. The kernel leaves its packets out: they are neither "
+    "counted nor kept, and the header says which. It is looked for every two seconds, for tmux or screen may be "
+    "attached from elsewhere. x shows it from then on; where -w writes a file it is shown until x hides it.",
     "In and out in the table of talkers are the address's own: in is what it received. It wears the colour of the "
     "protocol that it spoke most of late.",
 )
