@@ -30,8 +30,8 @@ _END: Final = 21
 _LONGEST: Final = 47
 """Cells of the longest end there is."""
 _BAR: Final = 10
-_PROGRAM: Final = 12
-"""Cells of `sshd (12345)`."""
+_PROGRAM: Final = 13
+"""Cells of `nginx (12345)`."""
 
 
 class _Columns(NamedTuple):
@@ -126,7 +126,7 @@ class Conversations(KeyTable["ConversationRow"]):
         if columns.protocol:
             pieces.append((fit(PROTOCOLS[row.protocol].label, columns.protocol, more) + " ", look["dim"]))
         if columns.program:
-            pieces.append((fit(self._program(row), columns.program, more) + " ", look["text"]))
+            pieces.append((self._program(row, columns.program) + " ", look["text"]))
         if columns.packets:
             pieces.append((fit_left(quantity(row.packets_in), _NUMBER) + " ", look["dim"]))
             pieces.append((fit_left(quantity(row.packets_out), _NUMBER) + " ", look["dim"]))
@@ -143,14 +143,17 @@ class Conversations(KeyTable["ConversationRow"]):
             pieces += [(filled, look["total"]), (track, look["track"])]
         return pieces
 
-    def _program(self, row: ConversationRow) -> str:
-        """Of the end that is here; of two the one that began."""
+    def _program(self, row: ConversationRow, width: int) -> str:
+        """Of the end that is here; of two the one that began. Its number stands in full."""
         owners, protocol = self.display_as.owners, PROTOCOLS[row.protocol].name
         if owners is None:
-            return ""
+            return " " * width
         left, right = ((end.address, end.port) for end in (row.left, row.right))
         owner = owners.of(protocol, left, right) or owners.of(protocol, right, left)
-        return owner.text if owner is not None else ""
+        if owner is None:
+            return " " * width
+        pid, more = f" ({owner.pid})", self.look.glyphs.more
+        return fit(fit(owner.program, width - len(pid), more).rstrip() + pid, width, more)
 
     def _end(self, end: Endpoint, width: int, *, udp: bool) -> str:
         """Host and port; the name of the port only where there is room for it beside the host in full."""

@@ -23,7 +23,8 @@ __all__ = ["ALL", "MARKED", "SHOWN", "FilePrompt", "SavePrompt"]
 ALL: Final = "all"
 SHOWN: Final = "shown"
 MARKED: Final = "marked"
-_DESCRIPTORS: Final = "/proc/self/fd"
+_DESCRIPTORS: Final = 1024
+"""Numbers that may be in use: the lowest that is free is taken."""
 _REFUSED: Final = 5.0
 """Seconds."""
 _SHORT: Final = 16
@@ -156,11 +157,12 @@ def _untouchable(path: str) -> str | None:
         return None
     if not stat.S_ISREG(there.st_mode):
         return "it is no regular file"
-    for descriptor in os.listdir(_DESCRIPTORS):
+    # Not by /proc/self/fd, which is not to be read any more.
+    for descriptor in range(_DESCRIPTORS):
         try:
-            opened = os.stat(int(descriptor))
+            opened = os.fstat(descriptor)
         except OSError:
-            continue  # the one of the listing itself
+            continue  # none of this number is open
         if os.path.samestat(opened, there):
             return "netwatch has it open"
     return None

@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,6 +127,27 @@ def test_saves_of_a_dashboard_without_rights_and_a_helper_that_is_killed(
     found = json.loads(report.read_text())
     assert (found["packets"], sum(found["dropped"].values())) == (sent, 0)
     assert os.listdir(folder) == [saved.name]
+
+
+def test_saves_where_the_user_may_look_too(fresh_pair: Any, mix: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.chown(folder, NOBODY, NOBODY)
+        shell = Shell(fresh_pair.right)
+        shell.type("", "ready> ")
+        shell.type(shlex.join([*NETWATCH, "-i", "b0", "--save-dir", name]) + "\n", "\x1b[?1049h", "LIVE")
+        shell.look(1)
+        sent = fresh_pair.replay(mix)
+        shell.look(1)
+        for asked in (False, True):
+            shell.type("e", ".pcapng")
+            shell.type("\x15a.pcapng\r", "enter again" if asked else "saved ")
+            if asked:
+                shell.type("\r", "saved ")
+            assert (os.listdir(folder), packets_in(folder / "a.pcapng")) == (["a.pcapng"], sent)
+            shell.look(0.5)
+        shell.type("q", "\x1b[?1049l", "ready> ")
+        shell.end()
 
 
 @contextlib.contextmanager

@@ -49,7 +49,7 @@ async def test_programs_of_conversations_are_there_where_there_is_room(
         lines = [table.render_line(y).text for y in range(table.size.height)]
         assert owners.looks > 0
         assert any("program" in line for line in screen(one.app)) is shown
-        assert any("a-long-name…" in line for line in lines) is shown
+        assert any("a-lo… (81234)" in line for line in lines) is shown
 
 
 async def test_the_program_of_an_opened_packet(world: MakeWorld, packets_of: PacketsOf) -> None:
