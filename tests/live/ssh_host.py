@@ -137,9 +137,13 @@ def ssh_host(client: Any, server: Any, folder: Path) -> Iterator[SshHost]:
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "of the test", "-f", str(folder / name)]
         subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
     (folder / "authorized").write_text((folder / "client.pub").read_text())
-    (folder / "shell").write_text(f"#!/bin/sh\nexport PS1='{PROMPT}' HISTFILE= LC_ALL=C.UTF-8; exec bash --norc --noprofile -i\n")
+    (folder / "shell").write_text(
+        f"#!/bin/sh\nexport PS1='{PROMPT}' HISTFILE= LC_ALL=C.UTF-8; exec bash --norc --noprofile -i\n"
+    )
     (folder / "shell").chmod(0o755)
-    (folder / "sudoers").write_text(f"Defaults use_pty, env_reset\nroot ALL=(ALL) ALL\n{USER} ALL=(ALL) NOPASSWD: ALL\n")
+    (folder / "sudoers").write_text(
+        f"Defaults use_pty, env_reset\nroot ALL=(ALL) ALL\n{USER} ALL=(ALL) NOPASSWD: ALL\n"
+    )
     (folder / "sudoers").chmod(0o440)
     for name, line in (
         ("passwd", f"{USER}:x:7777:7777::/tmp:/bin/bash"),
