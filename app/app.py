@@ -162,6 +162,8 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._postponed = 0
         self.remarks: Sequence[str] = ()
         """What could not be applied of what guards this process; one line each."""
+        self.costs: Callable[[], str] | None = None
+        """One line: what the screen costs the link."""
         self._said_warning = False
         self._main: MainScreen | None = None
 
@@ -169,6 +171,8 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._main = MainScreen(self.session, self.look, self.state, self.engine, self._directory, self._tshark)
         self._main.display_as.learner = self.learner
         self._main.own_session = self._own_session
+        self._main.remarks = tuple(self.remarks)
+        self._main.costs = self.costs
         self._main.helper = self._helping.helper if self._helping is not None else None
         self._main.display_as.owners = self._owners
         if self._names is not None:
@@ -320,8 +324,10 @@ class NetwatchApp(App[None], inherit_bindings=False):
             return
         if self._deadline is None and engine.started.is_set():
             self._deadline = monotonic() + self._duration if self._duration is not None else float("inf")
-            for note in (*self.remarks, *getattr(self.session.source, "notes", ())):
-                main.footer.say(note, role="bright", seconds=8)
+            # One after the other they would hide each other; `?` has them too.
+            notes = [*self.remarks, *getattr(self.session.source, "notes", ())]
+            if notes:
+                main.footer.say("; ".join(notes), role="bright", seconds=8)
         if self._deadline is not None and monotonic() >= self._deadline:
             self.exit()
         if self.session.warning is not None and not self._said_warning:

@@ -89,6 +89,8 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
         if report is not None:
             report.memory.sample()
         return_holes()
+        if own_session is not None:
+            link.carried(over=bool(own_session.endpoints))
 
     app = NetwatchApp(
         session,
@@ -112,6 +114,8 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
     )
     if own_session is not None:
         own_session.begin()
+        link.carried(over=bool(own_session.endpoints))
+    app.costs = lambda: link.words
     app.remarks = [*helping.settle(), *rights.give_up()]
     try:
         app.run()

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Final, NamedTuple
 
+from netwatch.widgets.units import quantity
+
 __all__ = ["Link", "link_of"]
 
 _SSH_BUDGET: Final = 32 << 10
@@ -87,7 +89,6 @@ class Link:
         self._began = clock()
         self._sums = deque([(self._began, 0)])
         """When, and bytes in all until then."""
-        self._tokens = 0.0
         self._filled = self._began
         self._expected = 0.0
         """Bytes that a repaint by the clock takes, and those written since the last one began."""
@@ -102,16 +103,20 @@ class Link:
         self._round_trip = 0.0
         self._samples: deque[tuple[int, float]] = deque(maxlen=4)
         """Bytes, and the seconds in which they arrived."""
+        self._asked_for = budget
+        self._told = far
         self.far = False
-        self.budget: int | None = None
-        self.go_over(budget, far=far)
+        self.budget = budget
+        self._tokens = (budget or 0) * _HELD
+        self.carried(over=far)
 
-    def go_over(self, budget: int | None, *, far: bool) -> None:
-        """Another budget: a session was found, or was attached from elsewhere."""
-        if (budget, far) != (self.budget, self.far):
+    def carried(self, *, over: bool) -> None:
+        """Whether a session was found that carries the terminal; tmux may be attached from elsewhere at any time."""
+        far = over or self._told
+        if far != self.far:
+            self.far, self.budget = far, self._asked_for or (_SSH_BUDGET if far else None)
             self._began = self._filled = self._clock()
-            self.budget, self.far = budget, far
-            self._tokens = (budget or 0) * _HELD
+            self._tokens = (self.budget or 0) * _HELD
             self._answered, self.rate = None, float(_UNKNOWN) if far else None
             self._questions.clear()
 
@@ -139,6 +144,16 @@ class Link:
         now = self._clock()
         self._forget_sums(now)
         return (self.bytes - self._sums[0][1]) / min(PERIOD, max(1.0, now - self._sums[0][0]))
+
+    @property
+    def words(self) -> str:
+        """One line for the person."""
+        words = f"The screen cost {quantity(self.bytes)}B so far, {quantity(round(self.mean))}B/s of late (10 s)"
+        if self.budget is not None:
+            words += f", at most {quantity(self.budget)}B/s but for keys (--link-budget)"
+        if self.rate is not None and self.rate < _SLOW:
+            words += f"; the terminal takes about {quantity(round(self.rate))}B/s"
+        return f"{words}. Only what changes is written."
 
     def _forget_sums(self, now: float) -> None:
         while len(self._sums) > 1 and self._sums[1][0] <= now - PERIOD:
@@ -289,4 +304,4 @@ class Link:
 def link_of(budget: int | None, environment: Mapping[str, str]) -> Link:
     """The link of this terminal: over SSH it has a budget, `budget` if one was asked for."""
     far = any(environment.get(name) for name in ("SSH_CONNECTION", "SSH_TTY"))
-    return Link(budget or (_SSH_BUDGET if far else None), far=far)
+    return Link(budget, far=far)

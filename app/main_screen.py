@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -62,7 +63,10 @@ class MainScreen(Travelling, inherit_bindings=False):
         self._place_history: list[str] = []
         self.helper: Helper | None = None
         """Makes what this process may not; None: there is none."""
+        self.remarks: tuple[str, ...] = ()
+        """What could not be applied of what guards this process; one line each."""
         self.own_session: OwnSession | None = None
+        self.costs: Callable[[], str] | None = None
         """None: nothing is captured."""
 
     def on_mount(self) -> None:
@@ -314,7 +318,8 @@ class MainScreen(Travelling, inherit_bindings=False):
         from netwatch.app.help_screen import HelpScreen
 
         notes = self.own_session.notes if self.own_session is not None else ()
-        self.app.push_screen(HelpScreen(self.look, (*notes, *loss_notes(self.session))))
+        costs = (self.costs(),) if self.costs is not None else ()
+        self.app.push_screen(HelpScreen(self.look, (*costs, *notes, *self.remarks, *loss_notes(self.session))))
 
     @on(Footer.Chosen)
     async def _hint_clicked(self, event: Footer.Chosen) -> None:

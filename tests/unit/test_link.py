@@ -226,6 +226,27 @@ def test_ssh_has_a_budget_and_a_local_terminal_none() -> None:
     assert not link_of(9000, {}).far
 
 
+def test_a_session_that_is_found_brings_a_budget_and_one_that_goes_takes_it_away(clock: Clock) -> None:
+    link = Link(clock=clock)
+    link.carried(over=True)
+    assert link.budget == 32 << 10
+    assert link.far
+    link.carried(over=False)
+    assert link.budget is None
+    asked = Link(9000, clock=clock)
+    for over in (True, False):
+        asked.carried(over=over)
+        assert asked.budget == 9000
+
+
+def test_what_it_costs_is_told(clock: Clock) -> None:
+    link = Link(8000, clock=clock)
+    for _ in range(20):
+        clock.now += 1
+        take(link, 1500)
+    assert "30.0kB so far, 1500B/s of late (10 s), at most 8000B/s" in link.words
+
+
 def test_the_option_takes_a_rate() -> None:
     assert parse(["--link-budget", "8k"]).link_budget == 8 << 10
     assert parse([]).link_budget is None
