@@ -128,7 +128,8 @@ def _importing() -> Iterator[None]:
 
 
 def _show(options: Options, stop: Stop, rights: Rights) -> int:
-    from netwatch.app.opening import open_source
+    with _importing():
+        from netwatch.app.opening import open_source
 
     source = open_source(options, reread=True)
     try:
