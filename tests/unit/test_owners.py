@@ -6,6 +6,8 @@ import json
 import os
 import socket
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -198,3 +200,26 @@ def test_the_sockets_of_this_very_process(helper: Helper, family: socket.Address
             assert found is not None, (protocol, one, other)
             assert (found.pid, found.user) == (os.getpid(), "root" if os.getuid() == 0 else found.user)
             assert found.program
+
+
+HOSTILE = """
+import ctypes, socket, time
+ctypes.CDLL(None).prctl(15, b"\\x1b]0;x\\x07\\xff", 0, 0, 0)  # PR_SET_NAME
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_program_that_calls_itself_something_is_told_escaped(helper: Helper) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOSTILE], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        try:
+            owners = Owners(helper)
+            look(owners)
+            found = owners.of("tcp", ("127.0.0.1", port), ("127.0.0.1", 9))
+        finally:
+            process.kill()
+    assert found is not None
+    assert found.text == f"\\x1b]0;x\\a\\xff ({process.pid})"
