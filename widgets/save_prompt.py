@@ -27,9 +27,8 @@ _DESCRIPTORS: Final = 1024
 """Numbers that may be in use: the lowest that is free is taken."""
 _REFUSED: Final = 5.0
 """Seconds."""
-_SHORT: Final = 16
-_LONG: Final = 40
-"""Characters of the directory that are shown in the title, so that 80 columns have room for a name; and alone."""
+_DIRECTORY: Final = 16
+"""Characters of the directory that are shown: 80 columns have room for a name beside it."""
 
 
 class FilePrompt(Prompt):
@@ -54,12 +53,13 @@ class FilePrompt(Prompt):
         super().__init__(self._title_of(self.what), self._verdict, text=name, id=id)
 
     def _title_of(self, what: str) -> str:
-        return f"save {what} in {self._where(_SHORT)}"
+        return f"save {what} in {self._where}"
 
-    def _where(self, most: int) -> str:
+    @property
+    def _where(self) -> str:
         """The directory: of a long one its end."""
         where = escape(os.path.abspath(self._directory.path))
-        return where if len(where) <= most else f"…{where[1 - most :]}"
+        return where if len(where) <= _DIRECTORY else f"…{where[1 - _DIRECTORY :]}"
 
     def _path(self, name: str) -> str:
         return os.path.join(self._directory.path, name.strip())
@@ -100,7 +100,7 @@ class FilePrompt(Prompt):
         if not text.strip():
             return Verdict(False, "name a file")
         if "/" in text:
-            return Verdict(False, f"saves go to {self._where(_LONG)}; --save-dir chooses another")
+            return Verdict(False, f"saves go to {self._where}; --save-dir chooses another")
         path = self._path(text)
         why = _untouchable(path)
         if why is not None:
