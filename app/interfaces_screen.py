@@ -6,6 +6,7 @@ other namespaces do. All of it is done in threads: a machine may have thousands 
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -208,7 +209,7 @@ class InterfacesScreen(Screen[str], inherit_bindings=False):
 
     def _call(self, work: Any, *arguments: Any, **named: Any) -> None:
         """In the thread of the screen, if that is still there."""
-        if self.is_attached:
+        with contextlib.suppress(RuntimeError):  # the program ends
             self.app.call_from_thread(lambda: work(*arguments, **named) if self.is_attached else None)
 
     # What came of it
@@ -274,7 +275,7 @@ class InterfacesScreen(Screen[str], inherit_bindings=False):
         captured = {port.name for port in self._source.ports} if here else set()
         choices = [self._choice(link, link.name in captured) for link in self._links]
         if self._links:
-            words = "all interfaces together, without link headers"
+            words = "all of them, without link headers"
             choices.append(Choice(ANY, interface=ANY, words=words, captured=ANY in captured))
         if here:
             choices += [each for each in self._namespaces if each.request["inode"] != self._place.inode]
