@@ -66,6 +66,7 @@ class DetailScreen(Screen[int], inherit_bindings=False):
         & HexView { height: 10; max-height: 45%; }
         &.-beside HexView { width: 43; height: 1fr; max-height: 100%; }
         &.-wide HexView { width: 77; }
+        &.-ascii > #detail-head { text-overflow: clip; }
         &.-ascii DetailTree, &.-ascii HexView { border: ascii $border-blurred; }
         &.-square DetailTree, &.-square HexView { border: solid $border-blurred; }
         & DetailTree:focus, & HexView:focus { border: round $border; background-tint: transparent; }

@@ -56,6 +56,7 @@ class StreamScreen(Screen[int], inherit_bindings=False):
             height: auto; max-height: 3; padding: 0 1; background: $surface;
             text-wrap: nowrap; text-overflow: ellipsis;
         }
+        &.-ascii > #stream-head { text-overflow: clip; }
         & > StreamView { height: 1fr; width: 1fr; }
     }
     """
@@ -82,6 +83,7 @@ class StreamScreen(Screen[int], inherit_bindings=False):
         yield Footer([Hint(key.shown, key.label, key.action) for key in hints], self._look, id="footer")
 
     def on_mount(self) -> None:
+        self.add_class(self._look.glyphs.frame)
         self._view.focus()
         self._work()
         self._show_head()

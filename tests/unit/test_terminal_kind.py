@@ -19,6 +19,8 @@ from netwatch.widgets.palette import ASCII, CONSOLE, UNICODE, Glyphs, Look
         ({"LANG": "en_US.ISO-8859-1"}, ASCII),
         ({"LANG": "en_US.UTF-8", "LC_ALL": "C"}, ASCII),
         ({"LC_CTYPE": "POSIX"}, ASCII),
+        ({"LANG": "xx_XX.ISO-8859-1", "LC_CTYPE": "C.UTF-8"}, ASCII),
+        ({"LANG": "C", "LC_CTYPE": "C.UTF-8"}, UNICODE),
     ],
 )
 def test_characters_by_the_locale(environment: dict[str, str], glyphs: Glyphs) -> None:
