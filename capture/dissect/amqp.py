@@ -121,7 +121,8 @@ def _frames(packet: Packet, at: int, limit: int, memory: Memory) -> Step | None:
             show = _init
         elif memory.get("version") == 1 or head[:2] == b"\0\0":
             entire(packet, NAME, at, 8, limit)
-            end = entire(packet, NAME, at, packet.uint(NAME, at, 4, limit), limit)
+            # Fewer bytes may be here of a packet that was cut: whether the size can be was not asked of those.
+            end = entire(packet, NAME, at, max(8, packet.uint(NAME, at, 4, limit)), limit)
             show = _frame_1
         else:
             entire(packet, NAME, at, 7, limit)
