@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -105,7 +106,7 @@ def _with_atheris(atheris: Any, found: Findings, begin: Any, corpus: Path | None
         kept.mkdir(parents=True, exist_ok=True)
         for data in begin:
             (kept / hashlib.sha1(data).hexdigest()).write_bytes(data)
-        limits = [f"-max_total_time={seconds}", "-max_len=8192", "-timeout=60", "-rss_limit_mb=3000"]
+        limits = [f"-max_total_time={seconds}", "-max_len=8192", f"-timeout={LONGEST}", "-rss_limit_mb=3000"]
         artifacts = f"-artifact_prefix={found._folder}/"
         found._folder.mkdir(parents=True, exist_ok=True)
         atheris.Setup([sys.argv[0], str(kept), *limits, artifacts, "-print_final_stats=1"], found)
@@ -113,12 +114,26 @@ def _with_atheris(atheris: Any, found: Findings, begin: Any, corpus: Path | None
     return 0
 
 
+LONGEST = 60
+"""Seconds of one input, with atheris (which has its own clock) and without."""
+
+
+def _too_long(*_: object) -> None:
+    raise TimeoutError(f"one input takes longer than {LONGEST} s")
+
+
 def by_chance(found: Findings, begin: list[bytes], seconds: float, seed: int) -> int:
     """Seeds with a few changes each, for so long."""
     dice = random.Random(seed)
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found(mutated(dice.choice(begin), begin, dice))
+    before = signal.signal(signal.SIGALRM, _too_long)
+    try:
+        while time.monotonic() < end:
+            signal.alarm(LONGEST)
+            found(mutated(dice.choice(begin), begin, dice))
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
     found._tell(f"{found.runs} runs, {len(found.places)} findings")
     return int(bool(found.places))
 

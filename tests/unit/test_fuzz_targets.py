@@ -179,6 +179,16 @@ def test_a_run_without_a_finding_ends_with_0(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_an_input_that_never_ends_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(_: bytes) -> None:
+        while True:
+            pass
+
+    monkeypatch.setattr("fuzz.__main__.LONGEST", 1)
+    assert by_chance(Findings(tmp_path, endless), SEEDS[:1], 0.5, 1) == 1
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_one_input_again(tmp_path: Path) -> None:
     (tmp_path / "input").write_bytes(SEEDS[0])
     command = [sys.executable, "-m", "fuzz", str(tmp_path / "input")]
