@@ -68,6 +68,8 @@ _RESOLVE: Final = 0.2
 _MUCH: Final = 1 << 12
 """Packets at one look. A queue that was full is much, too, however large its packets are."""
 _NO_TABLES: Final = Tables()
+_STILL: Final = 0.4
+"""Seconds between repaints by the clock while no packets come."""
 _POSTPONED: Final = 4
 """Repaints by the clock that are left out, one after the other, while the capture thread waits for room."""
 
@@ -160,6 +162,9 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self._behind = False
         """The kernel's ring fills while the capture thread waits for room on the queue."""
         self._postponed = 0
+        self._seen: tuple[object, ...] = ()
+        """The end of the store and the size at the last repaint by the clock, and those that were left out since."""
+        self._still = 0
         self.remarks: Sequence[str] = ()
         """What could not be applied of what guards this process; one line each."""
         self.costs: Callable[[], str] | None = None
@@ -186,7 +191,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self.register_theme(theme(self.look))
         self.theme = "netwatch"
         self.set_interval(_DRAIN, self._drain)
-        self.set_interval(1 / self._fps, self._repaint)
+        self.set_interval(1 / self._fps, self._repaint_by_clock)
         if self._resolver is not None:
             self._resolving = self.set_interval(_RESOLVE, self._resolve)
         if self._own_session is not None:
@@ -287,6 +292,15 @@ class NetwatchApp(App[None], inherit_bindings=False):
             self.session.ingest(batch)
             if perf_counter() >= deadline:
                 return True
+
+    def _repaint_by_clock(self) -> None:
+        """Where no packet came it is soon enough some times later: all else changes by keys, or once a second."""
+        seen = (self.session.store.end, self.size)
+        if seen == self._seen and self._catching_up is None and self._still < self._fps * _STILL:
+            self._still += 1
+            return
+        self._seen, self._still = seen, 0
+        self._repaint()
 
     def _repaint(self) -> None:
         # What is not painted is seen a moment later; what the ring has no room for is never seen.

@@ -67,7 +67,7 @@ class Watched:
 
 def background(sgr: str) -> str:
     """The background colour among SGR parameters."""
-    return sgr.partition("48;2;")[2]
+    return ";".join(sgr.partition("48;2;")[2].split(";")[:3])
 
 
 def find_cursor(watched: Watched) -> str:

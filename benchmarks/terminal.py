@@ -19,7 +19,7 @@ from typing import Final
 __all__ = ["Run", "Screen", "Terminal"]
 
 _TOKEN: Final = re.compile(
-    r"\x1b\[([0-9;]*)([Hm])|\x1b[()][0-9A-Z]|\x1b\[[?<>=]?[0-9;]*[$]?[A-Za-z]"
+    r"\x1b\[([0-9;]*)([CGHm])|\x1b[()][0-9A-Z]|\x1b\[[?<>=]?[0-9;]*[$]?[A-Za-z]"
     r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\r\n|[^\x1b\r\n]+|[\r\n]"
 )
 _CUT: Final = re.compile(r"\x1b(?:[^A-Za-z\x07]{0,64}|[()]|\][^\x07\x1b]{0,256}\x1b?)\Z|\r\Z")
@@ -48,8 +48,12 @@ class Screen:
             if kind == "H":
                 row, _, column = token[1].partition(";")
                 self._row, self._column = int(row or 1) - 1, int(column or 1) - 1
+            elif kind == "C":
+                self._column += int(token[1] or 1)
+            elif kind == "G":
+                self._column = int(token[1] or 1) - 1
             elif kind == "m":
-                self._sgr = "" if token[1] in ("", "0") else token[1]
+                self._sgr = _style(self._sgr, token[1])
             elif token[0] == "\r\n":
                 self._row, self._column = self._row + 1, 0
             elif token[0][0] != "\x1b":
@@ -69,6 +73,23 @@ class Screen:
     def line(self, row: int) -> str:
         """The text of a row."""
         return "".join(self.text[row])
+
+
+_COLOUR: Final = re.compile(r"(?:[34]8;2;[0-9]+;[0-9]+;[0-9]+|[34]8;5;[0-9]+|[0-9]+)")
+
+
+def _style(before: str, codes: str) -> str:
+    """Parameters of SGR in force after `codes`: text colour and ground replace, 0 ends all."""
+    made = _COLOUR.findall(before)
+    for code in _COLOUR.findall(codes or "0"):
+        if code == "0":
+            made = []
+            continue
+        if code[:2] in ("38", "39", "48", "49"):
+            made = [each for each in made if each[0] != code[0] or len(each) < 2]
+        if code not in ("39", "49"):
+            made.append(code)
+    return ";".join(made)
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,7 @@ async def test_out_never_stands_without_in(world: MakeWorld, packets_of: Packets
     async with one.app.run_test(size=(200, 31)) as pilot:
         for width in range(60, 201, 7):
             await pilot.resize_terminal(width, 24)
+            await pilot.pause()
             text = header_of(one)
             assert ("▼" in text) == ("▲" in text)
             assert len(text) == width
