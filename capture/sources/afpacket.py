@@ -518,7 +518,7 @@ def open_live(
         raise CaptureError(f"cannot capture on {', '.join(names)}: {error.strerror}", EXIT_USAGE) from error
     for tap, made in opened.rings:
         tap.use(made)
-    filters.compile_ethernet()
+    filters.compile_all()
     return LiveSource(
         opened.ports,
         place=wanted.place,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
 import time
@@ -42,19 +41,26 @@ https://www.tcpdump.org/linktypes.html). Anything else, PPP too (its drivers dif
 cooked: without link header, with what the kernel knows of it in a LINUX_SLL2 header."""
 
 
+_LATER: Final = (_LINKTYPE_ETHERNET, 101, LINKTYPE_LINUX_SLL2)
+"""Link types that one may switch to."""
+
+
 def linktype_of(hardware: int) -> int:
     """LINKTYPE_ value of what is captured on an interface with this ARPHRD_ value; 0 stands for `any`."""
     return _LINKTYPES.get(hardware, LINKTYPE_LINUX_SLL2)
 
 
 class Filters:
-    """The capture filter, as the kernel takes it, by the kind of interface. What was compiled is kept: libpcap opens
-    sockets for some filters, which later it may not."""
+    """The capture filter, as the kernel takes it, by the kind of interface.
+
+    It is compiled for all that may come while that can still be done: libpcap reads /etc/services, and opens a socket
+    for VLANs.
+    """
 
     def __init__(self, expression: str, snaplen: int) -> None:
         self._expression = expression.strip()
         self._snaplen = snaplen
-        self._compiled: dict[int, bpf.Program] = {}
+        self._compiled: dict[int, bpf.Program | CaptureError] = {}
 
     def program(self, name: str, hardware: int) -> bpf.Program:
         """For the interface of this name and ARPHRD_ value. Raises CaptureError 2."""
@@ -62,15 +68,20 @@ class Filters:
         if linktype not in self._compiled:
             self._compiled[linktype] = self._compile(name, linktype)
         program = self._compiled[linktype]
+        if isinstance(program, CaptureError):
+            raise program
         if name == ANY or hardware == link.ARPHRD_LOOPBACK:
             program = bpf.without_loopback_copies(program)
         return program
 
-    def compile_ethernet(self) -> None:
+    def compile_all(self) -> None:
         """Now, for interfaces that come later."""
-        if self._expression and _LINKTYPE_ETHERNET not in self._compiled:
-            with contextlib.suppress(CaptureError):  # said where such an interface is asked for
-                self._compiled[_LINKTYPE_ETHERNET] = self._compile("lo", _LINKTYPE_ETHERNET)
+        for linktype in _LATER if self._expression else ():
+            if linktype not in self._compiled:
+                try:
+                    self._compiled[linktype] = self._compile("lo", linktype)
+                except CaptureError as error:
+                    self._compiled[linktype] = error  # said where such an interface is asked for
 
     def _compile(self, name: str, linktype: int) -> bpf.Program:
         cooked = linktype == LINKTYPE_LINUX_SLL2

@@ -8,12 +8,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.live.conftest import namespaces
+from tests.live.test_switch import tun
 
 from netwatch.capture.helper.client import Helper, HelperError, Start
 from netwatch.capture.kernel.rtnetlink import links
@@ -85,6 +87,25 @@ def test_what_is_captured_there(pair: Any, mix: Path, mix_frames: list[bytes], t
     assert said[1][0].split()[1:] == [str(number) for number in range(1, len(mix_frames) + 1)]
     assert {json.loads(line)["interface"] for line in said[2][0].splitlines()} == {"b0"}
     assert json.loads(netwatch("-r", str(path), "--json").stdout)["packets"] == len(mix_frames)
+
+
+def test_several_at_once(pair: Any, mix: Path, mix_frames: list[bytes]) -> None:
+    """One of Ethernet and one of plain IP, as WireGuard's."""
+    packet = mix_frames[0][14:]
+    with tun(pair.right, "wg0") as descriptor:
+        command = [*NETWATCH, "--netns", pair.right.name, "-i", "b0", "-i", "wg0", "-c", str(len(mix_frames) + 1)]
+        with subprocess.Popen(
+            [*command, "--json-packets"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stderr is not None
+            assert process.stderr.readline() == f"netwatch: capturing on ns:{pair.right.name} b0, wg0\n"
+            os.write(descriptor, packet)
+            pair.replay(mix)
+            made = [json.loads(line) for line in process.communicate(timeout=20)[0].splitlines()]
+    by = Counter(each["interface"] for each in made)
+    assert by == {"b0": len(mix_frames), "wg0": 1}
+    first = next(each for each in made if each["interface"] == "wg0")
+    assert (first["layers"][0]["name"], first["protocol"], first["length"]) == ("raw", "DNS", len(packet))
 
 
 def test_what_is_no_namespace(tmp_path: Path) -> None:

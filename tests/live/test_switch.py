@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import struct
 import threading
@@ -103,6 +104,24 @@ def running(namespace: Any, *names: str, **options: Any) -> Iterator[Run]:
 def place_of(namespace: Any) -> Place:
     path = f"/run/netns/{namespace.name}"
     return Place("other", os.stat(path).st_ino, path)
+
+
+@contextlib.contextmanager
+def tun(namespace: Any, name: str) -> Iterator[int]:
+    """A device for IP without a link header, as WireGuard's: what is written to the descriptor comes in there."""
+
+    def make() -> int:
+        descriptor = os.open("/dev/net/tun", os.O_RDWR)
+        fcntl.ioctl(descriptor, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI))
+        return descriptor
+
+    descriptor = namespace.call(make)
+    try:
+        namespace.silence(name)
+        namespace.run("ip", "link", "set", name, "up")
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 @pytest.fixture
@@ -247,23 +266,11 @@ def test_another_namespace_and_back(two: Any, mix: Path, mix_frames: list[bytes]
 
 
 def test_ip_without_a_link_header(two: Any, mix: Path, mix_frames: list[bytes]) -> None:
-    """A tun device, as WireGuard is one: packets begin with IP."""
-
-    def make_tun() -> int:
-        fd = os.open("/dev/net/tun", os.O_RDWR)
-        import fcntl
-
-        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", b"wg0", IFF_TUN | IFF_NO_PI))
-        return fd
-
-    tun = two.right.call(make_tun)
-    try:
-        two.right.silence("wg0")
-        two.right.run("ip", "link", "set", "wg0", "up")
+    with tun(two.right, "wg0") as descriptor:
         with running(two.right, "b0") as run:
             run.switch("wg0")
             packet = mix_frames[0][14:]
-            os.write(tun, packet)
+            os.write(descriptor, packet)
             time.sleep(0.1)
             run.switch("b0")
             send(two, mix)
@@ -272,8 +279,6 @@ def test_ip_without_a_link_header(two: Any, mix: Path, mix_frames: list[bytes]) 
         block = next(block for block in run.blocks if not is_event(block))
         assert bytes(block.raw[block.offsets[0] :][: len(packet)]) == packet
         assert block.linktype.tolist() == [101]
-    finally:
-        os.close(tun)
 
 
 def test_a_namespace_that_is_deleted(two: Any, mix: Path, mix_frames: list[bytes]) -> None:
