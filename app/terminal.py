@@ -155,9 +155,9 @@ def driver(link: Link) -> type[LinuxDriver]:
             picture, text = self._picture, ""
             if picture.awaited and (room := link.room(awaited=True)) > 0:
                 text = picture.write(room, awaited=True)
-            if picture.pending and (room := link.room(awaited=False) - len(text)) > 0:
+            if picture.pending and (room := link.room(awaited=False) - len(text.encode())) > 0:
                 more = picture.write(room)
-                link.paced(len(more))
+                link.paced(len(more.encode()))
                 text += more
             if not text:
                 return ""
