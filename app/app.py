@@ -358,7 +358,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
                 main.footer.say(f" {escape(engine.failed)} ", role="alert-chip", seconds=None)
             elif damage is not None:
                 main.footer.say(f" {escape(damage.words)} ", role="alert-chip", seconds=None)
-            elif not self.session.source.live and (notes := getattr(self.session.source, "notes", ())):
+            elif not self.session.source.live and (notes := getattr(self.session.source, "notes", [])):
                 main.footer.say(escape("; ".join(notes)), role="filter-chip", seconds=15)
             main.paint_now()
 
