@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import heapq
-import itertools
 import math
 import os
 import select
@@ -25,7 +23,8 @@ from netwatch.capture.kernel.link import LinkState
 from netwatch.capture.kernel.namespaces import OWN, Place
 from netwatch.capture.kernel.rtnetlink import Link, links
 from netwatch.capture.kernel.sockets import Sockets
-from netwatch.capture.sources.frames import event_block, to_block
+from netwatch.capture.sources.events import Events
+from netwatch.capture.sources.frames import to_block
 from netwatch.capture.sources.port import ANY, Filters, Port, Tap
 from netwatch.capture.sources.ring import BLOCK_TIMEOUT
 from netwatch.capture.sources.switching import Plan, Wanted, plan
@@ -41,9 +40,6 @@ _GATHER: Final = 0.02
 """Seconds between two blocks: fewer and larger ones cost a third less to decode. A lone packet is not held."""
 _GATHER_RING: Final = 32 << 20
 """Bytes of a ring that can hold what comes meanwhile: 12 Gbit/s."""
-_EVENT_DELAY: Final = {LinkState.NO_CARRIER: 1.5}
-"""Seconds until a change becomes a row, at least as long as the packets before it wait in a block. The carrier is
-missing for a moment whenever an interface is brought up; the kernel takes up to a second to say that it is there."""
 _DRAIN_AT_MOST: Final = 1.0
 """Seconds that `finish` waits for blocks that the statistics promise."""
 _MOST_FILTERS: Final = 256
@@ -106,9 +102,7 @@ class LiveSource:
         """What is to be captured in place of what is."""
         self._place_told = False
         """A row says that the namespace was deleted."""
-        self._events: list[tuple[float, int, int, Port, LinkState | None, str]] = []
-        """Heap of (when it is due, its time stamp, a number, port, new state, text)."""
-        self._numbers = itertools.count()
+        self._events = Events()
         self._check_at = 0.0
         self._gather_until = 0.0
         self._behind = False
@@ -214,14 +208,14 @@ class LiveSource:
             if now >= self._check_at:
                 self._look(now)
             gathering = self._gather_until - now
-            block = self._event(now) or (self._take() if gathering <= 0 else None)
+            block = self._events.next(now, self.ports) or (self._take() if gathering <= 0 else None)
             if block is not None:
                 self._gather_until = now + (0.0 if self._behind else self._gather)
                 return block
             if gathering > 0:
                 woken = self._wait(min(gathering, deadline - now), self._interrupts)
             else:
-                until = min(deadline, self._check_at, self._events[0][0] if self._events else deadline)
+                until = min(deadline, self._check_at, self._events.due(deadline))
                 if self._plan is not None:
                     until = min(until, now + BLOCK_TIMEOUT / 4)
                 woken = self._wait(until - now, self._poll)
@@ -249,7 +243,7 @@ class LiveSource:
             if waited > 1.5 * BLOCK_TIMEOUT and (_settled(self.ports) or waited > _DRAIN_AT_MOST):
                 break
             self._wait(BLOCK_TIMEOUT / 4, self._poll)
-        while (block := self._event(math.inf)) is not None:
+        while (block := self._events.next(math.inf, self.ports)) is not None:
             yield block
         self.exhausted = True
 
@@ -343,14 +337,14 @@ class LiveSource:
                 self._describe(port)
             self._take_over(wanted.ports, wanted.place)
         self._place_told = not wanted.ports
-        self._tell((wanted.ports or wanted.leaving)[0], wanted.said or f"switched to {self.name}", 0.0)
+        self._events.tell((wanted.ports or wanted.leaving)[0], wanted.said or f"switched to {self.name}", 0.0)
         for port in wanted.coming:
             try:
                 self._bind(port)
             except OSError as error:
-                self._changed(port, LinkState.GONE)
+                self._events.changed(port, LinkState.GONE)
                 if error.errno != errno.ENODEV:
-                    self._tell(port, f"cannot capture on {port.label}: {error.strerror}")
+                    self._events.tell(port, f"cannot capture on {port.label}: {error.strerror}")
         self._plan = None
         self._check_at = 0.0
 
@@ -392,7 +386,7 @@ class LiveSource:
             port.ring.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ENETDOWN
             and port.state is LinkState.UP
         ):
-            self._changed(port, LinkState.DOWN)
+            self._events.changed(port, LinkState.DOWN)
 
     def _look(self, now: float) -> None:
         """Note what became of the interfaces since the last time; bind again to one that is back."""
@@ -401,7 +395,8 @@ class LiveSource:
             self._place_deleted()
         for port in self.ports:
             if not (port.any or (port.detached and port.state is not LinkState.GONE)):
-                self._changed(port, self._state(port))
+                if self._events.changed(port, self._state(port)):
+                    self._check_at = 0.0  # it may be back already
                 self._note_mtu(port)
 
     def _state(self, port: Port) -> LinkState:
@@ -419,7 +414,7 @@ class LiveSource:
 
     def _renamed(self, port: Port, name: str) -> None:
         """The socket stays with its interface; what comes from here on has the new name."""
-        self._tell(port, f"{port.label}: renamed to {name}")
+        self._events.tell(port, f"{port.label}: renamed to {name}")
         port.label, port.name = port.label.removesuffix(port.name) + name, name
         self._describe(port)
         self._take_over(self.ports, self.place)
@@ -428,56 +423,24 @@ class LiveSource:
         with contextlib.suppress(OSError):  # it is gone
             mtu = link.mtu(port.ring.sock, port.name)
             if port.mtu not in (0, mtu):
-                self._tell(port, f"{port.label}: MTU {mtu:,}, was {port.mtu:,}")
+                self._events.tell(port, f"{port.label}: MTU {mtu:,}, was {port.mtu:,}")
             port.mtu = mtu
 
     def _place_deleted(self) -> None:
         """The namespace has lost its name. It would last as long as there is a socket in it; so they are closed, as
         far as this process is not in it itself."""
-        self._place_told = True
         if self.place == self.home:
-            self._tell(self.ports[0], f"{self.place.words}: namespace deleted; it lasts until netwatch ends")
+            self._place_told = True
+            self._events.tell(self.ports[0], f"{self.place.words}: namespace deleted; it lasts until netwatch ends")
             return
-        with self._planning:
-            if self._plan is None:
-                said = f"{self.place.words}: namespace deleted"
-                self._plan = Plan.of_nothing(self.ports, self.place, self._spare, said)
-
-    def _tell(self, port: Port, text: str, delay: float = 1.5 * BLOCK_TIMEOUT) -> None:
-        """A row, once the packets before it were taken."""
-        due = time.monotonic() + delay
-        heapq.heappush(self._events, (due, time.time_ns(), next(self._numbers), port, None, text))
-
-    def _changed(self, port: Port, state: LinkState) -> None:
-        if state is port.state:
-            return
-        now = time.monotonic()
-        text = str(state)
-        if port.state is LinkState.UP:
-            port.since = now
-        if state is LinkState.UP:
-            text = f"{'back' if port.deleted else state} after {now - port.since:.1f} s"
-            port.deleted = False
-        elif state is LinkState.GONE:
-            port.deleted = True
-            self._check_at = 0.0  # it may be back already
-        port.state = state
-        if port.deleted and state not in (LinkState.UP, LinkState.GONE):
-            return  # made again, but not up yet
-        due = now + _EVENT_DELAY.get(state, 1.5 * BLOCK_TIMEOUT)
-        event = (due, time.time_ns(), next(self._numbers), port, state, f"{port.label}: {text}")
-        heapq.heappush(self._events, event)
-
-    def _event(self, now: float) -> Block | None:
-        while self._events and now >= self._events[0][0]:
-            _, ts, _, port, state, text = heapq.heappop(self._events)
-            passed = state is LinkState.NO_CARRIER and (port.state is not state or port not in self.ports)
-            if state is None:
-                return event_block(text, ts, port.number, port.linktype)
-            if not passed and (state is not LinkState.UP or port.told):
-                port.told = state is not LinkState.UP
-                return event_block(text, ts, port.number, port.linktype)
-        return None
+        # Whoever plans a switch may wait for sockets; packets cannot: then at the next look.
+        if self._planning.acquire(blocking=False):
+            try:
+                if self._plan is None:
+                    said = f"{self.place.words}: namespace deleted"
+                    self._plan = Plan.of_nothing(self.ports, self.place, self._spare, said)
+            finally:
+                self._planning.release()
 
 
 def _settled(ports: Sequence[Port]) -> bool:
