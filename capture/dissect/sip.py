@@ -95,10 +95,11 @@ def sip(packet: Packet, at: int, limit: int) -> Step | None:
     fields, lines = _fields(data, end if stop < 0 else stop + 2, body)
     length = fields.get(b"content-length", b"")
     after = limit
-    if length.isdigit() and len(length) < 8 and packet.streaming:
-        # Over a stream the next message may stand behind it (18.3).
-        packet.whole("SIP", at, body + int(length) - at, limit)
-        after = min(body + int(length), limit)
+    if packet.streaming:
+        # Over a stream the next message may stand behind it, and who does not say how long it is has no body (18.3).
+        size = int(length) if length.isdigit() and len(length) < 8 else 0
+        packet.whole("SIP", at, body + size - at, limit)
+        after = min(body + size, limit)
         packet.memory("sip")["stream"] = True
     packet.column("sip")
     layer = packet.layer(SIP.field, at, min(after, end) - at)

@@ -151,6 +151,16 @@ def test_answers_of_several_lines_in_several_segments() -> None:
     ]
 
 
+@pytest.mark.parametrize("cut", [[], [100], [120], [140]])
+def test_a_sip_body_of_which_nobody_says_how_long_it_is(cut: list[int]) -> None:
+    """RFC 3261, 18.3: over a stream that has to be said."""
+    head = b"INVITE sip:a@b.example SIP/2.0\r\nContent-Type: application/sdp\r\n"
+    head += b"Content-Length: x\r\nCall-ID: a\r\n\r\n"
+    trees = shown(head + b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\n" * 4, 5060, cut)
+    assert "sdp" not in messages(trees)
+    assert messages(trees).count("sip") == 1
+
+
 OCSP_BODY = bytes.fromhex("30030a0106")
 
 
