@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import struct
-import subprocess
 import termios
 import time
 from pathlib import Path
@@ -47,8 +46,8 @@ class Picking(Dashboard):
     @property
     def helper(self) -> int:
         """Process id."""
-        listed = subprocess.run(["pgrep", "-P", str(self.pid), "-a"], capture_output=True, text=True, check=True)
-        return next(int(line.split()[0]) for line in listed.stdout.splitlines() if "helper.server" in line)
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return next(int(pid) for pid in children if b"helper.server" in Path(f"/proc/{pid}/cmdline").read_bytes())
 
 
 def send(pair: Any, mix: Path, interface: str) -> None:
