@@ -39,6 +39,8 @@ _CLUSTERS: Final = 0xF0000
 """Characters of several code points stand as one for private use."""
 _NAMES: Final = 2048
 """Styles, or clusters, that have a character of their own before a look at which are in use."""
+_POINTS: Final = 10
+"""Code points of one character on the screen: a family of four has seven, a heap of accents any number."""
 _JOINERS: Final = "\u200d\ufe0f"
 """Zero width joiner, variation selector 16: parts of one character."""
 
@@ -330,7 +332,7 @@ def _graphemes(text: str) -> str | list[tuple[str, int]]:
     spans, cells = split_graphemes(text)
     found = []
     for start, end, width in spans:
-        shown = "".join(char for char in text[start:end] if char.isprintable() or char in _JOINERS)
+        shown = "".join(char for char in text[start:end] if char.isprintable() or char in _JOINERS)[:_POINTS]
         if width and shown:
             found.append((shown, width))
     return text if len(found) == len(text) == cells else found

@@ -39,7 +39,10 @@ _FOR_SCREENS: Final = (
     "psutil",
 )
 _FOR_PRINTING: Final = ("passing", "tree_json", "tree_text")
-_ENCODINGS: Final = ("ascii", "idna", "latin-1", "utf-16", "utf-16-be", "utf-16-le", "utf-32", "utf-8-sig")
+_ENCODINGS: Final = (
+    "ascii", "idna", "latin-1", "utf-8-sig",
+    "utf-16", "utf-16-be", "utf-16-le", "utf-32", "utf-32-be", "utf-32-le",
+)  # fmt: skip
 """Codecs are imported when they are used first."""
 _ELSEWHERE: Final = frozenset(
     {

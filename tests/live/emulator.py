@@ -21,7 +21,7 @@ NETWATCH = (sys.executable, "-c", "from netwatch.app.main import main; raise Sys
 PATIENCE = 25.0
 
 MODES = {"7", "25", "1000", "1003", "1004", "1006", "1015", "1016", "1049", "2004", "2026", "2048"}
-"""Private modes: line wrap, cursor, mouse (1000 to 1016), focus, alternate screen, paste, synchronised output, size."""
+"""Private: line wrap, cursor, mouse (1000 to 1016), focus, alternate screen, paste, synchronised output, size."""
 KNOWN = (
     r"\[[0-9;]*m",  # colours
     r"\[(\d+;\d+)?H",  # where the cursor goes; home
@@ -37,6 +37,8 @@ KNOWN = (
 )
 _SEQUENCE = re.compile("|".join(f"(?:{each})" for each in KNOWN))
 _LONGEST = 64
+_MOST_MARKS = 10
+"""On one character."""
 
 
 class Screen:
@@ -45,7 +47,7 @@ class Screen:
     def __init__(self, width: int, height: int, *allowed: str) -> None:
         """`allowed`: further sequences, without their ESC, as regular expressions."""
         self.alien: list[str] = []
-        self.bells = 0
+        self.bells = self.marks = 0
         self.asked: list[tuple[int, int]] = []
         """Where the cursor was when that was asked."""
         self.modes: dict[str, bool] = {}
@@ -118,12 +120,15 @@ class Screen:
             self.y += 1
         elif char == "\x07":
             self.bells += 1
-        elif not char.isprintable():
+        elif not (char.isprintable() or char == "\u200d"):  # between emoji that are one
             self.alien.append(repr(char))
         else:
             size = cell_len(char)
-            if size < 1:
-                self.alien.append(f"without width: {char!r}")
+            self.marks = self.marks + 1 if size < 1 else 0
+            if self.marks > _MOST_MARKS:
+                self.alien.append(f"a heap of marks: {char!r}")
+            elif size < 1:
+                pass  # it stands on the character before
             elif self.y < self.height and self.x + size <= self.width:
                 self.rows[self.y][self.x] = char
                 if size == 2:
@@ -153,7 +158,8 @@ class Terminal:
                 if value is not None:
                     os.environ[name] = value
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("4H", size[1], size[0], 0, 0))
-            os.execvp(command[0], list(command))
+            # Not what readline, which pytest loads, put beside os.environ: COLUMNS and LINES of another terminal.
+            os.execvpe(command[0], list(command), os.environ)
         self.code: int | None = None
 
     def modes(self) -> list[object]:

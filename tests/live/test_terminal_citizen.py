@@ -10,8 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +44,9 @@ def live(namespace: Any, *options: str, size: tuple[int, int] = (120, 40)) -> Te
     return terminal
 
 
-def of_file(*options: str, size: tuple[int, int] = (80, 24), **environment: str | None) -> Terminal:
-    terminal = Terminal((*NETWATCH, "-r", str(DEMO), "--no-tshark", *options), size=size, environment=environment)
+def of_file(environment: Mapping[str, str | None]) -> Terminal:
+    command = (*NETWATCH, "-r", str(DEMO), "--no-tshark")
+    terminal = Terminal(command, size=(80, 24), environment=environment)
     terminal.until("ENDED")
     return terminal
 
@@ -205,7 +205,7 @@ def drawn(terminal: Terminal) -> set[str]:
     ids=["C", "POSIX", "ISO-8859-1"],
 )
 def test_without_utf8_all_is_ascii(environment: dict[str, str | None]) -> None:
-    terminal = of_file(**environment)
+    terminal = of_file(environment)
     seen = drawn(terminal)
     assert terminal.end("q") == 0
     assert "".join(sorted(seen)).isascii()
@@ -224,7 +224,7 @@ def codes(terminal: Terminal) -> set[str]:
     ids=["vt100", "xterm-mono", "NO_COLOR"],
 )
 def test_without_colour(environment: dict[str, str | None]) -> None:
-    terminal = of_file(**environment)
+    terminal = of_file(environment)
     drawn(terminal)
     assert terminal.end("q") == 0
     assert codes(terminal) <= MONO
@@ -232,7 +232,7 @@ def test_without_colour(environment: dict[str, str | None]) -> None:
 
 @pytest.mark.parametrize("term", ["linux", "screen", "tmux", "xterm"])
 def test_sixteen_colours(term: str) -> None:
-    terminal = of_file(TERM=term, COLORTERM=None)
+    terminal = of_file({"TERM": term, "COLORTERM": None})
     seen = drawn(terminal)
     assert terminal.end("q") == 0
     assert not codes(terminal) & {"38", "48"}
