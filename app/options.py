@@ -477,9 +477,10 @@ def _directory(text: str) -> str:
 
 
 def _rate(text: str) -> int:
-    value = _size(text)
-    if value < _LEAST_RATE:
-        raise argparse.ArgumentTypeError(f"{text!r}: a screen takes 1k at least")
+    match = _SIZE.fullmatch(text)
+    value = int(match[1]) * _UNITS[match[2].upper()] if match else 0
+    if not _LEAST_RATE <= value <= _LARGEST_SIZE:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a rate as 32k: bytes a second, 1k at least")
     return value
 
 

@@ -83,7 +83,7 @@ class OwnSession:
     def toggle(self) -> str:
         """Hide it, or show it -> what to say of that."""
         if not self.endpoints:
-            return self.trouble or "no SSH session carries this terminal: nothing to hide"
+            return self.trouble or "no SSH session was found that carries this terminal"
         with self._changing:
             self.hidden = not self.hidden
             self._apply(self.endpoints)

@@ -1,7 +1,8 @@
 """The process that asks tshark: a program of its own, so that it has nothing of netwatch's memory.
 
 Run as `python -I -S tshark_server.py TSHARK`, with a socket as standard input. It gives up its rights, then takes one
-packet at a time and answers with what `tshark -T pdml` prints of it. Only the standard library is imported.
+packet at a time and answers with what `tshark -T pdml` prints of it. Imported are the standard library and the filter
+on system calls.
 
     request   linktype, bytes on the wire, time, size (!IIqI), then the packet
     answer    1 or 0 (!B), size (!I), then PDML or one line that says what went wrong
@@ -17,6 +18,12 @@ import struct
 import subprocess
 import sys
 import time
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[2]))
+
+from netwatch.capture.guard.seccomp import DENIED, deny_calls
 
 REQUEST = struct.Struct("!IIqI")
 ANSWER = struct.Struct("!BI")
@@ -30,12 +37,18 @@ PATIENCE = 5.0
 _NOBODY = 65_534
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38
+_PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 24, 47, 4
+_MOST_CAPABILITIES = 64
+_CAPABILITY_VERSION = 0x20080522
 _MEMORY = 2 << 30
 _FILES = 64
 
 
 def give_up_rights() -> None:
-    """No network, no user of its own, nothing to be gained by running another program (namespaces(7), prctl(2))."""
+    """No network, no capability, no user of its own, nothing to be gained by running another program.
+
+    namespaces(7), capabilities(7), prctl(2), seccomp(2).
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     if os.geteuid() == 0:
         libc.unshare(_CLONE_NEWNET)
@@ -43,8 +56,14 @@ def give_up_rights() -> None:
         os.setresgid(_NOBODY, _NOBODY, _NOBODY)
         os.setresuid(_NOBODY, _NOBODY, _NOBODY)
     else:
-        libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)  # refused by some kernels: there it had no rights to lose
+        libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)  # refused by some kernels; what follows is not
+    # What it may have been given (an ambient capability), and what comes with a user namespace.
+    libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    for capability in range(_MOST_CAPABILITIES):
+        libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+    libc.capset(struct.pack("=Ii", _CAPABILITY_VERSION, 0), bytes(24))
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    deny_calls(name for name in DENIED if not name.startswith("exec"))
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, _FILES))

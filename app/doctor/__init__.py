@@ -45,9 +45,9 @@ def run() -> tuple[str, int]:
         lines.append(f"{state} {finding.name.ljust(_INDENT - 6)} {first}")
         lines += [" " * _INDENT + line for line in more]
         lines += [f"{' ' * _INDENT}$ {escape(command)}" for command in finding.mends]
-    capturing = next(finding for finding in found if finding.name == "capturing")
+    needed = [finding.state for finding in found if finding.name in ("capturing", "giving up rights")]
     lines += ["", "files, streams (-r) and the demo need none of the rights above"]
-    return "\n".join(lines) + "\n", 0 if capturing.state == WORKS else EXIT_PERMISSION
+    return "\n".join(lines) + "\n", EXIT_PERMISSION if FAILS in needed else 0
 
 
 def _asked(check: Callable[[], list[Finding]]) -> list[Finding]:

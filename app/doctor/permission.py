@@ -34,6 +34,7 @@ _SETS: Final = {
 _SECURE_PATH: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Where sudo looks on Debian and its kin, unless /etc/sudoers says otherwise."""
 _TRIED_RING: Final = 64 << 20
+_REFUSED: Final = 3
 
 
 def status() -> dict[str, str]:
@@ -143,8 +144,10 @@ def _refused(error: OSError) -> Finding:
 
 def rights_given_up() -> list[Finding]:
     """What confinement comes to here: tried in a process of its own."""
-    said = _tried()
-    if said is None:
+    said, refused = _tried()
+    if refused:
+        return [Finding("giving up rights", FAILS, said[0])]
+    if not said:
         says = "user, capabilities, Landlock, seccomp: all before the first packet"
         return [Finding("giving up rights", WORKS, says)]
     return [Finding("giving up rights", OPTIONAL, line) for line in said]
@@ -210,33 +213,35 @@ def _container() -> str | None:
     return match[1].decode() if match else None
 
 
-def _tried() -> list[str] | None:
-    """What could not be applied, a line each; None: all could."""
+def _tried() -> tuple[list[str], bool]:
+    """What could not be applied, a line each, and whether netwatch would not go on."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         code = 1
         try:
             os.close(reading)
-            os.write(writing, "\n".join(_confined()).encode())
-            code = 0
+            lines, refused = _confined()
+            os.write(writing, "\n".join(lines).encode())
+            code = _REFUSED if refused else 0
         finally:
             os._exit(code)
     os.close(writing)
     with open(reading, "rb") as pipe:
         said = pipe.read().decode()
     _, ended = os.waitpid(child, 0)
-    if ended:
-        return ["it could not be tried"]
-    return said.splitlines() or None
+    code = os.waitstatus_to_exitcode(ended)
+    if code not in (0, _REFUSED):
+        return ["it could not be tried"], False
+    return said.splitlines(), code == _REFUSED
 
 
-def _confined() -> list[str]:
+def _confined() -> tuple[list[str], bool]:
     from netwatch.capture.errors import CaptureError
     from netwatch.capture.guard.confine import Confinement, confine
     from netwatch.capture.guard.identity import identity
 
     try:
-        return confine(Confinement(identity(None, os.environ)))
+        return confine(Confinement(identity(None, os.environ))), False
     except CaptureError as error:
-        return [str(error)]
+        return [str(error)], True

@@ -49,8 +49,8 @@ def drop_rights(user: Identity | None) -> list[str]:
         kept = error.strerror or str(error)
     if kept:
         raise CaptureError(
-            f"root's rights cannot be given up ({kept}): a container needs CAP_SETUID and CAP_SETGID for that; "
-            "or run netwatch as another user with CAP_NET_RAW",
+            f"root's rights cannot be given up ({kept}): a container needs CAP_SETUID and CAP_SETGID for that, "
+            "a user namespace a second user; or run netwatch as another user with CAP_NET_RAW",
             EXIT_PERMISSION,
         )
     return said

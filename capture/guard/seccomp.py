@@ -11,6 +11,7 @@ import errno
 import os
 import struct
 import sys
+from collections.abc import Iterable
 from typing import Final
 
 from netwatch.capture.guard.kernel import system_call
@@ -49,6 +50,7 @@ DENIED: Final[dict[str, tuple[int, int]]] = {  # -1: not on that machine
     "fsmount": (432, 432),
     "fspick": (433, 433),
     "open_tree": (428, 428),
+    "open_tree_attr": (467, 467),
     "move_mount": (429, 429),
     "mount_setattr": (442, 442),
     "chroot": (161, 51),
@@ -71,6 +73,22 @@ DENIED: Final[dict[str, tuple[int, int]]] = {  # -1: not on that machine
     "setxattr": (188, 5),
     "lsetxattr": (189, 6),
     "fsetxattr": (190, 7),
+    "setxattrat": (463, 463),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "removexattrat": (466, 466),
+    "file_setattr": (469, 469),
+    "utime": (132, -1),
+    "utimes": (235, -1),
+    "futimesat": (261, -1),
+    "utimensat": (280, 88),
+    # what processes share beyond files
+    "shmget": (29, 194),
+    "msgget": (68, 186),
+    "semget": (64, 190),
+    "setpriority": (141, 140),
+    "ioprio_set": (251, 30),
     # large, and rarely without faults
     "bpf": (321, 280),
     "userfaultfd": (323, 282),
@@ -108,13 +126,13 @@ _KILL_PROCESS: Final = 0x80000000
 _REFUSE: Final = 0x00050000 | errno.EPERM
 
 
-def deny_calls() -> list[str]:
-    """From now on, for good -> a line if that cannot be had."""
+def deny_calls(names: Iterable[str] = DENIED) -> list[str]:
+    """Those of DENIED, from now on, for good -> a line if that cannot be had."""
     machine = os.uname().machine
     if machine not in _MACHINES or sys.maxsize < 1 << 32:
         return [f"no seccomp: the numbers of system calls on {machine} are not known"]
     column = _MACHINES[machine][0]
-    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program(machine))
+    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program(machine, names))
     held = ctypes.create_string_buffer(code, len(code))
     filter_program = struct.pack("@HP", len(code) // 8, ctypes.addressof(held))
     try:
@@ -124,10 +142,10 @@ def deny_calls() -> list[str]:
     return [f"no seccomp: thread {stopped} has a filter of its own"] if stopped else []
 
 
-def program(machine: str) -> list[tuple[int, int, int, int]]:
+def program(machine: str, names: Iterable[str] = DENIED) -> list[tuple[int, int, int, int]]:
     """Classic BPF: (code, jump if true, jump if false, k), as capture/kernel/bpf.py has it."""
     column, architecture = _MACHINES[machine]
-    numbers = sorted(numbers[column] for numbers in DENIED.values() if numbers[column] >= 0)
+    numbers = sorted(number for name in names if (number := DENIED[name][column]) >= 0)
     x32 = machine == "x86_64"
     # From the last instruction to the first: how far away the refusal is, is then known.
     made = [(_RETURN, 0, 0, _REFUSE), (_RETURN, 0, 0, _ALLOW)]

@@ -117,7 +117,7 @@ async def test_nothing_to_hide(world: MakeWorld) -> None:
     async with one.app.run_test(size=(160, 24)) as pilot:
         assert "[x]" not in header_of(one)
         await pilot.press("x")
-        assert "no SSH session carries this terminal" in one.app.screen.footer.notice
+        assert "no SSH session was found that carries this terminal" in one.app.screen.footer.notice
         assert "[x]" not in header_of(one)
 
 

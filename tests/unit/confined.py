@@ -113,6 +113,8 @@ def main() -> None:
         "read what was written": lambda: os.close(os.open(f"{given.write}/made", os.O_RDONLY)),
         "rename what was written": lambda: os.rename(f"{given.write}/made", f"{given.write}/renamed"),
         "make a directory": lambda: os.mkdir(f"{given.write}/directory"),
+        "utime": lambda: os.utime(f"{given.write}/renamed"),
+        "removexattr": lambda: os.removexattr(f"{given.write}/renamed", "user.x"),
         "chmod": lambda: os.chmod(f"{given.write}/renamed", 0o777),
         "remove what was written": lambda: os.unlink(f"{given.write}/renamed"),
         "exec": run_program,

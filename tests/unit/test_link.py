@@ -229,8 +229,7 @@ def test_ssh_has_a_budget_and_a_local_terminal_none() -> None:
 def test_a_session_that_is_found_brings_a_budget_and_one_that_goes_takes_it_away(clock: Clock) -> None:
     link = Link(clock=clock)
     link.carried(over=True)
-    assert link.budget == 32 << 10
-    assert link.far
+    assert (link.budget, link.far) == (32 << 10, True)
     link.carried(over=False)
     assert link.budget is None
     asked = Link(9000, clock=clock)

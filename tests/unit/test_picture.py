@@ -178,8 +178,7 @@ def test_rows_that_are_awaited_come_alone() -> None:
     assert picture.take("\x1b[4;1Hanswer\x1b[1;1H", awaited=True)
     assert picture.awaited
     assert picture.write(awaited=True) == "\x1b[4;1H\x1b[manswer"
-    assert picture.pending
-    assert not picture.awaited
+    assert (picture.pending, picture.awaited) == (True, False)
     assert "above" in picture.write()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import struct
 import subprocess
 import sys
@@ -63,11 +64,32 @@ def test_the_process_that_asks_has_nothing_to_lose(tshark: Tshark) -> None:
         line.split(":\t", 1) for line in Path(f"/proc/{tshark.pid}/status").read_text().splitlines() if ":\t" in line
     )
     assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
-    assert status["NoNewPrivs"] == "1"
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
     if os.geteuid() == 0:
         assert status["Uid"].split() == ["65534"] * 4
         here, there = (os.stat(f"/proc/{pid}/ns/net").st_ino for pid in ("self", tshark.pid))
         assert here != there
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
+def test_a_capability_that_was_given_is_gone_where_no_user_namespace_can_be_made(tmp_path: Path) -> None:
+    # In a chroot the kernel refuses user namespaces (user_namespaces(7)).
+    caps = "--inh-caps=-all,+net_raw --ambient-caps=-all,+net_raw"
+    server = f"exec {sys.executable} -I -S {tshark_server.__file__} /bin/true"
+    script = f"""mount --rbind / {tmp_path} && exec chroot {tmp_path} setpriv {caps} sh -c '{server}'"""
+    mine, theirs = socket.socketpair()
+    with mine, subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stdin=theirs) as process:
+        theirs.close()
+        mine.settimeout(20)
+        mine.sendall(tshark_server.REQUEST.pack(1, 1, 0, 1) + b"x")
+        mine.recv(1)  # it has given up its rights by now
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        mine.close()
+        process.wait(20)
+    held = {line.split()[0]: int(line.split()[1], 16) for line in status.splitlines() if line.startswith("Cap")}
+    assert held.pop("CapBnd:")  # which only CAP_SETPCAP may shrink; NO_NEW_PRIVS makes it void
+    assert set(held.values()) == {0}
+    assert "Seccomp:\t2" in status
 
 
 @installed
@@ -140,5 +162,8 @@ def test_the_server_is_a_program_that_needs_nothing_of_ours() -> None:
         capture_output=True,
         check=True,
     )
-    assert b"netwatch" not in ran.stderr
-    assert b"numpy" not in ran.stderr
+    imported = {line.rsplit(b"|", 1)[-1].strip().decode() for line in ran.stderr.splitlines()}
+    ours = {name for name in imported if name.startswith("netwatch")}
+    guard = "netwatch.capture.guard"
+    assert ours == {"netwatch", "netwatch.capture", guard, f"{guard}.kernel", f"{guard}.seccomp"}
+    assert "numpy" not in imported
