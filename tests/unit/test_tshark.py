@@ -78,7 +78,7 @@ def test_a_capability_that_was_given_is_gone_where_no_user_namespace_can_be_made
     server = f"exec {sys.executable} -I -S {tshark_server.__file__} /bin/true"
     script = f"""mount --rbind / {tmp_path} && exec chroot {tmp_path} setpriv {caps} sh -c '{server}'"""
     mine, theirs = socket.socketpair()
-    with mine, subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stdin=theirs) as process:
+    with mine, subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stdin=theirs.fileno()) as process:
         theirs.close()
         mine.settimeout(20)
         mine.sendall(tshark_server.REQUEST.pack(1, 1, 0, 1) + b"x")
