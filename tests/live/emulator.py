@@ -153,6 +153,8 @@ class Terminal:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.environ["TERM"] = "xterm-256color"
+            for name in ("COLUMNS", "LINES"):  # of the terminal in which the tests run
+                os.environ.pop(name, None)
             for name, value in (environment or {}).items():
                 os.environ.pop(name, None)
                 if value is not None:
