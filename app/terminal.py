@@ -4,6 +4,7 @@ terminal goes away the program ends."""
 from __future__ import annotations
 
 import asyncio
+import codecs
 import io
 import os
 import select
@@ -15,6 +16,7 @@ from typing import Any, Final, cast
 
 from textual import events
 from textual._ansi_sequences import SYNC_END, SYNC_START
+from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
@@ -31,6 +33,9 @@ _AGAIN: Final = 0.02
 """Seconds until it is asked for room again: nobody is woken by a pseudo-terminal that has little."""
 _SAME_KEY: Final = 0.2
 """Seconds after a key in which what is painted is its answer; later than that it is at least the next update."""
+_LOOK_UP: Final = 100
+"""Milliseconds of waiting for a key, after which it is seen whether there is still somebody to wait for one."""
+_MOST_READ: Final = 4096
 _BY_HAND: Final = (
     *(events.Key, events.Paste, events.Resize),
     *(events.MouseDown, events.MouseUp, events.MouseScrollUp, events.MouseScrollDown),
@@ -265,6 +270,25 @@ def driver(link: Link) -> type[LinuxDriver]:
                 self.run_input_thread()
             except OSError:
                 self._leave()  # the terminal hung up
+
+        def run_input_thread(self) -> None:
+            # As Textual's, which ends at what is no UTF-8 (pasted, or from a terminal that speaks Latin-1): no key
+            # would do anything any more.
+            decoder = codecs.getincrementaldecoder("utf-8")("replace")
+            parser = XTermParser()
+            keyboard = select.poll()
+            keyboard.register(self.fileno, select.POLLIN)
+            while not self.exit_event.is_set():
+                if keyboard.poll(_LOOK_UP):
+                    data = os.read(self.fileno, _MOST_READ)
+                    if not data:
+                        self._leave()
+                        return
+                    if text := decoder.decode(data):  # the parser takes none for the end
+                        for message in parser.feed(text):
+                            self.process_message(message)
+                for message in parser.tick():  # an Escape with nothing behind it is a key
+                    self.process_message(message)
 
         def _leave(self) -> None:
             self._app.call_later(self._app.exit)

@@ -150,8 +150,11 @@ def _visit(terminal: Terminal, count: int) -> None:
     rows(terminal)
     for trick in TRICKS:
         terminal.press("/", paste(trick), "\r", seconds=0.1)
-        while "space pause" not in terminal.screen.text:
-            terminal.press("\x1b", seconds=0.2)
+        for _ in range(4):  # out of the menu of completions, of the prompt, of the filter
+            if "space pause" in terminal.screen.text:
+                break
+            terminal.press("\x1b", seconds=0.4)
+        assert "space pause" in terminal.screen.text, terminal.screen.text
     terminal.press("\x1b", seconds=0.3)  # what was found to be a filter
     rows(terminal)
 
