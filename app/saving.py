@@ -88,7 +88,8 @@ def _result(save: Save, unseen: int) -> str:
     path = escape(save.path)
     left = f"{path} is {'as it was' if save.replaces else 'removed'}"
     if save.fault is not None:
-        return f"not saved: {path}: {save.fault.strerror or save.fault}"
+        # why before where: a path may be as long as the line
+        return f"not saved: {save.fault.strerror or save.fault}: {path}"
     if save.cancelled:
         return f"cancelled, {left}"
     if save.packets:

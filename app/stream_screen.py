@@ -154,7 +154,7 @@ class StreamScreen(Screen[int], inherit_bindings=False):
             return
         self._save = None
         if save.fault is not None:
-            self._footer.say(f"not saved: {name}: {save.fault.strerror or save.fault}", role="alert", seconds=8)
+            self._footer.say(f"not saved: {save.fault.strerror or save.fault}: {name}", role="alert", seconds=8)
             return
         lacks = f", without {save.missing:,} that are missing" if save.missing else ""
         self._footer.say(f"saved {save.bytes:,} bytes{lacks}, to {name}", seconds=8)

@@ -153,7 +153,7 @@ def _visit(terminal: Terminal, count: int) -> None:
         for _ in range(4):  # out of the menu of completions, of the prompt, of the filter
             if "space pause" in terminal.screen.text:
                 break
-            terminal.press("\x1b", seconds=0.4)
+            terminal.press("\x1b", seconds=0.3)
         assert "space pause" in terminal.screen.text, terminal.screen.text
     terminal.press("\x1b", seconds=0.3)  # what was found to be a filter
     rows(terminal)
