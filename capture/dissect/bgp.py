@@ -18,6 +18,7 @@ BGP: Final = Header(
     "Border Gateway Protocol",
     (Bytes("marker", "Marker", 16), U16("length", "Length"), U8("type", "Type", names.TYPES)),
 )
+MARKER: Final = b"\xff" * 16
 OPEN: Final = Header(
     "bgp.open",
     "OPEN",
@@ -70,11 +71,13 @@ REFRESH_SAFI: Final = number(
 @on("tcp.port", 179)
 def bgp(packet: Packet, at: int, limit: int) -> Step | None:
     """Sixteen ones, a length, a type (RFC 4271, 4.1)."""
-    if packet.data[at : at + 16] != b"\xff" * 16:
+    if packet.data[at : at + 16] != MARKER:
         return NOT_MINE
     words: list[str] = []
     while at < limit:
         head = packet.rest(at, min(at + BGP.size, limit))
+        if not MARKER.startswith(head[:16]):
+            return Step((bgp,), at, limit)  # not synchronised any more (6.1)
         length = int.from_bytes(head[16:18], "big")
         packet.whole("BGP", at, max(BGP.size, length), limit)
         packet.column("bgp", packet.info)

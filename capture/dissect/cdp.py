@@ -113,8 +113,7 @@ def cdp(packet: Packet, at: int, limit: int) -> None:
         item = packet.add(layer, TYPE, kind, where, size)
         packet.add(item, LENGTH, size, where + 2, 2)
         value = packet.data[where + 4 : where + size]
-        if packet.build:
-            _value(packet, item, kind, value, where + 4)
+        _value(packet, item, kind, value, where + 4)
         if kind in IN_INFO:
             packet.info += f"{TYPES[kind]}: {escape(value)}  "
         where += size

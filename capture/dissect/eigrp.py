@@ -85,8 +85,7 @@ def eigrp(packet: Packet, at: int, limit: int) -> None:
         packet.check("EIGRP TLV", where, size, limit)
         item = packet.add(layer, TLV, kind, where, size)
         packet.add(item, TLV_LENGTH, size, where + 2, 2)
-        if packet.build:
-            _value(packet, item, kind, where + 4, where + size)
+        _value(packet, item, kind, where + 4, where + size)
         where += size
         layer.size = where - at
 

@@ -180,7 +180,7 @@ def _elements(packet: Packet, parent: Item, at: int, end: int, depth: int) -> No
         at = start + size
         if kind in GROUPED and depth < MAX_DEPTH:
             _elements(packet, item, start, at, depth + 1)
-        elif packet.build and size:
+        elif size:
             contained(packet, _element, item, kind, start, at)
 
 

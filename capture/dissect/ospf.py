@@ -329,8 +329,7 @@ def _update(packet: Packet, layer: Item, third: bool, at: int, end: int) -> int:
             return at + LSA.size
         packet.check("OSPF LSA", at, length, end)
         item.size = length
-        if packet.build:
-            _body(packet, item, 0 if third else kind, at + LSA.size, at + length)
+        _body(packet, item, 0 if third else kind, at + LSA.size, at + length)
         at += length
     return at
 

@@ -158,6 +158,8 @@ def rpc_over_tcp(packet: Packet, at: int, limit: int) -> Step | None:
     packet.settle_on(rpc_over_tcp)
     words: list[str] = []
     while at < limit:
+        if packet.data[at : at + 1] not in (b"\x80", b"\0", b""):
+            break
         pieces, end = _record(packet, at, limit)
         first, size = pieces[0]
         packet.column("rpc", "; ".join(words))
@@ -169,7 +171,7 @@ def rpc_over_tcp(packet: Packet, at: int, limit: int) -> Step | None:
         words.append(packet.info)
         at = end
     packet.info = "; ".join(words)
-    return None
+    return Step((rpc_over_tcp,), at, limit) if at < limit else None
 
 
 def _record(packet: Packet, at: int, limit: int) -> tuple[list[tuple[int, int]], int]:

@@ -8,7 +8,7 @@ from zlib import crc32
 import pytest
 from tests.unit.handmade import ETHERNET, PING, Sample, Samples, texts, value
 
-from netwatch.capture.dissect import dissect
+from netwatch.capture.dissect import dissect, summarise
 
 WIRELESS, RADIOTAP, PPI, COOKED = 105, 127, 192, 113
 A, B, C, D = (bytes.fromhex(f"0200000000{last}") for last in ("0a", "0b", "0c", "0d"))
@@ -413,3 +413,12 @@ def test_an_lldp_frame_whose_order_is_wrong_is_malformed() -> None:
 def test_a_cdp_length_that_does_not_move_on(size: int) -> None:
     tree = dissect(llc(bytes.fromhex("aaaa0300000c2000 02b40000") + struct.pack("!HH", 1, size)), ETHERNET)
     assert tree.verdict.kind == "malformed"
+
+
+def test_a_row_says_no_more_of_cdp_than_the_tree_does() -> None:
+    """What stands behind a broken value is in neither."""
+    body = record(1, b"r1") + record(2, b"\0\0\0\1\1") + record(3, b"Gi0/1")
+    data = llc(bytes.fromhex("aaaa0300000c2000 02b40000") + body)
+    tree = dissect(data, ETHERNET)
+    assert tree.verdict.kind == "malformed"
+    assert tree.info == summarise(data, ETHERNET).info == "Device ID: r1  [Malformed Packet]"

@@ -175,3 +175,19 @@ def test_a_body_with_columns_of_its_own_has_them_in_rows_too(kind: str) -> None:
     tree, shown_row = dissect(data, RAW), summarise(data, RAW)
     assert (tree.protocol, tree.info) == shown_row[:2]
     assert tree.protocol in ("OCSP", "DoH")
+
+
+@pytest.mark.parametrize("name", ["bgp", "rpc"])
+def test_what_is_no_message_behind_others_is_none_wherever_segments_end(name: str) -> None:
+    """A marker that is not all ones (RFC 4271, 6.1); a fragment longer than any (RFC 5531, 11)."""
+    port, message = ONE_OF[name]
+    payload = message * 4 + b"\x7f" + message[1:] * 4
+    for places in [], [len(message) * 4], [len(message) * 4 + 3]:
+        found = [each for each in messages(shown(payload, port, places)) if each in (name, "data")]
+        assert found == [name] * 4 + ["data"], places
+
+
+def test_a_row_says_all_calls_before_what_is_no_call() -> None:
+    said = summarise(segment(CALL * 2 + b"\x7f" * 80, 111, 1000), RAW).info
+    assert said == dissect(segment(CALL * 2 + b"\x7f" * 80, 111, 1000), RAW).info
+    assert said.count("; ") == 1
