@@ -18,7 +18,7 @@ from netwatch.capture.decode.tables import (
     RANK_LINK,
     RANK_SHIM,
 )
-from netwatch.capture.decode.walk import DATA, Front, Walk, layer, leaf, number_of
+from netwatch.capture.decode.walk import DATA, Front, Walk, among, layer, leaf, number_of
 from netwatch.capture.layouts import PPPOE, SNAP, WORD16, wide
 from netwatch.capture.protocols import ID
 
@@ -37,7 +37,7 @@ def _directed_ppp(walk: Walk, front: Front) -> None:
 @layer("ppp", RANK_SHIM, (LINKTYPE, [9, 50]), (GRE_PROTOCOL, [0x880B]), (NLPID, [0xCF]))
 def _ppp(walk: Walk, front: Front) -> None:
     front = walk.enter(front, ID["ppp"], 2)
-    cisco = np.isin(walk.raw[front.at], CISCO_ADDRESSES)
+    cisco = among(walk.raw[front.at], CISCO_ADDRESSES)
     if cisco.any():
         walk.hand(front.take(cisco), number_of("chdlc"))
         front = front.take(~cisco)
@@ -87,7 +87,7 @@ def _cisco_hdlc(walk: Walk, front: Front) -> None:
     """Address, control, EtherType."""
     front = walk.enter(front, ID["chdlc"], 4)
     types = walk.read(front.at + 2, WORD16)["word"]
-    walk.hand(front.moved(4), np.where(np.isin(types, CISCO_TYPES), ETHERTYPE.layers[types], np.uint8(DATA)))
+    walk.hand(front.moved(4), np.where(among(types, CISCO_TYPES), ETHERTYPE.layers[types], np.uint8(DATA)))
 
 
 @layer("fr", RANK_FRAME, (LINKTYPE, [107]))
@@ -116,7 +116,7 @@ def _frame_relay_snap(walk: Walk, front: Front) -> None:
     layers: NDArray[np.uint8] = ETHERTYPE.layers[header["type"]]
     layers[organisation != 0] = DATA
     # RFC 2427, 4.2: bridged Ethernet, with and without its check sequence.
-    layers[(organisation == 0x0080C2) & np.isin(header["type"], (0x0001, 0x0007))] = number_of("eth")
+    layers[(organisation == 0x0080C2) & among(header["type"], (0x0001, 0x0007))] = number_of("eth")
     walk.hand(front.moved(SNAP.itemsize), layers)
 
 

@@ -17,7 +17,7 @@ from netwatch.capture.decode.tables import (
     RANK_TUNNEL,
     UDP_PORT,
 )
-from netwatch.capture.decode.walk import DATA, Front, Walk, layer, number_of
+from netwatch.capture.decode.walk import DATA, Front, Walk, among, layer, number_of
 from netwatch.capture.layouts import ETHERNET, GENEVE, GRE, GTP, TEREDO_ORIGIN, VXLAN, WORD16, pick, wide
 from netwatch.capture.protocols import ID
 
@@ -231,7 +231,7 @@ def _gtp_user_data(walk: Walk, front: Front) -> None:
     layers[first >> 4 == 6] = number_of("ipv6")
     rest = ((layers == DATA) & (front.end - front.at >= ETHERNET.itemsize)).nonzero()[0]
     types = walk.read(front.at[rest] + 12, WORD16)["word"]
-    layers[rest[np.isin(types, (0x0800, 0x0806, 0x86DD, 0x8100))]] = _eth
+    layers[rest[among(types, (0x0800, 0x0806, 0x86DD, 0x8100))]] = _eth
     walk.hand(front, layers)
 
 

@@ -38,6 +38,7 @@ __all__ = [
     "Layer",
     "Table",
     "Walk",
+    "among",
     "layer",
     "leaf",
     "number_of",
@@ -368,6 +369,17 @@ class Walk:
         """Tell --fields where these headers are, if it asked."""
         if self.headers is not None and len(front):
             self.headers.note(name, front.row, front.at, front.end)
+
+
+def among(values: NDArray[Any], codes: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Which are one of these few codes.
+
+    Not np.isin: for no values at all it imports numpy.ma, and once rights are given up nothing can be imported.
+    """
+    found: NDArray[np.bool_] = values == codes[0]
+    for code in codes[1:]:
+        found |= values == code
+    return found
 
 
 def _rank_of(number: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 
@@ -141,3 +142,10 @@ def seeds(build: type[Build]) -> list[bytes]:
         build.ethernet(0x0800, build.ipv4(17, datagram[32:], fragment=4)),
         *(build.ethernet(0x0800, build.ipv4(number, body)) for number, bodies in over_ip.items() for body in bodies),
     ]
+
+
+@pytest.fixture(autouse=True)
+def no_masked_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a run that has given up its rights: np.isin and np.unique import numpy.ma when they feel like it."""
+    monkeypatch.setitem(sys.modules, "numpy.ma", None)
+    monkeypatch.delitem(vars(np), "ma", raising=False)
