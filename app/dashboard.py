@@ -110,7 +110,7 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
         resolver=resolver,
         own_session=own_session,
         crash_log=crash_log,
-        driver_class=driver(link),
+        driver_class=driver(link, helping.lend),
     )
     if own_session is not None:
         own_session.begin()

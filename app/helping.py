@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from netwatch.app.options import Options
-from netwatch.app.output import failed
+from netwatch.app.output import STDOUT, failed
 from netwatch.capture.helper.client import Helper, HelperError, Place, Start
 from netwatch.capture.helper.directory import HelperDirectory
 from netwatch.capture.helper.protocol import VERBS
@@ -74,6 +74,11 @@ class Helping:
             self._said = True
             words = self.trouble or "the helper process is gone"
             footer.say(f"{words}; e cannot save, no programs are named", role="filter-chip", seconds=None)
+
+    def lend(self, taken: bool) -> None:
+        """The screen has the terminal, or gave it back: the helper does so for a process that is killed."""
+        if self.helper is not None:
+            self.helper.lend(STDOUT if taken else None)
 
     def close(self) -> None:
         """End it."""

@@ -102,8 +102,11 @@ class _Output:
         self._on_gone()
 
 
-def driver(link: Link) -> type[LinuxDriver]:
-    """A driver that writes what `link` has room for, to stdout where Textual's own writes to stderr."""
+def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[LinuxDriver]:
+    """A driver that writes what `link` has room for, to stdout where Textual's own writes to stderr.
+
+    `lend` is called with True before it takes the terminal, with False when it gave it back.
+    """
 
     class Driver(LinuxDriver):
         def __init__(self, *args: Any, **options: Any) -> None:
@@ -224,6 +227,7 @@ def driver(link: Link) -> type[LinuxDriver]:
 
         def start_application_mode(self) -> None:
             self._shows, self._full = False, False
+            lend(True)
             super().start_application_mode()  # type: ignore[no-untyped-call]
             self._hand(self._question())
             self._picture.forget()
@@ -245,6 +249,10 @@ def driver(link: Link) -> type[LinuxDriver]:
             # tmux keeps what stood here on the screen if it was resized meanwhile.
             self.write("\x1b[m\x1b[H\x1b[2J")
             super().stop_application_mode()
+
+        def close(self) -> None:
+            super().close()  # all is written
+            lend(False)
 
         def _sigtstp_application(self, *_: object) -> None:
             # What a terminal does with ctrl+z: the whole of a pipeline stops, and nothing where no shell could go on

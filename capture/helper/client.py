@@ -8,6 +8,7 @@ import select
 import socket
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -155,6 +156,18 @@ class Helper:
 
         threading.Thread(target=work, name=f"helper {verb}", daemon=True).start()
         return True
+
+    def lend(self, terminal: int | None) -> None:
+        """Told before netwatch takes the terminal: should it die with it, the helper gives it back. None: netwatch
+        did so. Waits for nothing and never raises."""
+        settings: list[Any] = []
+        # There may be no helper any more, or no terminal.
+        with contextlib.suppress(OSError, termios.error):
+            if terminal is not None:
+                *settings, characters = termios.tcgetattr(terminal)
+                settings.append([each if isinstance(each, int) else each[0] for each in characters])
+            data = protocol.pack(protocol.TERMINAL, {"settings": settings})
+            protocol.send(self._socket, data, [terminal] if terminal is not None else [])
 
     def close(self) -> None:
         """End it."""

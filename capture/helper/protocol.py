@@ -2,7 +2,7 @@
 
     message    type (a byte), length of the body (4 bytes), body: a JSON object of at most 64 KiB, of one shape a type
     request    the type is that of a verb
-    answer     the same type, or FAILED; descriptors may come with it (SCM_RIGHTS, unix(7))
+    answer     the same type, or FAILED; descriptors may come with it (SCM_RIGHTS, unix(7)); TERMINAL has none
 
 The socketpair is of type SOCK_SEQPACKET: a message is read whole or not at all, so that one that is wrong is refused
 and the next is understood. Imports nothing but the standard library.
@@ -30,6 +30,7 @@ __all__ = [
     "FAILURE",
     "LARGEST",
     "START",
+    "TERMINAL",
     "VERBS",
     "Directory",
     "MessageError",
@@ -129,6 +130,10 @@ START: Final = 1
 """The first message, from a netwatch that has seen no packet yet; its descriptors are the directories."""
 STARTED: Final[Shape] = {"user": list, "verbs": list, "directories": list}
 """user: uid and gid, or nothing; verbs: the names of those that will be used; directories: name, prefix, suffix."""
+TERMINAL: Final = 2
+"""Told, not asked: netwatch has the terminal whose descriptor comes along; without one it gave it back."""
+TAKEN: Final[Shape] = {"settings": list}
+"""What tcgetattr said before."""
 
 
 class MessageError(Exception):

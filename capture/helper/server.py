@@ -21,6 +21,7 @@ from typing import Any, Final
 from netwatch.capture.guard.kernel import CAPABILITY_SETS, capabilities, prctl, set_capabilities
 from netwatch.capture.helper import protocol
 from netwatch.capture.helper.protocol import VERBS, Directory, MessageError, RefusedError, Served, Verb
+from netwatch.capture.helper.terminal import Lent
 
 __all__ = ["main", "serve"]
 
@@ -28,6 +29,7 @@ Function = Callable[[Served, dict[str, Any]], tuple[dict[str, object], list[int]
 
 # prctl(2)
 _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 4, 8, 24, 38
+_PR_SET_PDEATHSIG: Final = 1
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 
 _MOST_CAPABILITIES: Final = 64
@@ -111,7 +113,7 @@ def main() -> None:
 
 
 def serve(channel: socket.socket) -> None:
-    """The first message starts it, the others are requests. Raises OSError where nobody reads the answers."""
+    """The first message starts it, the others are requests. Raises OSError."""
     try:
         first = protocol.receive(channel)
         if first is None:
@@ -122,15 +124,23 @@ def serve(channel: socket.socket) -> None:
     except Exception as error:
         protocol.send(channel, protocol.failure(_words(error), getattr(error, "errno", None) or 0))
         return
-    clock = _Clock()
+    clock, lent = _Clock(), Lent()
+    # Nobody waits for a verb any more when netwatch died, and its terminal is to be given back (prctl(2)).
+    prctl(_PR_SET_PDEATHSIG, signal.SIGALRM)
     protocol.send(channel, protocol.pack(protocol.START, {}))
     while True:
         descriptors: list[int] = []
         try:
             message = protocol.receive(channel)
             if message is None:
+                prctl(_PR_SET_PDEATHSIG, 0)
+                lent.put_right()
                 return
             number, body, unwanted = message
+            if number == protocol.TERMINAL and protocol.fits(body, protocol.TAKEN):
+                lent.take(body["settings"], unwanted.pop() if unwanted else None)
+                protocol.close_all(unwanted)
+                continue
             protocol.close_all(unwanted)
             verb, function = functions.get(number, (None, None))
             if verb is None or function is None or not protocol.fits(body, verb.request):
@@ -150,7 +160,9 @@ def serve(channel: socket.socket) -> None:
             descriptors = []
             reply = protocol.failure(_words(error), getattr(error, "errno", None) or 0)
         try:
-            protocol.send(channel, reply, descriptors)
+            # Who died may have said something about the terminal before, which is still to be received.
+            with contextlib.suppress(ConnectionError):
+                protocol.send(channel, reply, descriptors)
         finally:
             protocol.close_all(descriptors)
 

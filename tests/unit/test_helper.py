@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pty
+import select
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -257,6 +260,57 @@ def test_it_ends_with_netwatch() -> None:
         assert not status(pid)["State"].startswith("Z")
         process.send_signal(signal.SIGKILL)
     assert gone(pid)
+
+
+KILLED = """
+import os, sys, time, tty
+from netwatch.capture.helper import client
+from netwatch.capture.helper.protocol import VERBS, Verb
+ODD = "; ".join((
+    "import time, types",
+    "from netwatch.capture.helper import owners, protocol",
+    "owners.owners = lambda *_: time.sleep(60)",
+    "protocol.VERBS['owners'] = protocol.Verb(32, 'owners:owners', {'first': int}, {}, seconds=60)",
+))
+client._PROGRAM = client._PROGRAM.replace("from", ODD + "; from")
+helper, terminal = client.Helper.start(client.Start(("owners",))), int(sys.argv[1])
+helper.settle()
+helper.lend(terminal)
+tty.setraw(terminal)
+if "busy" in sys.argv:
+    helper.ask("owners", print, first=0)
+    time.sleep(0.3)
+if "given back" in sys.argv:
+    helper.lend(None)
+print(helper.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("busy", [(), ("busy",)], ids=["idle", "busy"])
+@pytest.mark.parametrize("way", ["held", "given back", "shell", "hung up"])
+def test_a_terminal_is_given_back_for_who_is_killed(way: str, busy: tuple[str, ...]) -> None:
+    screen, terminal = pty.openpty()
+    before = termios.tcgetattr(terminal)
+    command = [sys.executable, "-c", KILLED, str(terminal), way, *busy]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, pass_fds=[terminal]) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        during = termios.tcgetattr(terminal)
+        if way == "shell":  # which edits its line
+            during[3] |= termios.ISIG
+            termios.tcsetattr(terminal, termios.TCSANOW, during)
+        if way == "hung up":
+            os.close(screen)
+        process.kill()
+        process.wait(10)
+        assert gone(pid)
+    if way != "hung up":
+        said = os.read(screen, 4096) if select.select([screen], [], [], 0)[0] else b""
+        assert termios.tcgetattr(terminal) == (before if way == "held" else during)
+        assert (b"\x1b[?1049l" in said, b"\x1b[?25h" in said) == (way != "given back",) * 2
+        os.close(screen)
+    os.close(terminal)
 
 
 def test_once_it_is_gone_that_is_said(helper: Helper) -> None:
