@@ -157,6 +157,8 @@ def _lines(packet: Packet, at: int, limit: int) -> Step | None:
     packet.column("memcache")
     first = True
     while at < end:
+        if not first and not _plausible(packet, at, limit):
+            return Step((memcache,), at, limit)
         most = min(end, at + MAX_LINE)
         stop = data.find(b"\n", at, most)
         if stop < 0 and end - at < MAX_LINE:

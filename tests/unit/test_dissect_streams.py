@@ -177,9 +177,9 @@ def test_a_body_with_columns_of_its_own_has_them_in_rows_too(kind: str) -> None:
     assert tree.protocol in ("OCSP", "DoH")
 
 
-@pytest.mark.parametrize("name", ["bgp", "rpc"])
+@pytest.mark.parametrize("name", ["bgp", "rpc", "memcache"])
 def test_what_is_no_message_behind_others_is_none_wherever_segments_end(name: str) -> None:
-    """A marker that is not all ones (RFC 4271, 6.1); a fragment longer than any (RFC 5531, 11)."""
+    """A marker that is not all ones (RFC 4271, 6.1); a fragment longer than any (RFC 5531, 11); no command."""
     port, message = ONE_OF[name]
     payload = message * 4 + b"\x7f" + message[1:] * 4
     for places in [], [len(message) * 4], [len(message) * 4 + 3]:
