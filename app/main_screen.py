@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on
 from textual.binding import BindingType
@@ -12,6 +12,7 @@ from netwatch.app.keys import KEYS, bindings
 from netwatch.app.saving import Saving
 from netwatch.app.travelling import Travelling
 from netwatch.capture.filter import FilterError
+from netwatch.capture.text import escape
 from netwatch.widgets.breakdown import Breakdown
 from netwatch.widgets.conversations import Conversations
 from netwatch.widgets.display import TIME_FORMATS
@@ -32,11 +33,15 @@ if TYPE_CHECKING:
     from netwatch.capture.engine import Engine
     from netwatch.capture.helper.client import Helper
     from netwatch.capture.session import Session
+    from netwatch.capture.sources.afpacket import LiveSource
     from netwatch.capture.tshark import Tshark
     from netwatch.widgets.header import RunState
     from netwatch.widgets.palette import Look
 
 __all__ = ["MainScreen"]
+
+_SWITCHED: Final = 0.05
+"""Seconds between two looks at whether other interfaces are captured."""
 
 
 class MainScreen(Travelling, inherit_bindings=False):
@@ -287,7 +292,20 @@ class MainScreen(Travelling, inherit_bindings=False):
             self.footer.say("the capture has ended: nothing can be switched any more")
         else:
             screen = InterfacesScreen(self.session, source, self.look, self.display_as, self.helper)
-            self.app.push_screen(screen, lambda said: self.footer.say(said) if said else None)
+            self.app.push_screen(screen, lambda said: self._say_switching(source, said) if said else None)
+
+    def _say_switching(self, source: LiveSource, said: str) -> None:
+        """Say it until it is done: what is left in the ring is taken first."""
+        self.footer.say(said, seconds=None)
+
+        def look() -> None:
+            if source.switching:
+                return
+            looking.stop()
+            if self.footer.notice == said:
+                self.footer.say(f"now on {escape(source.name)}")
+
+        looking = self.set_interval(_SWITCHED, look)
 
     def action_own_session(self) -> None:
         """Hide what carries this terminal, or show it; packets that were captured stay."""

@@ -179,6 +179,11 @@ class LiveSource:
         self.wake()
 
     @property
+    def switching(self) -> bool:
+        """What `switch` was told is still to be done."""
+        return self._plan is not None
+
+    @property
     def hidden(self) -> tuple[Endpoint, ...]:
         """Connections that the kernel rejects now."""
         return tuple(endpoint for endpoints in self._hidden.values() for endpoint in endpoints)[: hiding.MOST]

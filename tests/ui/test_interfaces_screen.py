@@ -19,6 +19,7 @@ from netwatch.capture.kernel.link import LinkState
 from netwatch.capture.kernel.namespaces import Place
 from netwatch.capture.kernel.rtnetlink import Link
 from netwatch.capture.sources.afpacket import LiveSource
+from netwatch.capture.sources.switching import Plan
 from netwatch.widgets.picker import Picker
 
 MakeWorld = Callable[..., Any]
@@ -39,6 +40,7 @@ class Live(LiveSource):
         self.interfaces = [Interface("eth0", 1)]
         self.exhausted, self.damage, self.notes, self.ring_size = False, None, [], 0
         self.place = self.home = HOME
+        self._plan = None
         self.ports = [SimpleNamespace(name="eth0")]  # type: ignore[list-item]
         self.there = [
             link("eth0", 123_456, LinkState.UP, "192.0.2.1", "2001:db8::1"),
@@ -56,6 +58,8 @@ class Live(LiveSource):
             raise CaptureError(self.fails, EXIT_USAGE)
         assert place is not None
         self.switched.append((list(names), place))
+        self._plan = Plan([], place, [])
+        self.name = ", ".join(names)
         if place.inode != self.home.inode:
             fetch()
 
@@ -154,7 +158,25 @@ async def test_enter_switches_and_says_so(world: MakeWorld) -> None:
         await settled(pilot)
         assert source.switched == [(["wg0"], HOME)]
         assert pilot.app.screen is one.app._main
-        assert one.app._main.footer.notice == "switching to wg0"
+        footer = one.app._main.footer
+        assert footer.notice == "switching to wg0"
+        await pilot.pause(0.2)
+        assert footer.notice == "switching to wg0"
+        source._plan = None
+        await pilot.pause(0.2)
+        assert footer.notice == "now on wg0"
+
+
+async def test_what_was_said_since_stays(world: MakeWorld) -> None:
+    one = world()
+    async with one.app.run_test(size=(80, 24)) as pilot:
+        source, _, _ = await opened(pilot, one)
+        await pilot.press("down", "enter")
+        await settled(pilot)
+        one.app._main.footer.say("another thing")
+        source._plan = None
+        await pilot.pause(0.2)
+        assert one.app._main.footer.notice == "another thing"
 
 
 async def test_space_marks_several(world: MakeWorld) -> None:
