@@ -73,11 +73,12 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
     from netwatch.capture.summary import Summary
 
     preload_dashboard()
-    report = Report(options.report) if options.report is not None else None
+    report = Report(options.report, rights.user) if options.report is not None else None
     recording = _recording(options, source, rights, helping)
     loss = source.loss if recording is None else lambda: recording.with_dropped(source.loss())
-    session = Session(source, buffer=options.buffer, loss=loss)
     batches = BatchQueue()
+    unwritten = recording.queued if recording is not None else lambda: 0
+    session = Session(source, buffer=options.buffer, loss=loss, waiting=lambda: batches.qsize() + unwritten())
     writer = recording.writer if recording is not None else None
     engine = Engine(source, Decoder(), batches, writer=writer, count=options.count)
     return_freed_memory()

@@ -208,7 +208,7 @@ def run(options: Options, stop: Stop, rights: Rights) -> int:
     printer = printer_of(options)
     if printer is not None:
         sinks.append(_Printed(printer, options, stop))
-    report = Report(options.report) if options.report is not None else None
+    report = Report(options.report, rights.user) if options.report is not None else None
     if options.summary or report is not None:
         # First: what cannot be printed is counted nevertheless.
         sinks.insert(0, _Counted(options, stop, report))

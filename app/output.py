@@ -7,11 +7,24 @@ import os
 import select
 import threading
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from netwatch.capture.errors import EXIT_OUTPUT, CaptureError
 from netwatch.capture.text import escape
 
-__all__ = ["STDERR", "STDOUT", "failed", "fill_closed_descriptors", "print_out", "tell", "when_nobody_reads"]
+if TYPE_CHECKING:
+    from netwatch.capture.guard.identity import Identity
+
+__all__ = [
+    "STDERR",
+    "STDOUT",
+    "failed",
+    "fill_closed_descriptors",
+    "open_file",
+    "print_out",
+    "tell",
+    "when_nobody_reads",
+]
 
 STDOUT = 1
 STDERR = 2
@@ -67,6 +80,20 @@ def when_nobody_reads(do: Callable[[], None]) -> Iterator[None]:
         over.set()
         thread.join()
         over.close()
+
+
+def open_file(path: str, user: Identity | None) -> int:
+    """A file to be written. A new one is `user`'s; one that was there stays whose it is: else root would give away
+    what it is told to write over. Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return os.open(path, flags | os.O_TRUNC, 0o600)
+    if user is not None:
+        with contextlib.suppress(OSError):  # a user namespace may know nobody else, a file system no owners
+            os.fchown(fd, user.uid, user.gid)
+    return fd
 
 
 def failed(what: str, error: OSError) -> CaptureError:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from netwatch.app.options import Options
-from netwatch.app.output import failed
+from netwatch.app.output import failed, open_file
 from netwatch.capture.block import Loss, Source
 from netwatch.capture.directory import Directory
 from netwatch.capture.engine import BlockWriter
@@ -43,6 +43,8 @@ class Recording:
     recorder: Recorder
     writer: BlockWriter
     """Takes the blocks of the source."""
+    queued: Callable[[], int]
+    """Bytes of packets that wait for the disk."""
     close: Callable[[], None]
     """Write what waits, and the last statistics."""
 
@@ -78,7 +80,7 @@ class Recording:
             elif path == "-":
                 output = PcapngWriter(path, source.interfaces, loss=source.loss)
             else:
-                fd = _open_fifo(path, stopping) if is_fifo(path) else _open_file(path, user)
+                fd = _open_fifo(path, stopping) if is_fifo(path) else open_file(path, user)
                 try:
                     output = PcapngWriter(fd, source.interfaces, loss=source.loss)
                 finally:
@@ -90,9 +92,9 @@ class Recording:
         recorder = Recorder(output, live=live, on_fault=on_fault)
         if not source.live:
             # A file uses its memory again.
-            return cls(named, recorder, recorder, recorder.close)
+            return cls(named, recorder, recorder, lambda: 0, recorder.close)
         spooler = Spooler(recorder, may_wait=_patience(source, alone=alone))
-        return cls(named, recorder, spooler, spooler.close)
+        return cls(named, recorder, spooler, lambda: spooler.queued, spooler.close)
 
     @property
     def fault(self) -> OSError | None:
@@ -132,23 +134,6 @@ def is_fifo(path: str) -> bool:
         return stat.S_ISFIFO(os.stat(path).st_mode)
     except (OSError, ValueError):
         return False
-
-
-def _open_file(path: str, user: Identity | None) -> int:
-    """A new file is `user`'s, one that was there stays whose it is: else root would give away what it is told to
-    write over. Raises OSError."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-    try:
-        fd = os.open(path, flags | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return os.open(path, flags | os.O_TRUNC, 0o600)
-    if user is not None:
-        try:
-            os.fchown(fd, user.uid, user.gid)
-        except OSError:
-            os.close(fd)
-            raise
-    return fd
 
 
 def _open_fifo(path: str, stopping: threading.Event | None) -> int:

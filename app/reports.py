@@ -7,7 +7,8 @@ import os
 import time
 from typing import Any, Final
 
-from netwatch.app.output import STDOUT, failed
+from netwatch.app.output import STDOUT, failed, open_file
+from netwatch.capture.guard.identity import Identity
 from netwatch.capture.summary import Summary, as_dict, as_json
 
 __all__ = ["MemoryPeak", "Report"]
@@ -54,16 +55,13 @@ class MemoryPeak:
 class Report:
     """The file, `-` for standard output, opened before the capture begins, so that a wrong path is told at once."""
 
-    def __init__(self, path: str) -> None:
-        """Raises CaptureError 74 if it cannot be written."""
+    def __init__(self, path: str, user: Identity | None) -> None:
+        """`user`: whose it is if it is made, None: this process's own. Raises CaptureError 74 if it cannot be
+        written."""
         self.path = "standard output" if path == "-" else path
         self.memory = MemoryPeak()
         try:
-            self._fd = (
-                os.dup(STDOUT)
-                if path == "-"
-                else os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-            )
+            self._fd = os.dup(STDOUT) if path == "-" else open_file(path, user)
         except OSError as error:
             raise failed(self.path, error) from None
 

@@ -218,14 +218,19 @@ def test_the_files_of_minus_b_have_a_helper_of_their_own_beside_a_dashboard(
 def test_a_new_file_is_the_user_s_and_one_that_was_there_stays_whose_it_is(
     fresh_pair: Any, mix: Path, folder: Path
 ) -> None:
-    (folder / "old.pcapng").write_bytes(b"old")
-    for name, owner in (("new.pcapng", NOBODY), ("old.pcapng", 0)):
-        with capture(fresh_pair.right, "-w", str(folder / name)) as process:
+    for name in ("old.pcapng", "old.json"):
+        (folder / name).write_bytes(b"old")
+        (folder / name).chmod(0o640)
+    for name, owner, mode in (("new", NOBODY, 0o600), ("old", 0, 0o640)):
+        written, report = folder / f"{name}.pcapng", folder / f"{name}.json"
+        with capture(fresh_pair.right, "-w", str(written), "--report", str(report)) as process:
             sent = fresh_pair.replay(mix)
             time.sleep(0.3)
             process.send_signal(signal.SIGINT)
             assert process.wait(10) == 0
-        assert ((folder / name).stat().st_uid, packets_in(folder / name)) == (owner, sent)
+        assert (packets_in(written), json.loads(report.read_text())["packets"]) == (sent, sent)
+        for path in (written, report):
+            assert (path.stat().st_uid, path.stat().st_mode & 0o777) == (owner, mode)
 
 
 def test_without_a_helper_minus_b_says_why(fresh_pair: Any, mix: Path, folder: Path) -> None:
