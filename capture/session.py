@@ -46,15 +46,18 @@ class Session:
         buffer: int | None,
         own_addresses: Iterable[str] = (),
         loss: Callable[[], Loss] | None = None,
+        waiting: Callable[[], int] | None = None,
     ) -> None:
         """Nothing was captured yet.
 
         `buffer`: bytes for columns and raw memory; what can be read again is all kept, as columns, whatever it says.
         `own_addresses`: IP addresses by which in and out are told where the source does not know the direction.
-        `loss`: what was lost so far, where others than the source lose packets, too.
+        `loss`: what was lost so far, where others than the source lose packets, too. `waiting`: bytes of packets that
+        wait outside, of which `buffer` is the bound, too.
         """
         self.source = source
         self._loss = loss
+        self._waiting = waiting
         self.pace: Pace | None = getattr(source, "pace", None)
         """The clock of a replay that the person may stop and set; None where packets come by themselves."""
         self._buffer = buffer
@@ -102,6 +105,7 @@ class Session:
             self.store.budget = self._buffer
             self.warning = "no more room on disk for what is decompressed: from here on --buffer limits what is kept"
         evictions = self.store.evictions
+        self.store.aside = 0 if self._waiting is None else self._waiting()
         self.store.make_room(batch)
         if evictions != self.store.evictions:
             self.view.update()

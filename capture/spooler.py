@@ -38,7 +38,6 @@ class Spooler:
         self._room = room
         self._blocks: deque[Block] = deque()
         self._queued = 0
-        """Bytes of the blocks that wait, and of the one that is being written."""
         self._full_since: float | None = None
         """When it was found full and has not been half empty since."""
         self._given = 0
@@ -47,6 +46,11 @@ class Spooler:
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         """Started with the first block: before, rights are given up, which are a thread's own."""
+
+    @property
+    def queued(self) -> int:
+        """Bytes of the packets that wait, and of those that are being written."""
+        return self._queued
 
     def write(self, block: Block) -> None:
         """Take over the packets of `block`, by one thread."""

@@ -33,6 +33,8 @@ SHARE: Final = 64
 """A chunk is at most this part of the budget, so that eviction takes little at a time …"""
 ADOPTED_SHARE: Final = 12
 """… but for a batch that is kept as it came."""
+MOST_ASIDE: Final = 4
+"""What waits elsewhere takes at most this part of the budget: some packets are always kept."""
 
 
 class Chunk:
@@ -87,6 +89,8 @@ class Store:
     def __init__(self, budget: int | None, reader: Reader | None = None) -> None:
         self.budget = budget
         """Bytes that columns and raw memory may take; None: nothing is evicted."""
+        self.aside = 0
+        """Bytes of the budget that packets take which are not here: they wait to be taken over, or for the disk."""
         self.reader = reader
         """Reads the bytes of rows that came without memory."""
         self.chunks_kept: list[Chunk] = []
@@ -129,6 +133,11 @@ class Store:
             end = chunk.end
         return total
 
+    @property
+    def _room(self) -> int:
+        """Bytes that may be kept now. What waits elsewhere leaves most of it."""
+        return 0 if self.budget is None else self.budget - min(self.aside, self.budget // MOST_ASIDE)
+
     def __contains__(self, index: int) -> bool:
         at = self._chunk_at(index)
         return at >= 0 and index < self.chunks_kept[at].end
@@ -139,7 +148,7 @@ class Store:
         `append` does it too; who keeps hold of chunks calls this first, and lets go of those that are gone.
         """
         if self.budget is not None:
-            self._evict(self.budget - len(batch.rows) * ROW_BYTES - (0 if batch.raw is None else batch.raw.nbytes))
+            self._evict(self._room - len(batch.rows) * ROW_BYTES - (0 if batch.raw is None else batch.raw.nbytes))
 
     def append(self, batch: Batch) -> None:
         """Take the rows over, and their bytes if they own them; evict what no longer fits."""
@@ -155,7 +164,7 @@ class Store:
         else:
             self._append_copies(rows, raw)
         if self.budget is not None:
-            self._evict(self.budget)
+            self._evict(self._room)
 
     def rows(self, indices: NDArray[np.int64]) -> Columns:
         """The rows with these indices, shape (n,), in their order. Raises IndexError if one is not kept."""

@@ -209,6 +209,17 @@ def test_what_is_decompressed_is_all_kept_until_the_disk_has_no_more_room(
     assert session.store.packets == 130_000
 
 
+@pytest.mark.parametrize(("waiting", "least", "most"), [(0, 900, 1024), (128, 772, 896), (10_000, 640, 768)])
+def test_what_waits_elsewhere_takes_its_part_of_the_buffer(
+    make_batch: MakeBatch, waiting: int, least: int, most: int
+) -> None:
+    session = Session(FakeSource(), buffer=MIB, waiting=lambda: waiting * KIB)
+    for seed in range(40):
+        session.ingest(make_batch(500, seed))
+    assert least * KIB < session.store.used <= most * KIB
+    assert session.store.packets == 20_000
+
+
 def test_a_file_that_is_followed_has_rates_of_what_is_new(make_rows: MakeRows) -> None:
     source = FakeSource(name="t.pcap", live=False)
     source.follows_from = 1000  # type: ignore[attr-defined]
