@@ -42,10 +42,13 @@ def identity(named: str | None, environment: Mapping[str, str]) -> Identity | No
 def _by_name(named: str) -> Identity:
     import pwd
 
+    if not named:
+        raise CaptureError("--user wants a name or a number, and got nothing", EXIT_USAGE)
+    number = named.isascii() and named.isdecimal()
     try:
-        entry = pwd.getpwuid(int(named)) if named.isdecimal() else pwd.getpwnam(named)
-    except (KeyError, OverflowError):
-        raise CaptureError(f"--user {named}: there is no such user", EXIT_USAGE) from None
+        entry = pwd.getpwuid(int(named)) if number else pwd.getpwnam(named)
+    except (KeyError, ValueError, OverflowError):  # a number may be too long for int(), or for the system call
+        raise CaptureError(f"--user {named:.80}: there is no such user", EXIT_USAGE) from None
     if entry.pw_uid == 0:
         raise CaptureError("--user names whom root becomes; name another than root", EXIT_USAGE)
     return Identity(entry.pw_uid, entry.pw_gid or _NOBODY, entry.pw_name)

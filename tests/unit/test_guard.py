@@ -170,7 +170,14 @@ def test_who_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for named, words in (
         ("root", "another than root"),
         ("nobody-of-that-name", "no such user"),
+        ("", "wants a name or a number"),
+        ("4294967295", "no such"),
+        ("4294967296", "no such"),
         ("9" * 30, "no such"),
+        ("9" * 5000, "no such"),
+        ("-1", "no such"),
+        ("१२", "no such"),
+        ("nobody\0", "no such"),
     ):
         with pytest.raises(CaptureError, match=words) as caught:
             identity(named, {})
