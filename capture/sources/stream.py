@@ -18,7 +18,7 @@ import numpy as np
 
 from netwatch.capture.block import Block, Damage, Interface, Loss
 from netwatch.capture.sources.detect import HEAD, NotACaptureError, parser_for
-from netwatch.capture.sources.inflate import MAGIC_LENGTH, InflateError, Inflater, inflater_for
+from netwatch.capture.sources.inflate import MAGIC_LENGTH, InflateError, Inflater, inflater_for, load_all
 from netwatch.capture.sources.records import MAX_BLOCK_RECORDS, SLACK, Found, Parser
 from netwatch.capture.sources.waker import Waker
 from netwatch.capture.sources.words import cut_short, reason, remarks
@@ -69,6 +69,7 @@ class StreamSource:
         self._poll.register(self._waker, select.POLLIN)
         if stat.S_ISFIFO(status.st_mode):
             _widen(fd)
+        load_all()
         self._inflater: Inflater | None = None
         self._sniffed = False
         """Whether it is known if the stream is compressed."""

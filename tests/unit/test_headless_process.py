@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,6 +37,16 @@ def test_a_full_disk_is_told(arguments: str) -> None:
         74,
         "netwatch: cannot write standard output: No space left on device\n",
     )
+
+
+@pytest.mark.parametrize("compress", ["gzip", "bzip2", "xz", "zstd"])
+def test_a_compressed_stream_is_read_without_rights(compress: str, tmp_path: Path) -> None:
+    """What decompresses is loaded before it is known what comes: afterwards nothing can be imported."""
+    if shutil.which(compress) is None:
+        pytest.skip(f"needs {compress}")
+    done = shell(f"{compress} -c $F > {tmp_path}/f; cat {tmp_path}/f | $N -r - --json; $N -r - --json < {tmp_path}/f")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [json.loads(line)["packets"] > 0 for line in done.stdout.splitlines()] == [True, True]
 
 
 @LINUX
