@@ -43,5 +43,5 @@ def verified(packet: Packet, protocol: int, at: int, limit: int, stored: int) ->
 
 
 def show_checksum(packet: Packet, layer: Item, field: Field, status: int, at: int) -> None:
-    """The line that says what the two checksum bytes at `at` are worth."""
-    packet.add(layer, field, status, at, 2, STATUS[status])
+    """The line that says what the two checksum bytes at `at` are worth; rows have none, so it does not count."""
+    layer.children.append(Item(field, status, at, 2, STATUS[status], buffer=packet.buffer))

@@ -195,13 +195,12 @@ def _key(packet: Packet, item: Item, message: int, at: int, end: int) -> str:  #
     """A key and the number that signatures name it by (RFC 4034, appendix B)."""
     _, _, algorithm = packet.add_header(item, DNSKEY, at, end)
     raw = packet.data[at:end]
-    if packet.build:
-        if algorithm == 1:
-            tag = int.from_bytes(raw[-3:-1], "big")
-        else:
-            total = sum(raw[0::2]) * 256 + sum(raw[1::2])
-            tag = (total + (total >> 16 & 0xFFFF)) & 0xFFFF
-        packet.add(item, DNSKEY_ID, tag, at, end - at)
+    if algorithm == 1:
+        tag = int.from_bytes(raw[-3:-1], "big")
+    else:
+        total = sum(raw[0::2]) * 256 + sum(raw[1::2])
+        tag = (total + (total >> 16 & 0xFFFF)) & 0xFFFF
+    packet.add(item, DNSKEY_ID, tag, at, end - at)
     at += DNSKEY.size
     packet.add(item, DNSKEY_KEY, packet.data[at:end], at, end - at)
     return ""

@@ -183,7 +183,7 @@ def _message(packet: Packet, header: Header, at: int, limit: int) -> int:
         memory["left", packet.from_client] = stop - limit
     packet.column(header.field.name, info)
     layer = packet.layer(header.field, at, min(stop, packet.end(limit)) - at)
-    _show_head(packet, layer, head, at)
+    packet.in_tree(layer, _show_head, packet, layer, head, at)
     for line in head.lines:
         if line.name in TICKETS:
             packet.info += _ticket(packet, layer, line.value)
@@ -196,7 +196,8 @@ def _message(packet: Packet, header: Header, at: int, limit: int) -> int:
         return limit
     here = min(stop, packet.end(limit))
     if here > start:
-        _show_body(packet, head, None if chunks is None else show_chunks(packet, layer, chunks, limit), start, here)
+        plain = None if chunks is None else show_chunks(packet, layer, chunks, limit)
+        _show_body(packet, layer, head, plain, start, here)
     packet.values["http.info"] = packet.info
     if limit > packet.caplen and stop > packet.caplen:
         raise Short("HTTP", start, stop - start, max(limit, stop))
@@ -268,8 +269,6 @@ def _size(head: Head, request: Asked | None) -> int | None:
 
 
 def _show_head(packet: Packet, layer: Item, head: Head, at: int) -> None:
-    if not packet.build:
-        return
     start = packet.add(layer, START, head.line, at, head.after_line - at)
     words = head.line.split(b" ", 2)
     second = at + len(words[0]) + 1
@@ -395,7 +394,7 @@ UPGRADES: Final = {b"websocket": 1, b"h2c": 2}
 """What a client asks for -> the key in the table `http.upgrade`."""
 
 
-def _show_body(packet: Packet, head: Head, plain: bytes | None, at: int, end: int) -> None:
+def _show_body(packet: Packet, layer: Item, head: Head, plain: bytes | None, at: int, end: int) -> None:
     """What the Info column says of a body, and the body as its media type has it."""
     kind = head.fields.get(b"content-type", b"")
     protocol, words = said_of(kind)
@@ -403,9 +402,15 @@ def _show_body(packet: Packet, head: Head, plain: bytes | None, at: int, end: in
     packet.protocol += protocol
     packet.info += words
     media = media_type(kind)
-    if not packet.build and media not in SPOKEN_OF:
-        return
     packet.values["http.entity"] = coding.strip().lower(), media
+    if media in SPOKEN_OF:
+        _entity(packet, plain, at, end)
+    else:
+        packet.in_tree(layer, _entity, packet, plain, at, end)
+
+
+def _entity(packet: Packet, plain: bytes | None, at: int, end: int) -> None:
+    """As it stands here, or as its chunks make it."""
     if plain is None:
         packet.run(Step((entity,), at, end))
     elif plain:

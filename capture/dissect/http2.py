@@ -245,8 +245,7 @@ def _block(
     if headers is None:
         packet.mark("header block that cannot be unpacked", at)
         return ""
-    if packet.build:
-        _show_headers(packet, item, headers)
+    packet.in_tree(item, _show_headers, packet, item, headers)
     fields = dict(reversed(headers))
     if b"content-type" in fields:
         bodies = memory.setdefault(("bodies", side), {})
@@ -329,9 +328,11 @@ def _body(packet: Packet, stream: int, memory: dict[Any, Any]) -> None:
     packet.protocol += protocol
     packet.info += words
     media = media_type(body.kind)
-    if packet.build or media in SPOKEN_OF:
-        packet.values["http.entity"] = body.coding, media
-        if media in SPOKEN_OF:
-            packet.column("http")
-        packet.aside("Reassembled body", bytes(body.parts), Step((entity,), 0, len(body.parts)))
+    packet.values["http.entity"] = body.coding, media
+    whole = "Reassembled body", bytes(body.parts), Step((entity,), 0, len(body.parts))
+    if media in SPOKEN_OF:
+        packet.column("http")
+        packet.aside(*whole)
+    else:
+        packet.in_tree(packet.layers[-1], packet.aside, *whole)
     packet.values["http2.info"] = packet.info

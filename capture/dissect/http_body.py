@@ -106,19 +106,24 @@ def _trailers(data: bytes, parts: list[tuple[int, int, int]], at: int, start: in
 def show_chunks(packet: Packet, layer: Item, chunks: Chunks, limit: int) -> bytes:
     """A line for each chunk -> the body that they make."""
     data, end = packet.data, packet.end(limit)
-    for at, start, size in chunks.parts[:SHOWN_LINES] if packet.build else ():
-        stop = min(start + size, end)
-        item = packet.add(layer, CHUNK, None, at, min(stop + 2, end) - at, f"{size} octets" if size else "end")
-        packet.add(item, CHUNK_SIZE, size, at, start - at)
-        if size:
-            packet.add(item, CHUNK_DATA, data[start:stop], start, stop - start)
-            packet.add(item, CHUNK_BOUNDARY, data[stop : stop + 2], stop, min(2, end - stop))
+    packet.in_tree(layer, _show_parts, packet, layer, chunks, end)
     first, last = chunks.trailers
     if first < last:
         packet.add(layer, TRAILER, data[first:last], first, last - first)
     if chunks.broken and chunks.end < end:
         packet.mark("chunk without a size", chunks.end)
     return b"".join(data[start : start + size] for _, start, size in chunks.parts)
+
+
+def _show_parts(packet: Packet, layer: Item, chunks: Chunks, end: int) -> None:
+    data = packet.data
+    for at, start, size in chunks.parts[:SHOWN_LINES]:
+        stop = min(start + size, end)
+        item = packet.add(layer, CHUNK, None, at, min(stop + 2, end) - at, f"{size} octets" if size else "end")
+        packet.add(item, CHUNK_SIZE, size, at, start - at)
+        if size:
+            packet.add(item, CHUNK_DATA, data[start:stop], start, stop - start)
+            packet.add(item, CHUNK_BOUNDARY, data[stop : stop + 2], stop, min(2, end - stop))
 
 
 def media_type(kind: bytes) -> bytes:
@@ -178,8 +183,7 @@ def _ocsp(packet: Packet, at: int, end: int, response: bool) -> None:
     """What an authority says of a certificate, or which ones it is asked about."""
     packet.column("ocsp", "Response" if response else "Request")
     layer = packet.layer(OCSP.field, at, end - at, packet.info)
-    if packet.build:
-        (show_response if response else show_request)(packet, layer, at, end)
+    packet.in_tree(layer, show_response if response else show_request, packet, layer, at, end)
 
 
 def _lines(packet: Packet, at: int, end: int) -> None:

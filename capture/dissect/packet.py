@@ -24,6 +24,8 @@ from netwatch.capture.protocols import PROTOCOLS, named
 from netwatch.capture.text import escape
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from netwatch.capture.dissect.context import Context, Conversation
     from netwatch.capture.dissect.registry import Dissector
 
@@ -219,6 +221,27 @@ class Packet:
             stamp(items, self.buffer)
             parent.children += items
         return values
+
+    def in_tree(self, parent: Item, show: Callable[..., object], *given: object) -> None:
+        """Shows what no column says, where a tree is wanted.
+
+        It has a budget of its own, and what is wrong with it ends nothing else: so the columns are the same without.
+        """
+        if not self.build:
+            return
+        kept = self.items, self.depth, self.name, self.protocol, self.info
+        self.items = self.values.get("tree.lines", MAX_ITEMS // 4)
+        try:
+            show(*given)
+        except Stopped as stopped:
+            verdict = stopped.verdict(self)
+            if not self.values.get("quoted"):
+                self.marks.append(Verdict(verdict.kind, escape(verdict.text), verdict.offset))
+            ending = ENDINGS[verdict.kind]
+            parent.children.append(Item(ending, None, parent.start, 0, verdict.text, buffer=parent.buffer))
+        finally:
+            self.values["tree.lines"] = self.items
+            self.items, self.depth, self.name, self.protocol, self.info = kept
 
     def count(self, many: int) -> None:
         """Takes `many` lines from the budget of this packet. Raises TooMuch."""

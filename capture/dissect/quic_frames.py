@@ -302,7 +302,7 @@ def crypto_frame(packet: Packet, item: Item, code: int, at: int, limit: int, cry
         if offset <= start and start + end <= offset + size:
             show_handshakes(packet, item, at + start - offset, at + start - offset + end, names=TLS, transport="q")
         else:
-            _put_together(packet, item, message, end)
+            packet.in_tree(item, _put_together, packet, item, message, end)
     crypto.keep(packet.context, message, end)
     return at + size
 

@@ -220,8 +220,8 @@ class _Segment:
         self._learn(message.sequence, layers)
         if len(packet.layers) == layers:
             packet.buffers.pop()
-        elif packet.build:
-            _show_parts(packet, self.layer, message.numbers, size)
+        else:
+            packet.in_tree(self.layer, _show_parts, packet, self.layer, message.numbers, size)
         return more
 
 

@@ -104,10 +104,7 @@ def sip(packet: Packet, at: int, limit: int) -> Step | None:
     packet.column("sip")
     layer = packet.layer(SIP.field, at, min(after, end) - at)
     _start_line(packet, layer, line, words, at, lines[0][2] if lines else body, response)
-    for key, value, start, value_at, following in lines if packet.build else ():
-        item = packet.add(layer, FIELD, data[start:following].rstrip(b"\r\n"), start, following - start)
-        if key in NAMED:
-            _value(packet, packet.add(item, NAMED[key], value, value_at, len(value)), key, value, value_at)
+    packet.in_tree(layer, _show_fields, packet, layer, lines)
     layer.said = _info(words, response, fields, [value for key, value, *_ in lines if key == b"contact"])
     packet.info = packet.values["sip.info"] = shown = packet.values.get("sip.info", "") + layer.said
     stop = min(after, end)
@@ -156,6 +153,13 @@ def _start_line(
         _uri(packet, item, words[1], second, ASKED)
     elif len(words) > 1 and words[1].isdigit() and len(words[1]) < 6:
         packet.add(start, CODE, int(words[1]), second, len(words[1]))
+
+
+def _show_fields(packet: Packet, layer: Item, lines: list[Row]) -> None:
+    for key, value, start, value_at, following in lines:
+        item = packet.add(layer, FIELD, packet.data[start:following].rstrip(b"\r\n"), start, following - start)
+        if key in NAMED:
+            _value(packet, packet.add(item, NAMED[key], value, value_at, len(value)), key, value, value_at)
 
 
 def _value(packet: Packet, item: Item, key: bytes, value: bytes, at: int) -> None:

@@ -276,12 +276,11 @@ def _proposal(packet: Packet, item: Item, at: int, stop: int, server: bool, memo
         lists.append(names)
         at += 4 + size
     packet.add(item, FOLLOWS, packet.uint("SSH key exchange", at, 1, stop), at, 1)
-    if packet.build:
-        # The fingerprint of an implementation: what it proposes for its own direction.
-        said = b";".join((lists[0], lists[2 + server], lists[4 + server], lists[6 + server]))
-        algorithms, digest = HASSH[server]
-        packet.add(item, algorithms, said, item.start, 0)
-        packet.add(item, digest, md5(said, usedforsecurity=False).hexdigest(), item.start, 0)
+    # The fingerprint of an implementation: what it proposes for its own direction.
+    said = b";".join((lists[0], lists[2 + server], lists[4 + server], lists[6 + server]))
+    algorithms, digest = HASSH[server]
+    packet.add(item, algorithms, said, item.start, 0)
+    packet.add(item, digest, md5(said, usedforsecurity=False).hexdigest(), item.start, 0)
     memory["kex", server] = tuple(bytes(each[:MAX_NAMES]) for each in lists[:8])
     ours, theirs = memory.get(("kex", False)), memory.get(("kex", True))
     if ours and theirs:

@@ -178,7 +178,7 @@ def stun(packet: Packet, at: int, limit: int) -> Step | None:
         item = packet.add(layer, ATTRIBUTE, code, where, 4 + size)
         packet.add(item, LENGTH, size, where + 2, 2)
         words += _attribute(packet, item, code, where + 4, size, transaction)
-        if code == 0x8028 and size == 4 and packet.build:
+        if code == 0x8028 and size == 4:
             good = crc32(packet.data[at:where]) ^ FINGERPRINT_KEY == int.from_bytes(
                 packet.data[where + 4 : where + 8], "big"
             )

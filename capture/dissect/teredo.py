@@ -58,8 +58,7 @@ def teredo(packet: Packet, at: int, limit: int) -> Step | None:
         return NOT_MINE
     packet.column("teredo")
     layer = packet.layer(TEREDO, at, where - at)
-    if packet.build:
-        _heads(packet, layer, at, where)
+    _heads(packet, layer, at, where)
     return step("ethertype", 0x86DD, where, limit)
 
 

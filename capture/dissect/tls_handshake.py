@@ -108,7 +108,7 @@ def show_message(
     if not packet.build:
         return settled
     # Certificates alone may be a thousand lines: they have a budget of their own, records keep theirs.
-    spent, packet.items = packet.items, packet.values.get("tls.lines", MAX_ITEMS // 4)
+    spent, packet.items = packet.items, packet.values.get("tree.lines", MAX_ITEMS // 4)
     try:
         MESSAGES.get(kind, _data)(packet, parent, at, end, reading)
     except Short as short:
@@ -118,7 +118,7 @@ def show_message(
     except TooMuch as much:
         parent.children.append(Item(CUT, None, end, 0, much.what, buffer=packet.buffer))
     finally:
-        packet.values["tls.lines"], packet.items = packet.items, spent
+        packet.values["tree.lines"], packet.items = packet.items, spent
     return settled
 
 

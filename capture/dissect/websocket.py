@@ -170,10 +170,10 @@ def _payload(packet: Packet, layer: Item, frame: Frame, data: bytes, memory: dic
     packet.values["http.entity"] = b"", b"text/plain"
     inner = (entity,) if opcode == 1 else ()
     if whole and not compressed and not frame.masked:
-        packet.run(Step(inner, start, start + size))
+        packet.in_tree(layer, packet.run, Step(inner, start, start + size))
         return
     name = "Decompressed payload" if compressed else "Unmasked data" if whole else "Reassembled WebSocket"
-    packet.aside(name, plain, Step(inner, 0, len(plain)))
+    packet.in_tree(layer, packet.aside, name, plain, Step(inner, 0, len(plain)))
 
 
 def _close(packet: Packet, layer: Item, data: bytes, start: int) -> None:

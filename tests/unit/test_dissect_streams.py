@@ -191,3 +191,16 @@ def test_a_row_says_all_calls_before_what_is_no_call() -> None:
     said = summarise(segment(CALL * 2 + b"\x7f" * 80, 111, 1000), RAW).info
     assert said == dissect(segment(CALL * 2 + b"\x7f" * 80, 111, 1000), RAW).info
     assert said.count("; ") == 1
+
+
+PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Type: text/plain\r\n\r\na=b\n"
+FIELDS = b"OPTIONS sip:example.org SIP/2.0\r\n" + b"Via: SIP/2.0/UDP a;branch=1\r\n" * 1000
+FIELDS += b"Content-Length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize(("port", "payload"), [(80, PLAIN * 40), (5060, FIELDS + ONE_OF["sip"][1])])
+def test_rows_say_what_trees_say_of_more_than_a_tree_shows(port: int, payload: bytes) -> None:
+    data = segment(payload, port, 1000, back=port == 80)
+    tree, row = dissect(data, RAW), summarise(data, RAW)
+    assert (tree.protocol, tree.info) == row[:2]
+    assert tree.info.count("200 OK") == 40 or tree.info.count("OPTIONS") == 2
