@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic, perf_counter, time_ns
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual.app import App
 from textual.binding import BindingType
@@ -199,6 +199,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         if self._weigh is not None:
             self.set_interval(_WEIGH, self._weigh)
         self._handle_signals()
+        asyncio.get_running_loop().set_exception_handler(self._callback_failed)
         self.app_suspend_signal.subscribe(self, self._suspended, immediate=True)
         # After ctrl+z and fg, or kill -STOP and -CONT, the terminal holds nothing of the screen.
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
@@ -371,6 +372,16 @@ class NetwatchApp(App[None], inherit_bindings=False):
         self.bell()
         self.crash = self.report(self._exception)
         self._close_messages_no_wait()
+
+    def _callback_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:  # noqa: ARG002
+        """What asyncio would say on standard error, which nobody sees, and go on with half of what runs."""
+        if "handle" in context and isinstance(error := context.get("exception"), Exception) and not self._exit:
+            self._handle_exception(error)
+
+    def give_terminal_back(self) -> None:
+        """Textual does, unless it fails at that, too."""
+        if self._driver is not None:
+            self._driver.close()
 
     def report(self, error: BaseException | None) -> str:
         """Write down a mistake of ours -> one line."""

@@ -23,7 +23,7 @@ __all__ = ["run"]
 
 
 def run(arguments: Sequence[str] | None, signals: Signals) -> int:
-    """Do what `arguments` say (sys.argv's if None) -> the exit code (CONTRACT: 0, 2, 3, 74, 77)."""
+    """Do what `arguments` say (sys.argv's if None) -> the exit code (CONTRACT; 70: a mistake of ours)."""
     fill_closed_descriptors()
     try:
         ours = arguments is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -9,6 +10,8 @@ import time
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Final
+
+from netwatch.capture.errors import EXIT_FAULT, CaptureError
 
 if TYPE_CHECKING:
     from netwatch.capture.directory import Directory
@@ -75,6 +78,16 @@ class CrashLog:
         else:
             self.words += f" with {os.path.join(os.path.abspath(directory.path), name)}"
         return self.words
+
+    @contextlib.contextmanager
+    def reporting(self, directory: Directory) -> Iterator[None]:
+        """A mistake in what is done meanwhile is reported, and becomes CaptureError 70."""
+        try:
+            yield
+        except (CaptureError, BrokenPipeError):
+            raise
+        except Exception as error:
+            raise CaptureError(self.write(error, directory), EXIT_FAULT) from None
 
     def _lines(self, error: BaseException | None) -> Iterator[str]:
         yield crash_words(error)

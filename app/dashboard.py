@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -13,7 +14,7 @@ from netwatch.app.output import tell
 from netwatch.app.own_session import OwnSession
 from netwatch.app.terminal_kind import need_screen
 from netwatch.capture.block import Source
-from netwatch.capture.errors import EXIT_DAMAGED, EXIT_USAGE, CaptureError
+from netwatch.capture.errors import EXIT_DAMAGED, EXIT_FAULT, EXIT_USAGE, CaptureError
 
 if TYPE_CHECKING:
     from netwatch.app.app import NetwatchApp
@@ -32,7 +33,6 @@ _TERMINAL: Final = "/dev/tty"
 _SWITCH: Final = 0.001
 """Seconds after which the interpreter lock is handed on: a key needs it three times, in three threads, while the
 capture thread asks for it too."""
-_CRASHED: Final = 1
 
 
 def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
@@ -117,40 +117,40 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
         own_session.begin()
         link.carried(over=bool(own_session.endpoints))
     app.costs = lambda: link.words
-    app.remarks = [*helping.settle(), *rights.give_up()]
-    try:
-        app.run()
-    finally:
-        for batch in engine.stop():
-            session.ingest(batch)
-        unsaved = app.end_saving()
-        if unsaved is not None:
-            tell(unsaved)
-        if recording is not None:
-            recording.close()
-        mistake = engine.fault or crash_log.unseen
-        if mistake is not None:
-            app.report(mistake)
-        helping.close()
-        if tshark is not None:
-            tshark.close()
-        if resolver is not None:
-            resolver.close()
-        if own_session is not None:
-            own_session.close()
-    if report is not None:
-        session.release()  # a list of all hosts takes some 25 MB
-        summary = Summary(
-            source.name,
-            session.statistics,
-            loss=session.loss,
-            evicted=session.store.evicted,
-            hidden_filters=getattr(source, "hidden_filters", ()),
-            damage=source.damage,
-        )
-        stall = app.longest_stall * 1000
-        report.write(summary, frames=app.frames, terminal_bytes=link.bytes, longest_ui_stall_ms=stall)
-    return _say(app, source, engine, recording, crash_log)
+    with contextlib.ExitStack() as closing:
+        for each in (helping, tshark, resolver, own_session):
+            if each is not None:
+                closing.callback(each.close)
+        # Before these are closed: the helper makes the file.
+        closing.enter_context(crash_log.reporting(helping.saves))
+        app.remarks = [*helping.settle(), *rights.give_up()]
+        try:
+            app.run()
+        finally:
+            app.give_terminal_back()
+            for batch in engine.stop():
+                session.ingest(batch)
+            unsaved = app.end_saving()
+            if unsaved is not None:
+                tell(unsaved)
+            if recording is not None:
+                recording.close()
+            mistake = engine.fault or crash_log.unseen
+            if mistake is not None:
+                app.report(mistake)
+        if report is not None:
+            session.release()  # a list of all hosts takes some 25 MB
+            summary = Summary(
+                source.name,
+                session.statistics,
+                loss=session.loss,
+                evicted=session.store.evicted,
+                hidden_filters=getattr(source, "hidden_filters", ()),
+                damage=source.damage,
+            )
+            stall = app.longest_stall * 1000
+            report.write(summary, frames=app.frames, terminal_bytes=link.bytes, longest_ui_stall_ms=stall)
+        return _say(app, source, engine, recording, crash_log)
 
 
 def _resolver(source: Source, *, sandbox: bool, hidden: bool) -> Resolver:
@@ -212,7 +212,7 @@ def _say(app: NetwatchApp, source: Source, engine: Engine, recording: Recording 
     if crash_log.words is not None:
         captured = app.crash is None and engine.fault is not None
         tell(f"capture ended: {crash_log.words}" if captured else crash_log.words)
-        return engine.code or _CRASHED
+        return EXIT_FAULT
     if engine.failed is not None:
         tell(engine.failed)
         return engine.code

@@ -9,7 +9,7 @@ __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run with `arguments` -> the exit code (CONTRACT: 0, 2, 3, 74, 77).
+    """Run with `arguments` -> the exit code (CONTRACT; 70: a mistake of ours).
 
     None: those of the process, which ends after this; signals are ignored from then on.
     """

@@ -52,7 +52,8 @@ examples:
   netwatch demo                       recorded traffic, played as if live; needs no root
   netwatch doctor                     what works on this machine, and what mends the rest
 
-exit codes: 0 done, 2 usage, 3 damaged capture or none, 74 output failed, 77 no permission
+exit codes: 0 done, 2 usage, 3 damaged capture or none, 70 mistake of netwatch's own,
+  74 output failed, 77 no permission
 """
 
 

@@ -118,6 +118,7 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
             self._picture = Picture()
             self._controls: list[str] = []
             """What is no part of the picture: modes, the clipboard, the bell."""
+            self._taken = False
             self._shows = False
             self._full = False
             self._synchronised = False
@@ -227,6 +228,7 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
 
         def start_application_mode(self) -> None:
             self._shows, self._full = False, False
+            self._taken = True
             lend(True)
             super().start_application_mode()  # type: ignore[no-untyped-call]
             self._hand(self._question())
@@ -245,12 +247,14 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
             signal.signal(signal.SIGWINCH, resized)
 
         def stop_application_mode(self) -> None:
-            self._shows = False
+            self._taken = self._shows = False
             # tmux keeps what stood here on the screen if it was resized meanwhile.
             self.write("\x1b[m\x1b[H\x1b[2J")
             super().stop_application_mode()
 
         def close(self) -> None:
+            if self._taken and self._writer_thread is not None:
+                self.stop_application_mode()  # it failed while it was taken: Textual does not undo that
             super().close()  # all is written
             lend(False)
 

@@ -147,7 +147,7 @@ def test_a_mistake_of_its_own_gives_the_terminal_back_and_says_where_its_report_
     elif place == "a key":
         terminal.press("k")
     code = terminal.end()
-    assert code in (1, 3)
+    assert code == 70
     assert terminal.modes_at_end == before
     on = {mode for mode, is_on in terminal.screen.modes.items() if is_on}
     assert on <= {"7", "25"}
@@ -171,6 +171,48 @@ def test_a_mistake_of_its_own_gives_the_terminal_back_and_says_where_its_report_
         assert expected in text
 
 
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        ("the screen is being taken", "LinuxDriver._query_in_band_window_resize = fail"),
+        ("a signal", "LinuxDriver._get_terminal_size = lambda _: once(fail) or (80, 24)"),
+        ("a callback", "Picture.write = lambda self, *room, **how: once(fail) or write(self, *room, **how)"),
+        ("the end of the capture", "Engine.stop = fail"),
+        ("Textual ends", "NetwatchApp._close_all = fail"),
+    ],
+)
+def test_a_mistake_where_textual_does_not_look(tmp_path: Path, place: str, line: str) -> None:
+    saves, program = tmp_path / "saves", tmp_path / "mistaken.py"
+    saves.mkdir()
+    tmp_path.chmod(0o755)
+    program.write_text(
+        "from textual.drivers.linux_driver import LinuxDriver\n"
+        "from netwatch.app.app import NetwatchApp\nfrom netwatch.app.main import main\n"
+        "from netwatch.app.picture import Picture\nfrom netwatch.capture.engine import Engine\n"
+        "begun, write = [], Picture.write\n"
+        f"def fail(*_, **__):\n    raise ValueError({MARKER.decode()!r})\n"
+        "def once(fail):\n    begun.append(1)\n    return fail() if len(begun) == 4 else None\n"
+        f"{line}\nraise SystemExit(main())\n"
+    )
+    start = (sys.executable, str(program), "-r", str(DEMO), "--no-tshark", "--save-dir", str(saves))
+    terminal = Terminal(start, size=(80, 24), environment={"OPENBLAS_NUM_THREADS": "1"})
+    before = terminal.modes()
+    if place != "the screen is being taken":
+        terminal.until("Packets")
+        for width in (90, 80, 90, 80):
+            terminal.resize(width, 24)
+            terminal.look(0.2)
+    assert terminal.end("q") == 70
+    assert terminal.modes_at_end == before
+    assert {mode for mode, is_on in terminal.screen.modes.items() if is_on} == {"7", "25"}
+    said = terminal.output.rpartition(b"netwatch: ")[2].decode()
+    (report,) = saves.iterdir()
+    assert said == f"internal error: ValueError at mistaken.py:8; please report it with {report}\r\n"
+    assert "ValueError" in report.read_text()
+    assert MARKER not in terminal.output + report.read_bytes()
+    assert b"Traceback" not in terminal.output
+
+
 def test_where_no_report_can_be_written_that_is_said(tmp_path: Path) -> None:
     program = tmp_path / "mistaken.py"
     program.write_text(
@@ -183,7 +225,7 @@ def test_where_no_report_can_be_written_that_is_said(tmp_path: Path) -> None:
     start = (sys.executable, str(program), "-r", str(DEMO), "--no-tshark", "--save-dir", str(tmp_path))
     terminal = Terminal(start, environment={"OPENBLAS_NUM_THREADS": "1"})
     terminal.until("ENDED")
-    assert terminal.end("k") == 1
+    assert terminal.end("k") == 70
     said = terminal.output.rpartition(b"\x1b[")[2].decode()
     assert f"(no report could be written in {tmp_path}: No space left on device)" in said
     assert said.count("\n") == 1

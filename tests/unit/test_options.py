@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import pytest
 
 from netwatch.app.options import DEFAULT_BUFFER, DEFAULT_RING, MAX_SNAPLEN, Options, help_text, parse
+from netwatch.capture import errors
 from netwatch.capture.errors import CaptureError
 
 
@@ -206,3 +208,11 @@ def test_the_help_names_every_option() -> None:
         assert option in text
     for option in ("--fields", "--buffer", "--ring", "--report", "--fps", "--version", "--help", "demo"):
         assert option in text
+
+
+def test_exit_codes_are_told() -> None:
+    codes = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
+    told = help_text().partition("exit codes:")[2]
+    assert {int(code) for code in re.findall(r"\b\d+\b", told)} == codes | {0}
+    table = (Path(__file__).parents[2] / "README.md").read_text().partition("| exit code |")[2].partition("\n\n")[0]
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)} == codes | {0}
