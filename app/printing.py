@@ -49,7 +49,8 @@ class _Fields:
 
         self._writer = FieldWriter(names)
 
-    def begin(self, interfaces: list[Interface]) -> bytes:  # noqa: ARG002 - as every Printer
+    def begin(self, interfaces: list[Interface]) -> bytes:
+        self._writer.interfaces = interfaces
         return self._writer.header().encode("utf-8", "backslashreplace")
 
     def take(self, block: Block, decoded: Decoded | None) -> Iterator[bytes]:

@@ -40,6 +40,8 @@ class Interface:
     linktype: int
     """LINKTYPE_ value (https://www.tcpdump.org/linktypes.html), also for live captures."""
     snaplen: int = 262144
+    described: bool = True
+    """The capture tells of it: a pcap file has one that it says nothing of."""
 
 
 @dataclass(slots=True)

@@ -10,21 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netwatch.capture.columns import EVENT, UNTIMED
-from netwatch.capture.field_names import ROW_COLUMNS, FieldError, check_names
+from netwatch.capture.columns import EVENT
+from netwatch.capture.field_names import PROTOCOLS, ROW_COLUMNS, FieldError, canonical, check_names
+from netwatch.capture.frame_fields import FRAME_COLUMNS, Frames, Times, protocols
 from netwatch.capture.layouts import ARP, ETHERNET, ICMP, IPV4, IPV6, TAG, TCP, UDP, WORD32, gather
 from netwatch.capture.passing import passing
 from netwatch.capture.text import ipv4, ipv6, mac
 
 if TYPE_CHECKING:
-    from netwatch.capture.block import Block
+    from netwatch.capture.block import Block, Interface
     from netwatch.capture.decode import Decoded, Headers
     from netwatch.capture.dissect import Item
+    from netwatch.capture.dissect.outcome import Buffer
     from netwatch.capture.passing import Passed
 
 __all__ = ["FieldError", "FieldWriter"]
@@ -32,26 +34,16 @@ __all__ = ["FieldError", "FieldWriter"]
 Texts = Sequence[str]
 
 
-class _Times(NamedTuple):
-    """What earlier packets say of time, in nanoseconds; None: there were none."""
-
-    first: int | None = None
-    latest: int | None = None
-    """Of the packet right before."""
-
-
 class _View:
     """A block and what was decoded of it, as the columns read them."""
 
-    def __init__(self, block: Block, decoded: Decoded, first_number: int, times: _Times) -> None:
+    def __init__(self, frames: Frames, decoded: Decoded) -> None:
         if decoded.headers is None:
             raise ValueError("fields need the header positions of Decoder(fields=True)")
-        self.block = block
+        self.frames = frames
+        self.block = frames.block
         self.headers: Headers = decoded.headers
-        self.rows = (block.marks & EVENT == 0).nonzero()[0]
-        """Records that are packets."""
-        self.first_number = first_number
-        self.times = times
+        self.rows = frames.rows
 
     def header(self, name: str, start: int, size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Packets whose first header `name` has the bytes start ... start + size, and where these are."""
@@ -110,47 +102,6 @@ def _address(name: str, start: int, size: int, form: Callable[[bytes], str], *, 
         return _spread(len(view.rows), index, _each(values, lambda value: form(value.ljust(size, b"\0"))))
 
     return column
-
-
-def _frame_number(view: _View) -> Texts:
-    return [str(number) for number in range(view.first_number, view.first_number + len(view.rows))]
-
-
-def _time_epoch(view: _View) -> Texts:
-    seconds, rest = np.divmod(view.block.ts[view.rows], 1_000_000_000)
-    texts = [f"{second}.{part:09d}" for second, part in zip(seconds.tolist(), rest.tolist(), strict=True)]
-    for row in (view.block.marks[view.rows] & UNTIMED).nonzero()[0].tolist():
-        texts[row] = ""
-    return texts
-
-
-def _time_relative(view: _View) -> Texts:
-    """Seconds since the first packet."""
-    times = view.block.ts[view.rows]
-    first = view.times.first
-    return _differences(view, times - (times[:1] if first is None else first))
-
-
-def _time_delta(view: _View) -> Texts:
-    """Seconds since the packet before."""
-    times = view.block.ts[view.rows]
-    before = np.concatenate([times[:1] if view.times.latest is None else [view.times.latest], times[:-1]])
-    return _differences(view, times - before[: len(times)])
-
-
-def _differences(view: _View, nanoseconds: NDArray[np.int64]) -> Texts:
-    seconds, rest = np.divmod(np.abs(nanoseconds), 1_000_000_000)
-    signs = np.where(nanoseconds < 0, "-", "").tolist()
-    parts = zip(signs, seconds.tolist(), rest.tolist(), (view.block.marks[view.rows] & UNTIMED).tolist(), strict=True)
-    return ["" if untimed else f"{sign}{second}.{part:09d}" for sign, second, part, untimed in parts]
-
-
-def _frame_len(view: _View) -> Texts:
-    return [str(size) for size in view.block.wirelen[view.rows].tolist()]
-
-
-def _frame_cap_len(view: _View) -> Texts:
-    return [str(size) for size in view.block.caplen[view.rows].tolist()]
 
 
 def _eth_type(view: _View) -> Texts:
@@ -259,13 +210,13 @@ _TCP_WINDOW: Final = 16
 _ICMP_LENGTH: Final = 6
 _PORTS_WHOLE: Final = 4
 
+
+def _of_frame(column: Callable[[Frames], Texts]) -> Column:
+    return lambda view: column(view.frames)
+
+
 COLUMNS: Final[dict[str, Column]] = {
-    "frame.number": _frame_number,
-    "frame.time_epoch": _time_epoch,
-    "frame.time_relative": _time_relative,
-    "frame.time_delta": _time_delta,
-    "frame.len": _frame_len,
-    "frame.cap_len": _frame_cap_len,
+    **{name: _of_frame(column) for name, column in FRAME_COLUMNS.items()},
     "eth.dst": _address("eth", 0, 6, mac, need=_ETH_WHOLE),
     "eth.src": _address("eth", 6, 6, mac, need=_ETH_WHOLE),
     "eth.addr": _address("eth", 0, 6, mac, need=_ETH_WHOLE),
@@ -316,13 +267,13 @@ class _Dissected:
     """The columns that dissectors make: it is shown every packet once, in order."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        """Raises FieldError for a name that nothing knows."""
         from netwatch.capture.dissect import Context
+        from netwatch.capture.dissect.derived import following
 
         self._context = Context()
         self._names = tuple(names)
-        check_names(self._names)
         self._wanted = frozenset(self._names).difference(ROW_COLUMNS)
+        self._following = following(self._wanted)
 
     def columns(self, packets: Iterable[Passed]) -> dict[str, Texts]:
         """The texts of these packets, by name."""
@@ -333,25 +284,37 @@ class _Dissected:
         from netwatch.capture.dissect import dissect, summarise
 
         number, ts, data, linktype, wirelen, _ = packet
-        # Without a tree where none of its fields is asked for: half the work.
-        look = dissect if self._wanted else summarise
-        seen = look(data, linktype, wirelen, context=self._context, number=number, ts=ts or 0)
-        texts = dict(zip(ROW_COLUMNS, (seen.protocol, seen.info, seen.source, seen.destination), strict=True))
-        if self._wanted:
-            _first_texts(seen.layers, self._wanted, texts)  # type: ignore[union-attr]
+        if not self._wanted:
+            # Without a tree, which is half the work.
+            row = summarise(data, linktype, wirelen, context=self._context, number=number, ts=ts or 0)
+            return dict(zip(ROW_COLUMNS, (row.protocol, row.info, row.source, row.destination), strict=True))
+        tree = dissect(data, linktype, wirelen, context=self._context, number=number, ts=ts or 0)
+        texts = dict(zip(ROW_COLUMNS, (tree.protocol, tree.info, tree.source, tree.destination), strict=True))
+        if PROTOCOLS in self._wanted:
+            texts[PROTOCOLS] = ":".join(protocols(tree.layers))
+        self._first_texts(tree.layers, tree.buffers, texts)
         return texts
 
+    def _first_texts(self, items: Iterable[Item], buffers: Sequence[Buffer], texts: dict[str, str]) -> None:
+        """Adds the first occurrence of each name that is wanted, depth first."""
+        for item in items:
+            name = item.field.name
+            if name in self._wanted and name not in texts:
+                texts[name] = _text(item)
+            if name in self._following:
+                self._follow(item, buffers, texts)
+            if item.children:
+                self._first_texts(item.children, buffers, texts)
 
-def _first_texts(items: Iterable[Item], wanted: frozenset[str], texts: dict[str, str]) -> None:
-    """Adds the first occurrence of each name that is wanted, depth first."""
-    for item in items:
-        name = item.field.name
-        if name == "ipv6.version" and "ip.version" in wanted:
-            texts.setdefault("ip.version", _text(item))  # of both protocols, as tshark has it
-        if name in wanted and name not in texts:
-            texts[name] = _text(item)
-        if item.children:
-            _first_texts(item.children, wanted, texts)
+    def _follow(self, item: Item, buffers: Sequence[Buffer], texts: dict[str, str]) -> None:
+        """Adds the names that follow from this one."""
+        from netwatch.capture.dissect.derived import made_of
+
+        for field, convert in self._following[item.field.name]:
+            if field.name not in texts:
+                made = made_of(item, field, convert, buffers)
+                if made is not None:
+                    texts[field.name] = _text(made)
 
 
 def _text(item: Item) -> str:
@@ -370,15 +333,19 @@ class FieldWriter:
 
     def __init__(self, names: Sequence[str]) -> None:
         """Raises FieldError for an unknown name."""
-        self._names = list(names)
-        others = dict.fromkeys(name for name in names if name not in COLUMNS)
+        check_names(names)
+        self._asked = list(names)
+        self._names = [canonical(name) for name in names]
+        others = dict.fromkeys(name for name in self._names if name not in COLUMNS)
         self._dissected = _Dissected(others) if others else None
         self._number = 1
-        self._times = _Times()
+        self._times = Times()
+        self.interfaces: Sequence[Interface] = ()
+        """The source's."""
 
     def header(self) -> str:
-        """The first line, with its line feed."""
-        return "\t".join(self._names) + "\n"
+        """The first line, with its line feed: the names as they were asked for."""
+        return "\t".join(self._asked) + "\n"
 
     def lines(self, block: Block, decoded: Decoded) -> str:
         """One line a packet; events are none. `decoded` must come from Decoder(fields=True)."""
@@ -386,17 +353,18 @@ class FieldWriter:
 
     def pieces(self, block: Block, decoded: Decoded) -> Iterator[str]:
         """The same, some lines at a time where each packet must be dissected."""
-        view = _View(block, decoded, self._number, self._times)
-        self._number += len(view.rows)
-        if len(view.rows):
-            times = block.ts[view.rows[[0, -1]]].tolist()
-            self._times = _Times(times[0] if self._times.first is None else self._times.first, times[1])
+        rows = (block.marks & EVENT == 0).nonzero()[0]
+        view = _View(Frames(block, rows, self._number, self._times, self.interfaces), decoded)
+        self._number += len(rows)
+        if len(rows):
+            times = block.ts[rows[[0, -1]]].tolist()
+            self._times = Times(times[0] if self._times.first is None else self._times.first, times[1])
         columns = {name: COLUMNS[name](view) for name in self._names if name in COLUMNS}
         if self._dissected is None:
             yield self._joined(columns)
             return
-        packets = passing(block, view.first_number)
-        for first in range(0, len(view.rows), PIECE):
+        packets = passing(block, view.frames.first_number)
+        for first in range(0, len(rows), PIECE):
             piece = {name: texts[first : first + PIECE] for name, texts in columns.items()}
             yield self._joined(piece | self._dissected.columns(islice(packets, PIECE)))
 

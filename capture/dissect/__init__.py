@@ -11,13 +11,16 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from netwatch.capture.dissect.context import Context
+from netwatch.capture.dissect.derived import Following, following, made_of
 from netwatch.capture.dissect.kit import FIELDS, Field, Item, fields_text
 from netwatch.capture.dissect.packet import MAX_INFO, Packet, Summary, Tree, Verdict
 from netwatch.capture.dissect.registry import step
 from netwatch.capture.text import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from netwatch.capture.dissect.outcome import Buffer
 
 __all__ = [
     "Context",
@@ -94,17 +97,27 @@ def items_named(
     """The items of these names in the tree, by name, as far as there are any: without their places. As `dissect`."""
     packet = _run(Packet(bytes(data), wirelen, True, context, number, ts), linktype, places=False)
     found: dict[str, list[Item]] = {}
-    _collect(packet.layers, names, found)
+    _collect(packet.layers, names, following(names), packet.buffers, found)
     return found
 
 
-def _collect(items: Iterable[Item], names: frozenset[str], found: dict[str, list[Item]]) -> None:
+def _collect(
+    items: Iterable[Item],
+    names: frozenset[str],
+    follow: Following,
+    buffers: Sequence[Buffer],
+    found: dict[str, list[Item]],
+) -> None:
     for item in items:
         name = item.field.name
         if name in names:
             found.setdefault(name, []).append(item)
+        for field, convert in follow.get(name, ()):
+            made = made_of(item, field, convert, buffers)
+            if made is not None:
+                found.setdefault(field.name, []).append(made)
         if item.children:
-            _collect(item.children, names, found)
+            _collect(item.children, names, follow, buffers, found)
 
 
 def _run(packet: Packet, linktype: int, *, places: bool = True) -> Packet:

@@ -52,6 +52,7 @@ __all__ = [
     "Text",
     "absolute",
     "address",
+    "duration",
     "fields_text",
     "flag",
     "group",
@@ -248,6 +249,11 @@ SHOWN_OCTETS: Final = 48
 """Bytes of a field that the tree spells out; the hex view has the rest."""
 
 
+def _seconds(nanoseconds: int) -> str:
+    seconds, fraction = divmod(abs(nanoseconds), 10**9)
+    return f"{'-' * (nanoseconds < 0)}{seconds}.{fraction:09}"
+
+
 def _octets_short(value: Any) -> str:
     return bytes(value).hex() if len(value) <= SHOWN_OCTETS else bytes(value[:SHOWN_OCTETS]).hex() + "…"
 
@@ -368,6 +374,11 @@ def number(
 ) -> Field:
     """An integer; `digits`: in hexadecimal, that many digits."""
     return _known(Field(name, label, plain=_hex(digits) if digits else str, form=form, names=names))
+
+
+def duration(name: str, label: str) -> Field:
+    """Nanoseconds, which read as seconds with nine digits."""
+    return _known(Field(name, label, plain=_seconds, form=lambda value: f"{_seconds(value)} seconds"))
 
 
 def address(name: str, label: str, size: int) -> Field:

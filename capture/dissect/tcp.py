@@ -15,6 +15,7 @@ from netwatch.capture.dissect.packet import TO_THE_END, Malformed, Packet, Short
 from netwatch.capture.dissect.registry import Step, on, step_by_ports
 from netwatch.capture.dissect.segments import after, forget_lost, payload
 from netwatch.capture.dissect.tcp_analysis import Segment, analyse, scaling
+from netwatch.capture.dissect.tcp_timing import show_times
 
 if TYPE_CHECKING:
     from netwatch.capture.dissect.context import Conversation
@@ -75,7 +76,6 @@ OPTIONS = octets("tcp.options", "Options")
 KIND = number("tcp.option_kind", "Kind")
 OPTION_LENGTH = number("tcp.option_len", "Length")
 OPTION_DATA = octets("tcp.options.unknown.payload", "Data")
-PAYLOAD = octets("tcp.payload", "TCP payload")
 
 KINDS = {
     0: "End of Option List",
@@ -169,6 +169,8 @@ def tcp(packet: Packet, at: int, limit: int) -> Step | None:
         finally:
             packet.info = " ".join(info)
     if seen.conversation is not None:
+        if packet.build and packet.context is not None and packet.context.counted:
+            _show_counted(packet, layer, seen.conversation, flags, length)
         segment = Segment(flags, raw_sequence, raw_acknowledged, values[5], length)
         packet.prefix += analyse(packet, layer, seen.conversation, segment, reused=seen.reused)
         if flags & 0x10 and packet.context is not None:
@@ -249,6 +251,18 @@ def _show_seen(packet: Packet, layer: Item, seen: Seen, at: int, length: int, mo
     packet.add(layer, WINDOW, seen.window, at + 16, 0)
     # Stable: what explains a number stands before the number as it is on the wire.
     layer.children = sorted(layer.children[known:] + layer.children[:known], key=_place)
+
+
+def _show_counted(packet: Packet, layer: Item, conversation: Conversation, flags: int, length: int) -> None:
+    """Lines that only a pass over all packets has."""
+    show_times(packet, layer, conversation, flags, length)
+    if flags & 0x02:
+        return
+    which = conversation.side(packet)
+    shift = scaling(conversation, which)
+    without = any(side.syn and side.shift is None for side in conversation.sides)
+    factor = 1 << shift if shift is not None else -2 if without else -1
+    packet.add(layer, SCALE, factor, layer.start + 14, 0)
 
 
 def _stream(packet: Packet, seen: Seen) -> int | None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from netwatch.capture.dissect.kit import flag, group, number
+from netwatch.capture.dissect.kit import duration, flag, group, number
 from netwatch.capture.dissect.segments import after
+from netwatch.capture.dissect.tcp_timing import Measured, measure, show_measured
 
 if TYPE_CHECKING:
     from netwatch.capture.dissect.context import Conversation
@@ -24,6 +25,9 @@ REORDERED: Final = 3_000_000
 """Nanoseconds within which a late segment was overtaken, where the round-trip time is not known."""
 
 ANALYSIS: Final = group("tcp.analysis", "SEQ/ACK analysis")
+FLAGS: Final = group("tcp.analysis.flags", "TCP Analysis Flags")
+RTO: Final = duration("tcp.analysis.rto", "The RTO for this segment was")
+RTO_FRAME: Final = number("tcp.analysis.rto_frame", "RTO based on delta from packet")
 DUPLICATE_FRAME: Final = number("tcp.analysis.duplicate_ack_frame", "Duplicate to the ACK in packet")
 DUPLICATE_NUMBER: Final = number("tcp.analysis.duplicate_ack_num", "Duplicate ACK #")
 
@@ -70,6 +74,7 @@ class _Half:
         "duplicates",
         "next",
         "next_at",
+        "next_number",
         "original",
         "said",
         "to_come",
@@ -80,6 +85,7 @@ class _Half:
         self.next: int | None = None
         """Behind the furthest byte seen."""
         self.next_at = 0
+        self.next_number = 0
         self.to_come: int | None = None
         """Behind the last byte that was seen without a gap: more cannot be acknowledged unseen."""
         self.acknowledged: int | None = None
@@ -115,16 +121,30 @@ def analyse(packet: Packet, layer: Item, conversation: Conversation, segment: Se
     if reused:
         said.add("reused_ports")
     duplicate = f"{forth.original}#{forth.duplicates}" if "duplicate_ack" in said else ""
+    original = (forth.next_number, packet.ts - forth.next_at) if "retransmission" in said else None
     _advance(segment, forth, packet, said)
     prefix = ""
     for name, (_, label) in _FLAGS.items():
         if name in said:
             prefix = f"[{label} {duplicate}] {prefix}" if name == "duplicate_ack" else f"[{label}] {prefix}"
-    if said and packet.build:
+    if not packet.build:
+        return prefix
+    measured = Measured()
+    if packet.context is not None and packet.context.counted:
+        numbers = segment.sequence, segment.acknowledged
+        measured = measure(packet, conversation, numbers, segment.flags, segment.length, said)
+    if said or measured:
         parent = packet.add(layer, ANALYSIS, None, layer.start, 0, prefix.strip())
-        for name in _FLAGS:
-            if name in said:
-                packet.add(parent, _FLAGS[name][0], True, layer.start, 0)
+        if packet.context is not None and packet.context.counted:
+            show_measured(packet, parent, measured, state.round_trip)
+        if said:
+            flags = packet.add(parent, FLAGS, None, layer.start, 0)
+            for name in _FLAGS:
+                if name in said:
+                    packet.add(flags, _FLAGS[name][0], True, layer.start, 0)
+        if original is not None:
+            packet.add(parent, RTO, original[1], layer.start, 0)
+            packet.add(parent, RTO_FRAME, original[0], layer.start, 0)
         if duplicate:
             packet.add(parent, DUPLICATE_NUMBER, forth.duplicates, layer.start, 0)
             packet.add(parent, DUPLICATE_FRAME, forth.original, layer.start, 0)
@@ -143,9 +163,9 @@ def scaling(conversation: Conversation, which: int) -> int | None:
 
 
 def _time(state: _State, segment: Segment, ts: int) -> None:
-    """The time from the first SYN to the acknowledgement that ends the handshake."""
+    """The time from the last SYN to the acknowledgement that ends the handshake."""
     if segment.flags & SYN:
-        if state.opened_at is None:
+        if state.opened_at is None or not segment.flags & ACK:
             state.opened_at = ts
     elif state.round_trip is None and state.opened_at is not None:
         state.round_trip = ts - state.opened_at
@@ -209,7 +229,7 @@ def _advance(segment: Segment, forth: _Half, packet: Packet, said: set[str]) -> 
     end = (sequence + length + bool(flags & (SYN | FIN))) & 0xFFFFFFFF
     if "zero_window_probe" not in said:
         if forth.next is None or after(end, forth.next) > 0:
-            forth.next, forth.next_at = end, packet.ts
+            forth.next, forth.next_at, forth.next_number = end, packet.ts, packet.number
         if forth.to_come is None or sequence == forth.to_come:
             forth.to_come = forth.next
     if flags & ACK:

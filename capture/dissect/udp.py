@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netwatch.capture.dissect.checksum import STATUS, UNVERIFIED, ones_sum, pseudo_header, show_checksum, verified
-from netwatch.capture.dissect.kit import U16, Header, Hex16, number, octets
+from netwatch.capture.dissect.kit import U16, Header, Hex16, Item, duration, number
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import Step, on, step_by_ports
 
@@ -30,7 +30,9 @@ UDP_LITE = Header(
 )
 ILLEGAL = " [ILLEGAL CHECKSUM (0)]"
 CHECKSUM_STATUS = number("udp.checksum.status", "Checksum status", STATUS)
-PAYLOAD = octets("udp.payload", "UDP payload")
+STREAM = number("udp.stream", "Stream index")
+TIME_RELATIVE = duration("udp.time_relative", "Time since first frame")
+TIME_DELTA = duration("udp.time_delta", "Time since previous frame")
 LITE_STATUS = number("udp.checksum.status", "Checksum status", STATUS)
 
 
@@ -61,19 +63,36 @@ def udp(packet: Packet, at: int, limit: int) -> Step | None:
     if packet.build:
         status = UNVERIFIED if checksum == 0 else verified(packet, 17, at, end, checksum)
         show_checksum(packet, layer, CHECKSUM_STATUS, status, at + 6)
-    return _following(packet, "udp", source, destination, at + UDP.size, end)
+    return _following(packet, "udp", layer, source, destination, at + UDP.size, end)
 
 
-def _following(packet: Packet, transport: str, source: int, destination: int, at: int, end: int) -> Step:
+def _following(packet: Packet, transport: str, layer: Item, source: int, destination: int, at: int, end: int) -> Step:
     """Who knew the conversation before or was announced, then who goes by port or payload."""
     pair = packet.values.get("ip.pseudo", b"")
     half = len(pair) // 2
     packet.values["transport"] = (transport, pair[:half], source, pair[half:], destination)
+    if packet.build:
+        _show_counted(packet, layer)
     if at >= end:
         return Step((), at, end)
     following = step_by_ports("udp", source, destination, at, end)
     known = packet.context.dissector(packet) if packet.context is not None else None
     return following if known is None else following._replace(candidates=(known, *following.candidates))
+
+
+def _show_counted(packet: Packet, layer: Item) -> None:
+    """Lines that only a pass over all packets has; a datagram that is quoted belongs to its stream, too."""
+    context = packet.context or packet.values.get("quoted.by")
+    if context is None or not context.counted:
+        return
+    conversation = context.conversation(packet)
+    packet.add(layer, STREAM, conversation.stream, layer.start, 0)
+    if packet.context is None:
+        return
+    memory = conversation.memory.setdefault("udp", {})
+    packet.add(layer, TIME_RELATIVE, packet.ts - memory.setdefault("first", packet.ts), layer.start, 0)
+    packet.add(layer, TIME_DELTA, packet.ts - memory.get("latest", packet.ts), layer.start, 0)
+    memory["latest"] = packet.ts
 
 
 @on("ip.proto", 136)
@@ -97,4 +116,4 @@ def udp_lite(packet: Packet, at: int, limit: int) -> Step | None:
         pseudo = pseudo_header(packet.values["ip.pseudo"], 136, limit - at)
         good = ones_sum(pseudo + packet.data[at : at + covered]) == 0xFFFF
         show_checksum(packet, layer, LITE_STATUS, int(good), at + 6)
-    return _following(packet, "udplite", source, destination, at + UDP_LITE.size, limit)
+    return _following(packet, "udplite", layer, source, destination, at + UDP_LITE.size, limit)

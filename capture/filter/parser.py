@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from netwatch.capture.field_names import canonical
 from netwatch.capture.filter import syntax, values
 from netwatch.capture.filter.fields import ALIASES, FIELDS, MAC_ADDRESS, PORT, Field, dissected, near, sided
 from netwatch.capture.filter.lexer import FilterError, Kind, Token, tokens
@@ -27,6 +28,16 @@ from netwatch.capture.filter.values import Range, Type
 from netwatch.capture.protocols import ID
 
 __all__ = ["MAX_DEPTH", "parse"]
+
+_OF_CONVERSATION: Final = frozenset(
+    f"tcp.{name}"
+    for name in (
+        "completeness", "time_relative", "time_delta", "window_size_scalefactor", "connection.fin_active",
+        "connection.fin_passive", "analysis.acks_frame", "analysis.ack_rtt", "analysis.initial_rtt",
+        "analysis.bytes_in_flight", "analysis.push_bytes_sent",
+    )
+) | {"udp.time_relative", "udp.time_delta"}  # fmt: skip
+"""What follows from packets before that a filter, which looks at some of them, may not have seen."""
 
 MAX_DEPTH: Final = 64
 """Levels of parentheses. The parser calls itself once a level; nobody types more."""
@@ -102,7 +113,7 @@ class _Parser:
             return self.protocol(word, ALIASES.get(name, frozenset({name})))
         if _NAME.fullmatch(word.text):
             known = dissected()
-            for spelled in (word.text, name):
+            for spelled in (word.text, name, canonical(word.text), canonical(name)):
                 if spelled in known:
                     return self.dissected(spelled)
         return self.literal(word, "")
@@ -153,9 +164,13 @@ class _Parser:
 
     def dissected(self, name: str) -> syntax.Node:
         """What follows the name of a field that only a dissector knows."""
-        if name == "tcp.stream":
+        if name in ("tcp.stream", "udp.stream"):
             # How many conversations came before is not known where packets are looked at newest first.
             raise FilterError("connections have no numbers here; 'f' follows one", self.tokens[self.at - 1].position)
+        if name in _OF_CONVERSATION:
+            raise FilterError(
+                f"{name} takes all packets of its conversation: --fields has it", self.tokens[self.at - 1].position
+            )
         token = self.peek()
         if self.accept(Kind.COMPARE) or self.accept(Kind.CONTAINS):
             value = self.value(name)

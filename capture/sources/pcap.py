@@ -96,7 +96,7 @@ class PcapParser:
         self._layout = Layout(_dress.order, _dress.header, 1_000_000_000 // _dress.scale, self._largest)
         self._settled = self._swapped or self._doubtful or _dress.scale == 1
         """Whether it is known how long record headers are."""
-        self.interfaces = [Interface("", self._linktype, snaplen)]
+        self.interfaces = [Interface("", self._linktype, snaplen, described=False)]
 
     def parse(self, raw: NDArray[np.uint8], start: int, end: int, at: int) -> Found:
         """See Parser."""

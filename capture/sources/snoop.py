@@ -65,7 +65,7 @@ class SnoopParser:
         self._size = struct.Struct(">I")
         self._settled = False
         """Whether it is known whose capture it is."""
-        self.interfaces = [Interface("", self._linktype)]
+        self.interfaces = [Interface("", self._linktype, described=False)]
         self.lost = 0
         """See Parser: the drops of the last record, which are cumulative."""
 

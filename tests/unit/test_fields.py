@@ -63,7 +63,7 @@ def test_an_unknown_field_names_near_ones() -> None:
     ("name", "hint"),
     [
         ("FRAME.NUMBER", "did you mean frame.number?"),
-        ("_ws.col.info", "did you mean _ws.col.Info?"),
+        ("_ws.col.Inof", "did you mean _ws.col.Info"),
         ("Ip.Scr", "did you mean ip.src, "),
         ("tcp.zzzzzzzzzzzz", "there are tcp.srcport, tcp.dstport, tcp.port, "),
         ("xyzzy", "there are frame.number, ip.src, "),

@@ -82,7 +82,7 @@ def test_what_arrives_as_it_should_has_nothing_said_of_it(connection: Connection
         connection.send(True, ACK, 102, 52),
     ):
         assert prefix(tree) == ""
-        assert find(tree, "tcp.analysis") is None
+        assert find(tree, "tcp.analysis.flags") is None
 
 
 def test_a_lost_segment_duplicates_and_what_is_sent_again(connection: Connection) -> None:

@@ -1,0 +1,242 @@
+"""Names that follow from other fields, and what records say: `--fields` and filters take them."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+
+from netwatch.capture.block import Block, Interface
+from netwatch.capture.columns import UNTIMED
+from netwatch.capture.decode import Decoder
+from netwatch.capture.dissect import items_named
+from netwatch.capture.fields import FieldError, FieldWriter
+from netwatch.capture.filter import FilterError
+from netwatch.capture.filter.parser import parse
+
+ETHERNET = bytes.fromhex("01005e0000fb 0200000000a0 0800")
+OPTIONS = bytes.fromhex("020405b4 0402 080a0000000100000000 01 030307")
+
+
+def ipv4(protocol: int, payload: bytes) -> bytes:
+    return struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(payload), 1, 0, 64, protocol, 0) + bytes(range(1, 9)) + payload
+
+
+def tcp(flags: int, payload: bytes = b"", options: bytes = b"", *, seq: int = 1, ack: int = 1) -> bytes:
+    word = (20 + len(options)) // 4 << 12 | flags
+    header = struct.pack(">HHIIHHHH", 50000, 443, seq, ack, word, 512, 0, 0)
+    return ETHERNET + ipv4(6, header + options + payload)
+
+
+def udp(payload: bytes) -> bytes:
+    return ETHERNET + ipv4(17, struct.pack(">HHHH", 50000, 50001, 8 + len(payload), 0) + payload)
+
+
+def values(names: str, *packets: bytes, marks: int = 0, interfaces: tuple[Interface, ...] = ()) -> list[list[str]]:
+    sizes = np.array([len(packet) for packet in packets], np.int64)
+    n = len(packets)
+    block = Block(
+        raw=np.frombuffer(b"".join(packets), np.uint8),
+        offsets=sizes.cumsum() - sizes,
+        caplen=sizes.astype(np.uint32),
+        wirelen=sizes.astype(np.uint32),
+        ts=np.arange(n, dtype=np.int64) * 250_000_000 + 1_767_323_045_000_000_000,
+        linktype=np.ones(n, np.uint16),
+        iface=np.zeros(n, np.uint16),
+        marks=np.full(n, marks, np.uint16),
+        pos=np.zeros(n, np.int64),
+        owned=True,
+    )
+    writer = FieldWriter(names.split(","))
+    writer.interfaces = interfaces
+    return [line.split("\t") for line in writer.lines(block, Decoder(fields=True).decode(block)).splitlines()]
+
+
+def only(name: str, packet: bytes) -> str:
+    [[value]] = values(name, packet)
+    return value
+
+
+def test_what_the_record_says() -> None:
+    names = "frame.time,frame.time_delta_displayed,frame.marked,frame.ignored,frame.encap_type,frame.offset_shift"
+    first, second = values(names, udp(b"x"), udp(b"y"))
+    assert first == ["Jan  2, 2026 03:04:05.000000000 UTC", "0.000000000", "0", "0", "1", "0.000000000"]
+    assert second[1] == "0.250000000"
+    assert values("frame.time,_ws.col.Time,frame.marked", udp(b"x"), marks=UNTIMED) == [["", "", "0"]]
+
+
+def test_columns_of_the_list_go_by_their_old_and_new_names() -> None:
+    names = "_ws.col.No.,_ws.col.Time,_ws.col.Length,_ws.col.protocol,_ws.col.info,_ws.col.def_src,_ws.col.Protocol"
+    writer = FieldWriter(names.split(","))
+    assert writer.header() == names.replace(",", "\t") + "\n"
+    _, second = values(names, udp(b"x"), udp(b"y"))
+    assert second == ["2", "0.250000", "43", "UDP", "50000 → 50001 Len=1", "1.2.3.4", "UDP"]
+
+
+def test_an_interface_is_told_where_the_capture_describes_it() -> None:
+    names = "frame.interface_id,frame.interface_name"
+    assert values(names, udp(b"x"), interfaces=(Interface("eth0", 1),)) == [["0", "eth0"]]
+    assert values(names, udp(b"x"), interfaces=(Interface("", 1),)) == [["0", "unknown"]]
+    assert values(names, udp(b"x"), interfaces=(Interface("", 1, described=False),)) == [["", ""]]
+
+
+@pytest.mark.parametrize(
+    ("packet", "protocols"),
+    [
+        (udp(b"x"), "eth:ethertype:ip:udp:data"),
+        (tcp(0x10), "eth:ethertype:ip:tcp"),
+        (ETHERNET + ipv4(1, b"\3\1" + bytes(6) + ipv4(17, bytes(8))), "eth:ethertype:ip:icmp:ip:udp"),
+    ],
+)
+def test_the_layers_of_a_packet(packet: bytes, protocols: str) -> None:
+    assert only("frame.protocols", packet) == protocols
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("eth.addr", "01:00:5e:00:00:fb"),
+        ("eth.dst_resolved", "01:00:5e:00:00:fb"),
+        ("eth.src.oui", str(0x020000)),
+        ("eth.ig", "1"),
+        ("eth.src.ig", "0"),
+        ("eth.src.lg", "1"),
+        ("eth.src.oui_resolved", ""),
+        ("ip.host", "1.2.3.4"),
+        ("ip.dst_host", "5.6.7.8"),
+        ("udp.payload", "68656c6c6f"),
+        ("data.len", "5"),
+        ("udp.port", "50000"),
+        ("tcp.payload", ""),
+    ],
+)
+def test_what_follows_from_a_datagram(name: str, value: str) -> None:
+    assert only(name, udp(b"hello")) == value
+    assert only(f"frame.number,{name}".split(",")[1], udp(b"hello") + b"\0" * 9) == value  # padding is no payload
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tcp.flags.str", "··········S·"),
+        ("tcp.options.mss", "020405b4"),
+        ("tcp.options.sack_perm", "0402"),
+        ("tcp.options.nop", "01"),
+        ("tcp.options.timestamp", "080a0000000100000000"),
+        ("tcp.options.wscale", "030307"),
+        ("tcp.options.wscale.multiplier", "128"),
+        ("tcp.options.sack.count", ""),
+        ("tcp.payload", "6869"),
+    ],
+)
+def test_what_follows_from_a_segment(name: str, value: str) -> None:
+    assert only(name, tcp(0x002, b"hi", OPTIONS)) == value
+
+
+def test_a_payload_that_was_cut_is_as_much_as_there_is() -> None:
+    assert only("tcp.payload", tcp(0x018, b"hello")[:-3]) == b"he".hex()
+    assert only("udp.payload", udp(b"hello")[:-3]) == b"he".hex()
+    assert only("tcp.payload", tcp(0x018, b"hello")[:-5]) == ""
+
+
+def test_every_flag_has_its_letter() -> None:
+    assert only("tcp.flags.str", tcp(0xFFF)) == "RRRACEUAPRSF"
+
+
+def test_the_card_that_an_ipv6_address_was_made_of() -> None:
+    source = bytes.fromhex("fe80000000000000 6e626dfffe2ac74e")
+    packet = ETHERNET[:12] + b"\x86\xdd\x60\0\0\0\0\0\x3b\x40" + source + bytes(16)
+    assert values("ipv6.src_slaac_mac,ipv6.dst_slaac_mac,ipv6.host,ip.version", packet) == [
+        ["6c:62:6d:2a:c7:4e", "", "fe80::6e62:6dff:fe2a:c74e", "6"]
+    ]
+
+
+def test_names_of_protocols_that_were_renamed() -> None:
+    hello = bytes.fromhex("15 0303 0002 0228")
+    assert values("ssl.record.version,tls.record.version", tcp(0x018, hello)) == [["0x0303", "0x0303"]]
+    assert FieldWriter(["bootp.type"]).header() == "bootp.type\n"
+    with pytest.raises(FieldError, match=r"unknown field 'ssl\.nothing'"):
+        FieldWriter(["ssl.nothing"])
+    parse("ssl.record.version == 0x0303 and bootp.type == 1")
+
+
+def test_filters_find_both_ends() -> None:
+    names = frozenset({"eth.addr", "ip.host", "udp.payload"})
+    found = items_named(names, packet := udp(b"hello"), 1, len(packet))
+    assert [item.value.hex() for item in found["eth.addr"]] == ["01005e0000fb", "0200000000a0"]
+    assert [item.text for item in found["ip.host"]] == ["1.2.3.4", "5.6.7.8"]
+    assert [item.value for item in found["udp.payload"]] == [b"hello"]
+    with pytest.raises(FilterError, match="connections have no numbers"):
+        parse("udp.stream == 1")
+
+
+CLIENT, SERVER = b"\1\2\3\4", b"\5\6\7\x08"
+
+
+def answered(flags: int, payload: bytes = b"", options: bytes = b"", *, seq: int, ack: int) -> bytes:
+    """A segment of the other side."""
+    sent = tcp(flags, payload, options, seq=seq, ack=ack)
+    return sent[:26] + SERVER + CLIENT + sent[36:38] + sent[34:36] + sent[38:]
+
+
+CONNECTION = (
+    tcp(0x002, options=bytes.fromhex("01030307"), seq=100, ack=0),
+    answered(0x012, options=bytes.fromhex("01030308"), seq=500, ack=101),
+    tcp(0x010, seq=101, ack=501),
+    tcp(0x010, b"hello", seq=101, ack=501),
+    tcp(0x018, b"world!", seq=106, ack=501),
+    answered(0x010, seq=501, ack=106),
+    answered(0x011, seq=501, ack=112),
+    tcp(0x018, b"world!", seq=106, ack=502),
+    tcp(0x011, seq=112, ack=502),
+)
+
+
+def of_connection(name: str) -> list[str]:
+    return [row[0] for row in values(name, *CONNECTION)]
+
+
+def test_what_is_acknowledged_and_after_what_time() -> None:
+    assert of_connection("tcp.analysis.acks_frame") == ["", "1", "2", "", "", "4", "5", "7", ""]
+    rtt = of_connection("tcp.analysis.ack_rtt")
+    assert (rtt[1], rtt[5], rtt[6]) == ("0.250000000", "0.500000000", "0.500000000")
+    assert of_connection("tcp.analysis.initial_rtt")[:3] == ["", "", "0.500000000"]
+
+
+def test_what_is_under_way() -> None:
+    assert of_connection("tcp.analysis.bytes_in_flight") == ["", "", "", "5", "11", "", "", "6", ""]
+    assert of_connection("tcp.analysis.push_bytes_sent") == ["", "", "", "5", "11", "", "", "6", ""]
+    assert of_connection("tcp.analysis.flags")[7:] == ["1", ""]
+
+
+def test_how_far_a_connection_is() -> None:
+    assert of_connection("tcp.completeness") == ["0", "1", "3", "7", "15", "15", "15", "31", "31"]
+    assert of_connection("tcp.connection.syn") == ["1", *[""] * 8]
+    assert of_connection("tcp.connection.fin_active") == [*[""] * 6, "1", "", ""]
+    assert of_connection("tcp.connection.fin_passive") == [*[""] * 8, "1"]
+    assert of_connection("tcp.time_relative")[4] == "1.000000000"
+    assert of_connection("tcp.time_delta")[:2] == ["0.000000000", "0.250000000"]
+
+
+def test_by_what_a_window_is_scaled() -> None:
+    assert of_connection("tcp.window_size_scalefactor")[:6] == ["", "", "128", "128", "128", "256"]
+    assert only("tcp.window_size_scalefactor", tcp(0x010)) == "-1"
+    plain = (tcp(0x002), answered(0x012, seq=500, ack=2), tcp(0x010, seq=2, ack=501))
+    assert values("tcp.window_size_scalefactor", *plain)[2] == ["-2"]
+
+
+def test_datagrams_have_streams_and_times() -> None:
+    other = udp(b"y")[:34] + b"\x11\x11" + udp(b"y")[36:]
+    names = "udp.stream,udp.time_relative,udp.time_delta"
+    assert values(names, udp(b"x"), other, udp(b"z"), udp(b"z")) == [
+        ["0", "0.000000000", "0.000000000"],
+        ["1", "0.000000000", "0.000000000"],
+        ["0", "0.500000000", "0.500000000"],
+        ["0", "0.750000000", "0.250000000"],
+    ]
+
+
+def test_filters_say_what_they_cannot_know() -> None:
+    with pytest.raises(FilterError, match=r"tcp\.analysis\.ack_rtt takes all packets of its conversation"):
+        parse("tcp.analysis.ack_rtt > 0.1")
