@@ -315,7 +315,7 @@ class InterfacesScreen(Screen[str], inherit_bindings=False):
         if names:
             name, place = f"ns:{names[0]}", Place(str(names[0]), inode, f"/run/netns/{names[0]}")
         elif runtime:
-            name, place = f"{runtime} {container}", Place(str(container), inode)
+            name, place = f"{runtime} {container}".rstrip(), Place(str(container or runtime), inode)
         else:
             name, place = f"{programs[0][1]} {pid}" if programs else "?", Place(str(pid), inode)
         return Choice(escape(name), place=place, request=request, words=escape(told + more))

@@ -37,6 +37,12 @@ _LOOKED_AT: Final = 16
 _TOLD: Final = 3
 _LONGEST: Final = 64
 """Characters of a name."""
+_HOST: Final = "host"
+"""In place of a runtime: the machine itself."""
+_FLAGS: Final = 6
+"""Of a process, behind its name in /proc/PID/stat."""
+_PF_KTHREAD: Final = 0x0020_0000
+"""linux/sched.h"""
 _MOST_ENVIRONMENT: Final = 128 << 10
 _MOST_ARGUMENTS: Final = 32 << 10
 
@@ -61,6 +67,9 @@ _CONTAINERS: Final = tuple(
 class _Namespace:
     names: list[str] = field(default_factory=list)
     processes: list[int] = field(default_factory=list)
+    """Those of programs."""
+    kernel: int = 0
+    """A thread of the kernel's own: they are all in the machine's first namespace."""
 
 
 def interfaces(served: Served, request: dict[str, Any]) -> Answer:  # noqa: ARG001
@@ -136,16 +145,29 @@ def _found(own: os.stat_result) -> dict[int, _Namespace]:
                 there = entry.stat()
                 if there.st_dev == own.st_dev:  # else nothing is mounted there
                     found.setdefault(there.st_ino, _Namespace()).names.append(entry.name[:_LONGEST])
-    for pid in sorted(int(name) for name in os.listdir(_PROC) if name.isdecimal())[:_MOST_PROCESSES]:
+    pids = sorted(int(name) for name in os.listdir(_PROC) if name.isdecimal())[:_MOST_PROCESSES]
+    first = next((pid for pid in pids[:2] if _of_kernel(pid)), 0)  # the second is, where they can be seen
+    for pid in pids:
         with contextlib.suppress(OSError):  # it ended, or may not be looked at
-            inode = os.stat(f"{_PROC}/{pid}/ns/net").st_ino
-            found.setdefault(inode, _Namespace()).processes.append(pid)
+            there = found.setdefault(os.stat(f"{_PROC}/{pid}/ns/net").st_ino, _Namespace())
+            if pid == first:
+                there.kernel = pid
+            elif not (there.kernel and _of_kernel(pid)):
+                there.processes.append(pid)
     return found
 
 
+def _of_kernel(pid: int) -> bool:
+    """By the flags in its stat (proc(5))."""
+    fields = _text(f"{_PROC}/{pid}/stat").rpartition(")")[2].split()
+    return len(fields) > _FLAGS and bool(int(fields[_FLAGS]) & _PF_KTHREAD)
+
+
 def _row(inode: int, own: bool, namespace: _Namespace) -> list[Any]:
-    pids = namespace.processes[:_LOOKED_AT]
+    pids = namespace.processes[:_LOOKED_AT] or [pid for pid in (namespace.kernel,) if pid]
     runtime, container = ("", "") if own or not pids else _container(_first(pids))
+    if namespace.kernel and not own:
+        runtime, container = _HOST, ""  # which containers may share
     programs: dict[str, int] = {}
     for pid in pids:
         programs.setdefault(_text(f"{_PROC}/{pid}/comm").rstrip("\n")[:_LONGEST], pid)

@@ -77,6 +77,7 @@ class Helper:
             [WEB, False, ["web"], "", "", [[4321, "nginx"]], 4],
             [300, False, [], "docker", "db\x1b[31m", [[99, "postgres"]], 1],
             [400, False, [], "", "", [[77, "evil\x1b]0;x\x07"]], 1],
+            [500, False, [], "host", "", [[1, "init"]], 9],
         ]
         self.gone = False
 
@@ -125,6 +126,7 @@ async def test_what_there_is(world: MakeWorld) -> None:
         assert shown[6].startswith("│▸ ns:web ")
         assert "nginx 4321 and 3 more" in shown[6]
         assert shown[7].startswith("│▸ docker db\\x1b[31m")
+        assert shown[9].startswith("│▸ host ")
         assert not any("\x1b" in line or "\x07" in line for line in shown)
         assert picker.selected_row is not None
         assert picker.selected_row.interface == "eth0"
@@ -137,14 +139,14 @@ async def test_what_is_typed_narrows_down(world: MakeWorld) -> None:
         _, _, picker = await opened(pilot, one)
         await pilot.press("w", "g")
         assert [choice.name for choice in picker.rows] == ["wg0"]
-        assert " wg  1 of 7 " in lines(picker)[0]
+        assert " wg  1 of 8 " in lines(picker)[0]
         await pilot.press("q")
         assert picker.rows == []
         await pilot.press("enter")  # nothing is chosen
         await pilot.press("backspace")
         assert [choice.name for choice in picker.rows] == ["wg0"]
         await pilot.press("escape")
-        assert len(picker.rows) == 7
+        assert len(picker.rows) == 8
         await pilot.press("escape")
         await pilot.pause()
         assert pilot.app.screen is one.app._main
@@ -221,7 +223,7 @@ async def test_into_a_namespace_and_out_again(world: MakeWorld, monkeypatch: pyt
         assert not any(choice.captured for choice in picker.rows)
         await pilot.press("escape")
         await settled(pilot)
-        assert len(picker.rows) == 7
+        assert len(picker.rows) == 8
         assert source.switched == []
     theirs.close()
 

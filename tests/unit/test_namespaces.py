@@ -75,6 +75,35 @@ def test_our_own_comes_first_then_those_with_a_name(machine: Machine) -> None:
     ]
 
 
+KERNEL, PROGRAM = (" S 0 0 0 0 -1 " + flags + " 0 0" for flags in ("2129984", "4194560"))
+
+
+def test_the_machine_s_own_is_where_the_kernel_s_threads_are(machine: Machine) -> None:
+    machine.process(1, "host", stat=f"1 (init){PROGRAM}", comm="init")
+    machine.process(2, "host", stat=f"2 (kthreadd){KERNEL}", comm="kthreadd")
+    machine.process(3, "host", stat=f"3 (a) b 2097152 (c){KERNEL}", comm="kworker/0")
+    machine.process(70, "host", stat=f"70 (postgres){PROGRAM}", cgroup=f"0::/docker-{ID}.scope", status="NSpid: 70 1")
+    machine.process(80, stat=f"80 (sh){PROGRAM}")
+    assert machine.rows() == [
+        [machine.inode("own"), True, [], "", "", [[80, "program80"]], 1],
+        [machine.inode("host"), False, [], "host", "", [[1, "init"], [70, "program70"]], 2],
+    ]
+
+
+def test_the_machine_s_own_without_a_program(machine: Machine) -> None:
+    machine.process(2, "host", stat=f"2 (kthreadd){KERNEL}", comm="kthreadd")
+    machine.process(3, "host", stat=f"3 (kworker){KERNEL}", comm="kworker")
+    machine.process(80)
+    assert machine.rows()[1] == [machine.inode("host"), False, [], "host", "", [[2, "kthreadd"]], 0]
+
+
+def test_where_netwatch_is_the_kernel_s_threads_are_no_programs(machine: Machine) -> None:
+    machine.process(1, stat=f"1 (init){PROGRAM}")
+    machine.process(2, stat=f"2 (kthreadd){KERNEL}")
+    machine.process(3, stat=f"3 (kworker){KERNEL}")
+    assert machine.rows() == [[machine.inode("own"), True, [], "", "", [[1, "program1"]], 1]]
+
+
 @pytest.mark.parametrize(
     ("cgroup", "runtime", "name"),
     [
