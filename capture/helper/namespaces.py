@@ -149,11 +149,11 @@ def _found(own: os.stat_result) -> dict[int, _Namespace]:
     first = next((pid for pid in pids[:2] if _of_kernel(pid)), 0)  # the second is, where they can be seen
     for pid in pids:
         with contextlib.suppress(OSError):  # it ended, or may not be looked at
-            there = found.setdefault(os.stat(f"{_PROC}/{pid}/ns/net").st_ino, _Namespace())
+            namespace = found.setdefault(os.stat(f"{_PROC}/{pid}/ns/net").st_ino, _Namespace())
             if pid == first:
-                there.kernel = pid
-            elif not (there.kernel and _of_kernel(pid)):
-                there.processes.append(pid)
+                namespace.kernel = pid
+            elif not (namespace.kernel and _of_kernel(pid)):
+                namespace.processes.append(pid)
     return found
 
 
