@@ -106,6 +106,7 @@ def watch(wire: Link, seconds: float, report: Path) -> tuple[list[tuple[float, i
     cpu = terminal.close()
     counted = json.loads(report.read_text())
     counts = {"sent": count, "seen": counted["packets"], **counted["dropped"], "evicted": counted["evicted"]}
+    counts["longest stall of the user interface, ms"] = round(counted["longest_ui_stall_ms"])
     return samples, cpu, counts
 
 
