@@ -1,4 +1,4 @@
-"""Mistakes that are told at once: a file, an interface or a field that there is not.
+"""Mistakes that are told at once: a file, an interface, a field or a capture filter that there is not.
 
 Whoever reads or captures would find them, too, but only once numpy is loaded, and Textual: longer than a typing error
 should take.
@@ -10,12 +10,15 @@ import os
 import socket
 import stat
 
-from netwatch.app.options import Options
+from netwatch.app.options import MAX_SNAPLEN, Options
 from netwatch.capture.errors import EXIT_PERMISSION, EXIT_USAGE, CaptureError
 
 __all__ = ["look_for_mistakes"]
 
 _ANY = "any"
+_LINKTYPE_ETHERNET = 1
+_OF_ANY_LINK = ("syntax error", "unknown ")
+"""What libpcap says whatever link a capture filter is for."""
 
 
 def look_for_mistakes(options: Options) -> None:
@@ -29,6 +32,8 @@ def look_for_mistakes(options: Options) -> None:
     if options.live and hasattr(socket, "AF_PACKET"):
         for name in options.interfaces:
             _check_interface(name)
+    if options.capture_filter:
+        _check_filter(options.capture_filter)
 
 
 def _check_file(path: str) -> None:
@@ -42,6 +47,16 @@ def _check_file(path: str) -> None:
         raise CaptureError(f"{path} is a directory; name a capture file in it", EXIT_USAGE)
     if not os.access(path, os.R_OK):
         raise CaptureError(f"{path}: no permission to read it; run as its owner, or use sudo", EXIT_PERMISSION)
+
+
+def _check_filter(text: str) -> None:
+    from netwatch.capture.kernel.bpf import compile_filter
+
+    try:
+        compile_filter(text, _LINKTYPE_ETHERNET, MAX_SNAPLEN)
+    except CaptureError as error:
+        if any(words in str(error) for words in _OF_ANY_LINK):
+            raise
 
 
 def _check_interface(name: str) -> None:

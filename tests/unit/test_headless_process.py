@@ -154,6 +154,8 @@ MISTAKES = (
     ["-r", "/", "--summary"],
     ["-i", "nope", "--json"],
     ["--fields", "nope,ip.src", "-r", DEMO],
+    ["-i", "lo", "--json", "prot", "443"],
+    ["-r", DEMO, "--json", "port", "nope"],
 )
 
 
