@@ -38,8 +38,8 @@ _LEAST: Final = 0.06
 _SLOW: Final = 16 << 10
 """Bytes a second; on such a link the clock is silent after a key, and leaves half of it idle."""
 _AFTER_KEY: Final = 0.4
-_PTY: Final = 17_000
-"""Bytes that a pseudo-terminal which has no room any more holds (Linux: 16 KiB and what its reader began with)."""
+_PTY: Final = 20 << 10
+"""Bytes that a pseudo-terminal which has no room any more holds (Linux: 16 KiB and 4 KiB of its reader)."""
 _CAUTION: Final = 0.85
 """Of a rate that only full buffers tell: too high, it would fill them again."""
 _LESS: Final = 0.6
@@ -284,7 +284,7 @@ class Link:
             self._samples.append((size, max(at - begun, _JITTER)))
             self.rate = sum(sample[0] for sample in self._samples) / sum(sample[1] for sample in self._samples)
         if self.rate is not None:
-            arrived_since = self.rate * self._round_trip
+            arrived_since = self.rate * self._round_trip / 2  # while the answer was on its way
             self._under_way = max(0.0, self.bytes - question.position - arrived_since)
             self._counted = self._clock()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections import deque
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +40,10 @@ _CLUSTERS: Final = 0xF0000
 """Characters of several code points stand as one for private use."""
 _NAMES: Final = 2048
 """Styles, or clusters, that have a character of their own before a look at which are in use."""
+_LATELY: Final = 8
+"""Updates; a second of them."""
+_PART: Final = 24
+"""Cells that are written together, however little room there is: a move and a style cost as much."""
 _POINTS: Final = 10
 """Code points of one character on the screen: a family of four has seven, a heap of accents any number."""
 _JOINERS: Final = "\u200d\ufe0f"
@@ -56,6 +61,8 @@ class Picture:
         """Rows that may differ."""
         self._awaited: set[int] = set()
         """Those that a person waits for."""
+        self._lately: deque[set[int]] = deque(maxlen=_LATELY)
+        """Rows of updates that nobody waited for."""
         self._cursor = self._cursor_shown = (0, 0)
         """It is hidden, but where it stands an input method shows what is being composed."""
         self._styles = {"": _PLAIN}
@@ -121,6 +128,8 @@ class Picture:
         self._changed |= touched
         if awaited:
             self._awaited |= touched
+        else:
+            self._lately.append(touched)
         return True
 
     def _style(self, codes: str) -> str:
@@ -152,15 +161,22 @@ class Picture:
     def write(self, limit: float = _ALL, *, awaited: bool = False) -> str:
         """What has the terminal show what is wanted, as far as about `limit` bytes go; `awaited`: only those rows."""
         pen = _Pen(self.columns)
-        rows = sorted(self._awaited & self._changed if awaited else self._changed)
+        rows = sorted(self._changed)
+        if awaited:
+            # What changes all the time is hardly what was asked for: a clock, counters.
+            restless = set().union(*self._lately)
+            rows = sorted(self._awaited & self._changed, key=lambda y: (y in restless, y))
         for y, runs in zip(rows, self._runs(rows), strict=True):
             wanted, shown = self._wanted[y], self._shown[y]
             for start, end in runs:
                 if pen.size >= limit:
                     break
-                self._write_run(pen, start, y, wanted.text[start:end], wanted.styles[start:end])
+                until = end if limit == _ALL else wanted.part(start, end, int(limit) - pen.size)
+                self._write_run(pen, start, y, wanted.text[start:until], wanted.styles[start:until])
                 if limit != _ALL:
-                    shown.put(start, wanted.text[start:end], wanted.styles[start:end])
+                    shown.put(start, wanted.text[start:until], wanted.styles[start:until])
+                if until < end:
+                    break
             else:
                 shown.text, shown.styles = wanted.text, wanted.styles
                 self._changed.discard(y)
@@ -262,6 +278,13 @@ class _Row:
         while end < len(text) and text[end].isalpha() and text[end - 1].isalpha() and styles[end] == styles[end - 1]:
             end += 1
         return start, end
+
+    def part(self, start: int, end: int, cells: int) -> int:
+        """Where a run ends that has about `cells` of these, and cuts no word."""
+        end_of_part = start + max(cells, _PART)
+        if end_of_part >= end:
+            return end
+        return self.whole(start, self.words(start, end_of_part)[1])[1]
 
     def whole(self, start: int, end: int) -> tuple[int, int]:
         """A run that cuts no wide character in two."""

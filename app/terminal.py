@@ -31,8 +31,8 @@ _PIECE: Final = 512
 """Bytes of one write: how soon a terminal that takes no more is noticed."""
 _AGAIN: Final = 0.02
 """Seconds until it is asked for room again: nobody is woken by a pseudo-terminal that has little."""
-_SAME_KEY: Final = 0.2
-"""Seconds after a key in which what is painted is its answer; later than that it is at least the next update."""
+_SAME_KEY: Final = 0.3
+"""Seconds after a key in which what is painted is its answer; later it is the next update, if there was none."""
 _LOOK_UP: Final = 100
 """Milliseconds of waiting for a key, after which it is seen whether there is still somebody to wait for one."""
 _MOST_READ: Final = 4096
@@ -50,39 +50,55 @@ class _Output:
     """
 
     def __init__(
-        self, file: io.TextIOWrapper, link: Link, on_full: Callable[[bool], None], on_gone: Callable[[], None]
+        self,
+        file: io.TextIOWrapper,
+        link: Link,
+        *,
+        own: int | None,
+        on_full: Callable[[], None],
+        on_taken: Callable[[], object],
+        on_gone: Callable[[], None],
     ) -> None:
-        """`on_full`: called with True when there is no room, and with False when all was taken after that."""
+        """`own`: the same terminal, where writes never wait; None: it could not be opened. `on_full` is called when
+        there is no room, `on_taken` once all of a text was taken."""
         self._file = file
         self._link = link
+        self._fd = file.fileno() if own is None else own
         self._on_full = on_full
+        self._on_taken = on_taken
         self._on_gone = on_gone
         self._gone = False
+        self._left_out = 0
+        """Up to so many bytes in all nothing needs to be written any more."""
         self._poll = select.poll()
-        self._poll.register(file.fileno(), select.POLLOUT)
+        self._poll.register(self._fd, select.POLLOUT)
 
     def write(self, text: str) -> None:
         """Write all of it, however long it takes."""
         data = memoryview(text.encode(self._file.encoding, "replace"))
-        was_full = False
-        while data and not self._gone:
+        end = self._link.taken + _size_of(text, self._file.encoding)
+        full = False
+        while data and not self._gone and end > self._left_out:
             try:
-                if not self._poll.poll(0):
-                    was_full = True
-                    self._on_full(True)
-                    while not self._poll.poll(0):
-                        time.sleep(_AGAIN)
-                size = os.write(self._file.fileno(), data[:_PIECE])
+                size = os.write(self._fd, data[:_PIECE]) if self._poll.poll(0) else 0
             except BlockingIOError:
-                continue  # who shares the terminal has it that way
+                size = 0
             except OSError:
                 self._lost()
                 break
+            if not size:
+                if not full:
+                    self._on_full()
+                time.sleep(_AGAIN)
+            full = not size
             self._link.taken += size
             data = data[size:]
-        self._link.taken += len(data)
-        if was_full:
-            self._on_full(False)
+        self._link.taken = end
+        self._on_taken()
+
+    def leave_out(self) -> None:
+        """What was handed over until now is of no use any more; a sequence that is cut short ends with the next."""
+        self._left_out = self._link.handed
 
     def flush(self) -> None:
         """Nothing is held."""
@@ -97,16 +113,37 @@ class _Output:
         self._gone = True
         # What others print would fail once more.
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self._file.fileno())
+        for lost in {self._fd, self._file.fileno()}:
+            os.dup2(nowhere, lost, inheritable=lost != self._fd)
         os.close(nowhere)
         self._on_gone()
+
+
+def _size_of(text: str, encoding: str) -> int:
+    """Bytes of it on the terminal, whose driver makes two of a line feed."""
+    return len(text.encode(encoding, "replace")) + text.count("\n")
+
+
+def _without_waiting(terminal: int) -> int | None:
+    """`terminal` opened once more, so that writes there never wait, while others who have it write as ever.
+
+    A pseudo-terminal with room for one byte is said to be writable, and a longer write then waits until its reader
+    has taken all that it holds: at 2 kB/s some ten seconds.
+    """
+    try:
+        return os.open(f"/proc/self/fd/{terminal}", os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return None  # no /proc, or somebody else's terminal, as after su
 
 
 def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[LinuxDriver]:
     """A driver that writes what `link` has room for, to stdout where Textual's own writes to stderr.
 
-    `lend` is called with True before it takes the terminal, with False when it gave it back.
+    Call it while files may be opened. `lend` is called with True before it takes the terminal, with False when it
+    gave it back.
     """
+    assert isinstance(sys.__stdout__, io.TextIOWrapper)
+    own = _without_waiting(sys.__stdout__.fileno())
 
     class Driver(LinuxDriver):
         def __init__(self, *args: Any, **options: Any) -> None:
@@ -114,15 +151,24 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
             assert isinstance(sys.__stdout__, io.TextIOWrapper)
             # What the terminal has no character for becomes a question mark: an error would end the program.
             sys.__stdout__.reconfigure(errors="replace")
-            self._file = cast("Any", _Output(sys.__stdout__, link, self._say_full, self._leave))
+            self._output = _Output(
+                sys.__stdout__,
+                link,
+                own=own,
+                on_full=self._say_full,
+                on_taken=lambda: self._loop.call_soon_threadsafe(self._go_on),
+                on_gone=self._leave,
+            )
+            self._file = cast("Any", self._output)
             self._picture = Picture()
             self._controls: list[str] = []
             """What is no part of the picture: modes, the clipboard, the bell."""
             self._taken = False
             self._shows = False
-            self._full = False
             self._synchronised = False
             self._key: float | None = None
+            self._answered_key = False
+            """Something was painted since."""
             self._again: asyncio.TimerHandle | None = None
 
         # What is written
@@ -135,28 +181,31 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
             columns, rows = self._app.size
             if (columns, rows) != (self._picture.columns, self._picture.rows):
                 self._picture.resize(columns, rows)
-            if not self._picture.take(data, awaited=self._key is not None):
-                self._controls.append(data)
-            elif self._key is not None and time.monotonic() - self._key > _SAME_KEY:
+            if self._key is not None and self._answered_key and time.monotonic() - self._key > _SAME_KEY:
                 self._key = None
+            if self._picture.take(data, awaited=self._key is not None):
+                self._answered_key = True
+            else:
+                self._controls.append(data)
             self._go_on()
 
         def repaint(self) -> None:
             """Write the whole picture once more: something else wrote to the terminal."""
+            self._await()
             self._picture.forget()
-            self._key = time.monotonic()
             self._go_on()
 
         def _go_on(self) -> None:
-            """Write as much as there is room for."""
+            """Write as much as there is room for, and nothing before the last piece was taken: Textual's queue holds
+            thirty texts, and who has one more waits until the terminal took one. So would keys, and the capture."""
             if self._again is not None:
                 self._again.cancel()
                 self._again = None
-            if not (self._full and self._shows):
+            if not (self._shows and link.waiting):
                 parts, self._controls = self._controls, []
                 self._hand("".join([*parts, self._next()] if self._shows else parts))
             link.pending = self._picture.pending
-            if link.pending and self._shows and not self._full:
+            if link.pending and self._shows and not link.waiting:
                 self._again = self._loop.call_later(link.wait(), self._go_on)
 
         def _next(self) -> str:
@@ -185,23 +234,14 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
         def _hand(self, text: str) -> None:
             if text and self._writer_thread is not None and self._writer_thread.is_alive():
                 assert isinstance(sys.__stdout__, io.TextIOWrapper)
-                # The terminal driver makes two bytes of a line feed.
-                link.write(len(text.encode(sys.__stdout__.encoding, "replace")) + text.count("\n"))
+                link.write(_size_of(text, sys.__stdout__.encoding))
                 super().write(text)
 
         # What it takes
 
-        def _say_full(self, full: bool) -> None:
+        def _say_full(self) -> None:
             """From the thread that writes."""
-            taken, now = link.taken, time.monotonic()
-            self._loop.call_soon_threadsafe(self._note_full, full, taken, now)
-
-        def _note_full(self, full: bool, taken: int, now: float) -> None:
-            self._full = full
-            if full:
-                link.full(taken, now)
-            else:
-                self._go_on()
+            self._loop.call_soon_threadsafe(link.full, link.taken, time.monotonic())
 
         def process_message(self, message: Message) -> None:
             """From the thread that reads keys."""
@@ -221,26 +261,29 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
                 self._go_on()
 
         def _pressed(self, at: float) -> None:
-            self._key = at
+            self._await(at)
             link.press()
+
+        def _await(self, since: float | None = None) -> None:
+            """Somebody waits for what is painted next."""
+            self._key, self._answered_key = time.monotonic() if since is None else since, False
 
         # Whose terminal it is
 
         def start_application_mode(self) -> None:
-            self._shows, self._full = False, False
-            self._taken = True
+            self._shows, self._taken = False, True
             lend(True)
             super().start_application_mode()  # type: ignore[no-untyped-call]
             self._hand(self._question())
             self._picture.forget()
-            self._key = time.monotonic()
+            self._await()
             self._shows = True
             own = signal.getsignal(signal.SIGWINCH)
 
             def resized(number: int, frame: Any) -> None:
                 # Nobody knows what a terminal makes of its content.
                 self._picture.forget()
-                self._key = time.monotonic()
+                self._await()
                 if callable(own):
                     own(number, frame)
 
@@ -248,6 +291,7 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
 
         def stop_application_mode(self) -> None:
             self._taken = self._shows = False
+            self._output.leave_out()
             # tmux keeps what stood here on the screen if it was resized meanwhile.
             self.write("\x1b[m\x1b[H\x1b[2J")
             super().stop_application_mode()

@@ -36,6 +36,8 @@ class Screen:
         self._row = self._column = 0
         self._sgr = ""
         self._rest = ""
+        self.asked: list[tuple[int, int]] = []
+        """Where the cursor was, from 0, when it was asked for (DSR 6)."""
 
     def feed(self, data: str) -> set[int]:
         """Paint; returns the rows that were written to."""
@@ -54,6 +56,8 @@ class Screen:
                 self._column = int(token[1] or 1) - 1
             elif kind == "m":
                 self._sgr = _style(self._sgr, token[1])
+            elif token[0] == "\x1b[6n":
+                self.asked.append((self._row, self._column))
             elif token[0] == "\r\n":
                 self._row, self._column = self._row + 1, 0
             elif token[0][0] != "\x1b":
@@ -113,21 +117,25 @@ class Terminal:
         self.size = 0
         """Bytes that the program wrote."""
         self.began = time.monotonic()
-        self.pid, self._fd = pty.fork()
+        self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
             os.execvp(command[0], list(command))
-        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def read(self, timeout: float) -> Run | None:
         """What comes next, painted; None: nothing within `timeout` seconds, or the program has ended."""
-        if not select.select([self._fd], [], [], max(0.0, timeout))[0]:
+        if not select.select([self.fd], [], [], max(0.0, timeout))[0]:
             return None
         try:
-            data = os.read(self._fd, 1 << 16)
+            data = os.read(self.fd, 1 << 16)
         except OSError:
             return None
+        return self.paint(data)
+
+    def paint(self, data: bytes) -> Run:
+        """What was read."""
         at = time.monotonic()
         self.size += len(data)
         if not self._painted:
@@ -143,7 +151,7 @@ class Terminal:
 
     def press(self, keys: str) -> float:
         """Type; returns when."""
-        os.write(self._fd, keys.encode())
+        os.write(self.fd, keys.encode())
         return time.monotonic()
 
     def cpu(self) -> float:
@@ -157,17 +165,17 @@ class Terminal:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)  # pty.fork made it the leader of a session
         os.waitpid(self.pid, 0)
-        os.close(self._fd)
+        os.close(self.fd)
 
     def close(self, timeout: float = 20) -> float:
         """Wait until the program has ended, reading what it says; returns its CPU seconds, user and system."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             try:
-                if select.select([self._fd], [], [], 0.1)[0] and not os.read(self._fd, 1 << 16):
+                if select.select([self.fd], [], [], 0.1)[0] and not os.read(self.fd, 1 << 16):
                     break
             except OSError:
                 break
         _, _, usage = os.wait4(self.pid, 0)
-        os.close(self._fd)
+        os.close(self.fd)
         return usage.ru_utime + usage.ru_stime

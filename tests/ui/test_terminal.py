@@ -282,3 +282,31 @@ def test_what_is_typed_in_one_write_stays_in_order(capture: str, tmp_path: Path)
     terminal.press("q")
     assert terminal.end() == 0
     assert (tmp_path / "a.pcapng").stat().st_size > 1000
+
+
+class Waiting(Terminal):
+    """netwatch where the terminal cannot be opened once more: a write waits until all of it was taken."""
+
+    program = (
+        *_NETWATCH[:2],
+        "import netwatch.app.terminal as t; t._without_waiting = lambda _: None; t._PIECE = 1 << 20;" + _NETWATCH[2],
+    )
+
+
+@pytest.mark.parametrize("kind", [Terminal, Waiting])
+def test_a_terminal_that_takes_nothing_holds_up_no_key(kind: type[Terminal], capture: str, tmp_path: Path) -> None:
+    """Many more keys than Textual's queue to its writing thread has places, and nobody reads what they change."""
+    # numpy is imported before the program sees to it that this starts no thread.
+    environment = {"OPENBLAS_NUM_THREADS": "1"}
+    terminal = kind(["-r", capture, "--save-dir", str(tmp_path)], size=(160, 50), **environment)
+    terminal.read_until(b"ENDED")
+    for _ in range(200):
+        terminal.press("t")
+        time.sleep(0.02)  # each is a repaint of its own
+    terminal.press("e\x15a.pcapng\r")
+    deadline = time.monotonic() + _PATIENCE
+    while not (tmp_path / "a.pcapng").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    terminal.press("q")
+    assert terminal.end() == 0

@@ -89,7 +89,7 @@ def test_full_buffers_tell_the_rate(clock: Clock) -> None:
     link.full(19_000, clock.now)
     assert link.rate == pytest.approx(1700)
     assert link.room(awaited=True) == 0
-    clock.now += 10.5
+    clock.now += 12.3
     assert 0 < link.room(awaited=False) < link.room(awaited=True) < 600
     take(link, 150)
     link.paced(150)

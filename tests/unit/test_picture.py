@@ -182,6 +182,27 @@ def test_rows_that_are_awaited_come_alone() -> None:
     assert "above" in picture.write()
 
 
+def test_of_an_answer_what_changes_all_the_time_comes_last() -> None:
+    picture = prepared()
+    assert picture.take("\x1b[1;1H12:00:01\x1b[1;1H")
+    picture.write()
+    assert picture.take("\x1b[1;1H12:00:02\x1b[4;1Hanswer\x1b[1;1H", awaited=True)
+    assert picture.write(6, awaited=True) == "\x1b[4;1H\x1b[manswer"
+    assert picture.awaited
+    assert picture.write(awaited=True) == "\x1b[1;8H\x1b[m2"
+
+
+def test_where_there_is_little_room_a_line_comes_in_parts_and_no_word_is_cut() -> None:
+    picture = Picture()
+    picture.resize(60, 1)
+    assert picture.take(f"\x1b[1;1H{'a word and another '.ljust(60, '-')}\x1b[1;1H")
+    first, second = picture.write(10), picture.write()
+    assert first.startswith("\x1b[1;1H\x1b[ma word and another ---")
+    assert (len(first) < 50, second.endswith("-" * 30)) == (True, True)
+    assert picture.take(f"\x1b[1;1H{'x' * 60}\x1b[1;1H")
+    assert picture.write(10).endswith("x" * 60)
+
+
 def test_what_is_forgotten_is_written_again() -> None:
     picture = prepared()
     picture.forget()
