@@ -221,6 +221,12 @@ class NetwatchApp(App[None], inherit_bindings=False):
             except (NotImplementedError, RuntimeError, AttributeError, ValueError):
                 continue  # not on this system, or not in the main thread (tests)
 
+    def action_repaint(self) -> None:
+        """Write the whole screen once more: something else wrote to the terminal."""
+        repaint = getattr(self._driver, "repaint", None)  # none where no terminal is
+        if repaint is not None:
+            repaint()
+
     def _suspended(self, _: App[object]) -> None:
         self._expected = None  # who stopped the program does not wait for it
 

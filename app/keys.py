@@ -180,6 +180,16 @@ PROGRAM_KEYS: Final = (
         "Program",
         first=True,
     ),
+    Key(
+        "repaint",
+        "ctrl+l",
+        "ctrl+l",
+        "app.repaint",
+        "repaint",
+        "Paint all anew, where something else wrote on the screen",
+        "Program",
+        first=True,
+    ),
 )
 """What works on every screen."""
 

@@ -284,6 +284,18 @@ def test_what_is_typed_in_one_write_stays_in_order(capture: str, tmp_path: Path)
     assert (tmp_path / "a.pcapng").stat().st_size > 1000
 
 
+def test_ctrl_l_paints_all_anew(capture: str) -> None:
+    terminal = Terminal(["-r", capture])
+    terminal.read_until(b"ENDED")
+    terminal.look(0.5)
+    terminal.output = b""
+    terminal.press("\x0c")
+    terminal.read_until(b"ENDED")
+    terminal.press("q")
+    assert terminal.end() == 0
+    assert "─ Packets" in re.sub(r"\x1b\[[0-9;]*m", "", terminal.output.decode())
+
+
 class Waiting(Terminal):
     """netwatch where the terminal cannot be opened once more: a write waits until all of it was taken."""
 
