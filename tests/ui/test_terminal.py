@@ -137,6 +137,20 @@ def test_nothing_of_a_packet_reaches_the_terminal_unescaped(capture: str) -> Non
     assert b"\x1b[?1049l" in terminal.output[-300:]
 
 
+def test_a_damaged_file_is_told_as_without_a_screen(capture: str) -> None:
+    """Its line has the offset in plain digits."""
+    size = os.path.getsize(capture)
+    with open(capture, "ab") as file:
+        file.write(struct.pack("<4I", 1, 0, 1 << 31, 1 << 31))
+    assert size > 1000
+    terminal = Terminal(["-r", capture])
+    terminal.read_until(b"DAMAGED")
+    terminal.press("q")
+    assert terminal.end() == 3
+    told = terminal.output[terminal.output.rindex(b"\x1b[?1049l") :]
+    assert f"netwatch: hostile.pcap: damaged at byte {size}: a packet of 2,147,483,648 bytes".encode() in told
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_gives_the_terminal_back(capture: str, number: signal.Signals) -> None:
     terminal = Terminal(["-r", capture])
