@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import errno
 import io
 import os
 import select
 import signal
 import sys
+import termios
 import time
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -35,6 +37,7 @@ _SAME_KEY: Final = 0.3
 """Seconds after a key in which what is painted is its answer; later it is the next update, if there was none."""
 _LOOK_UP: Final = 100
 """Milliseconds of waiting for a key, after which it is seen whether there is still somebody to wait for one."""
+_STDIN: Final = 0
 _MOST_READ: Final = 4096
 _BY_HAND: Final = (
     *(events.Key, events.Paste, events.Resize),
@@ -136,6 +139,32 @@ def _without_waiting(terminal: int) -> int | None:
         return None  # no /proc, or somebody else's terminal, as after su
 
 
+def _stopped_by_terminal(terminal: int) -> bool:
+    """Stop this process group, and return once it goes on; False: nobody would go on with it.
+
+    A signal of ours reaches the processes of our user alone, and those of root in a pipeline are not any more. The
+    terminal stops all as soon as one of a group that is not in the foreground changes its settings (SIGTTOU).
+    """
+    ours = os.getpgrp()
+    try:
+        others = {os.getpgid(each) for each in (os.getppid(), os.getsid(0)) if each} - {ours}
+        if not others:
+            return False
+        os.tcsetpgrp(terminal, others.pop())
+        try:
+            termios.tcsetattr(terminal, termios.TCSANOW, termios.tcgetattr(terminal))
+        except termios.error as error:
+            if error.args[0] == errno.EINTR:
+                return True  # by SIGCONT
+            signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+            os.tcsetpgrp(terminal, ours)
+            signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+            return False
+    except OSError:
+        return False
+    return True
+
+
 def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[LinuxDriver]:
     """A driver that writes what `link` has room for, to stdout where Textual's own writes to stderr.
 
@@ -191,7 +220,6 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
 
         def repaint(self) -> None:
             """Write the whole picture once more: something else wrote to the terminal."""
-            self._await()
             self._picture.forget()
             self._go_on()
 
@@ -308,7 +336,9 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
             self.suspend_application_mode()
             self._must_signal_resume = True
             own = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-            os.killpg(0, signal.SIGTSTP)
+            # Keys that do not come from standard input: that is a pipeline.
+            if self.fileno == _STDIN or not _stopped_by_terminal(self.fileno):
+                os.killpg(0, signal.SIGTSTP)
             time.sleep(_CONTINUED)
             signal.signal(signal.SIGTSTP, own)
             if self._must_signal_resume:

@@ -6,12 +6,18 @@ import contextlib
 import json
 import os
 import pty
+import re
 import select
 import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from netwatch.app.opening import DEMO
 
 NETWATCH = (sys.executable, "-c", "from netwatch.app.main import main; raise SystemExit(main())")
 PATIENCE = 20.0
@@ -20,12 +26,12 @@ PATIENCE = 20.0
 class Shell:
     """bash with job control in a namespace, and the terminal that both have."""
 
-    def __init__(self, namespace: Any) -> None:
+    def __init__(self, namespace: Any, *shell: str) -> None:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.environ.update({"TERM": "xterm-256color", "PS1": "ready> ", "HISTFILE": ""})
-            command = ["ip", "netns", "exec", namespace.name, "bash", "--norc", "--noprofile", "--noediting", "-i"]
-            os.execvp(command[0], command)
+            shell = shell or ("bash", "--norc", "--noprofile", "--noediting", "-i")
+            os.execvp("ip", ["ip", "netns", "exec", namespace.name, *shell])
 
     def type(self, keys: str, *wanted: str) -> str:
         """Type keys, and read until all that is `wanted` was written, in this order."""
@@ -81,3 +87,25 @@ def test_what_comes_while_it_is_stopped_is_kept_or_counted_as_the_ring_s(
     assert found["packets"] + found["dropped"]["ring"] == sent
     assert found["packets"] > 2 * once
     assert found["longest_ui_stall_ms"] < 3000
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+def test_a_pipeline_of_root_stops_whole_and_goes_on(fresh_pair: Any, shell: str) -> None:
+    """netwatch is nobody by then, and may not signal the other one."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"needs {shell}")
+    running = Shell(fresh_pair.right, *(["dash", "-i"] if shell == "dash" else []))
+    running.type("", "ready> ")
+    command = f"{{ cat {shlex.quote(str(DEMO))}; sleep 60; }} | {shlex.join(NETWATCH)} -r - --no-tshark\n"
+    running.type(command, "\x1b[?1049h", "Packets")
+    running.look(0.5)
+    for _ in range(2):
+        running.type("\x1a", "\x1b[?1049l", "Stopped", "ready> ")
+        states = running.type("ps -o stat= --ppid $$; echo that was all\n", "that was all\r\n", "that was all\r\n")
+        assert re.findall(r"^T", states, re.MULTILINE) == ["T", "T"]
+        running.type("fg\n", "\x1b[?1049h")
+        running.look(0.5)
+    running.type("q", "\x1b[?1049l")
+    running.look(0.5)
+    running.type("\x03", "ready> ")
+    running.end()
