@@ -130,7 +130,7 @@ def protocols(layers: Iterable[Item]) -> Iterator[str]:
     """What `frame.protocols` tells of a packet: its layers, and where a number told which one comes next."""
     for layer in layers:
         name = layer.field.name
-        if not name or "." in name:
+        if not name or ("." in name and not name.startswith("ipv6.")):
             continue
         yield name
         if any(child.field.name in _TOLD for child in layer.children):

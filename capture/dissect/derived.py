@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from netwatch.capture.dissect.checksum import ones_sum
 from netwatch.capture.dissect.kit import Field, Item, address, flag, number, octets, text
 from netwatch.capture.text import mac
 
@@ -192,6 +193,40 @@ _derive(number("data.len", "Length"), lambda item, _: len(item.value), "data.dat
 
 
 # Others
+
+
+def _option_value(item: Item, buffers: Sequence[Buffer]) -> bytes | None:
+    return _bytes(item, buffers)[2:] or None
+
+
+def _flags_of(item: Item, buffers: Sequence[Buffer]) -> int:
+    """The word behind the transaction's number."""
+    return int.from_bytes(buffers[item.buffer].data[item.start + 2 : item.start + 4], "big")
+
+
+def _first(item: Item, buffers: Sequence[Buffer]) -> int:
+    return buffers[item.buffer].data[item.start]
+
+
+_OPTION: Final = "dhcp.option.type"
+_derive(octets("dhcp.option.value", "Value"), _option_value, _OPTION)
+_derive(
+    number("dhcp.option.end", "Option End"), lambda item, _: 255 if item.value == 255 else None, "dhcp.option.type"
+)
+_derive(number("nbns.flags", "Flags", digits=4), _flags_of, "nbns")
+_derive(number("ntp.flags", "Flags", digits=2), _first, "ntp")
+
+
+def _summed(item: Item, buffers: Sequence[Buffer]) -> int | None:
+    """What the checksum of an IPv4 header should be."""
+    size, data = _child(item, "ip.hdr_len"), buffers[item.buffer].data[item.start :]
+    if not size or size < 20 or len(data) < size:
+        return None
+    rest = ones_sum(data[:10] + bytes(2) + data[12:size])
+    return 0xFFFF - rest
+
+
+_derive(number("ip.checksum_calculated", "Calculated Checksum", digits=4), _summed, "ip")
 
 
 def _swapped(item: Item, _: Sequence[Buffer]) -> Any:

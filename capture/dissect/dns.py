@@ -18,6 +18,7 @@ from netwatch.capture.dissect.kit import (
     Hex16,
     Item,
     Packed16,
+    duration,
     flag,
     group,
     number,
@@ -143,8 +144,16 @@ SECTIONS = tuple(
     group("", label) for label in ("Queries", "Answers", "Authoritative nameservers", "Additional records")
 )
 RECORD = group("", "Record")
-RESPONSE_TO, TIME = number("dns.response_to", "Request In"), text("dns.time", "Time")
+RESPONSE_TO, TIME = number("dns.response_to", "Request In"), duration("dns.time", "Time")
 RETRANSMISSION = flag("dns.retransmission", "Retransmission")
+REQUEST_AGAIN = flag("dns.retransmit_request", "Retransmitted request")
+RESPONSE_AGAIN = flag("dns.retransmit_response", "Retransmitted response")
+UNSOLICITED = flag("dns.unsolicited", "Unsolicited")
+LAYERS = {
+    "mdns": group("mdns", "Multicast Domain Name System"),
+    "llmnr": group("llmnr", "Link-local Multicast Name Resolution"),
+}
+"""What the same message is called elsewhere."""
 REQUEST_BEFORE = number("dns.retransmit_request_in", "Retransmitted request. Original request in")
 RESPONSE_BEFORE = number("dns.retransmit_response_in", "Retransmitted response. Original response in")
 SRV = 33
@@ -200,6 +209,7 @@ def dns_over_tcp(packet: Packet, at: int, limit: int) -> Step | None:
 def _dissect(packet: Packet, at: int, limit: int, flavour: Flavour, prefixed: int = 0) -> Step | None:
     packet.column(flavour.name)
     layer, (ident, flags, *counts) = packet.open(_header(packet, at, limit, flavour), at, limit)
+    layer.field = LAYERS.get(flavour.name, layer.field)
     if prefixed and packet.build:
         layer.start -= prefixed
         layer.size += prefixed
@@ -251,6 +261,7 @@ def _transaction(packet: Packet, layer: Item, ident: int, response: bool) -> Non
     if not response:
         if asked and not answered:
             packet.add(layer, RETRANSMISSION, True, at, 0)
+            packet.add(layer, REQUEST_AGAIN, True, at, 0)
             packet.add(layer, REQUEST_BEFORE, asked, at, 0)
             return
         if len(memory) >= MAX_WAITING and ident not in memory:
@@ -258,12 +269,15 @@ def _transaction(packet: Packet, layer: Item, ident: int, response: bool) -> Non
         memory[ident] = packet.number, packet.ts, 0
     elif answered:
         packet.add(layer, RETRANSMISSION, True, at, 0)
+        packet.add(layer, RESPONSE_AGAIN, True, at, 0)
         packet.add(layer, RESPONSE_BEFORE, answered, at, 0)
     elif asked:
         memory[ident] = asked, when, packet.number
         packet.add(layer, RESPONSE_TO, asked, at, 0)
         if packet.ts and when:
-            packet.add(layer, TIME, f"{(packet.ts - when) / 10**9:.9f}", at, 0)
+            packet.add(layer, TIME, packet.ts - when, at, 0)
+    else:
+        packet.add(layer, UNSOLICITED, True, at, 0)
 
 
 def _question(

@@ -9,6 +9,7 @@ from netwatch.capture.dissect.kit import (
     U8,
     U16,
     Bits,
+    Field,
     Header,
     Hex8,
     Hex16,
@@ -18,6 +19,7 @@ from netwatch.capture.dissect.kit import (
     Packed32,
     address,
     group,
+    milliseconds,
     number,
     octets,
 )
@@ -187,6 +189,10 @@ LABEL = Header(
     ),
     name="",
 )
+RESPONSE_TO = number("icmp.resp_to", "Request frame")
+RESPONSE_TIME = milliseconds("icmp.resptime", "Response time")
+MAX_WAITING: Final = 4096
+"""Echo requests that are remembered until they are answered."""
 WITHOUT_LENGTH: Final = 128
 """Bytes of the quotation after which old routers put their extensions without saying so (RFC 4884, 5.2)."""
 
@@ -263,6 +269,25 @@ def _extensions(packet: Packet, layer: Item, at: int, limit: int) -> None:
     layer.size = max(layer.size, at - layer.start)
 
 
+def match_echo(
+    packet: Packet, layer: Item, fields: tuple[Field, Field], numbers: tuple[int, int], *, answer: bool
+) -> None:
+    """Which request a reply answers, and after how many milliseconds."""
+    pair, waiting = packet.values.get("ip.pseudo", b""), packet.across("icmp.echo")
+    half = len(pair) // 2
+    key = (pair[half:] + pair[:half] if answer else pair, packet.values.get("vlan.id"), *numbers)
+    if not answer:
+        waiting[key] = packet.number, packet.ts
+        waiting.move_to_end(key)
+        if len(waiting) > MAX_WAITING:
+            waiting.popitem(last=False)
+        return
+    number_, when = waiting.pop(key, (0, 0))
+    if number_:
+        packet.add(layer, fields[0], number_, layer.start, 0)
+        packet.add(layer, fields[1], packet.ts - when, layer.start, 0)
+
+
 def _echo(packet: Packet, layer: Item, kind: int, at: int, limit: int) -> Step:
     ident = packet.uint("ICMP", at, 2, limit)
     sequence = packet.uint("ICMP", at + 2, 2, limit)
@@ -272,6 +297,8 @@ def _echo(packet: Packet, layer: Item, kind: int, at: int, limit: int) -> Step:
     packet.add(layer, SEQUENCE_LE, swapped, at + 2, 2)
     layer.size += 4
     packet.info += f" id=0x{ident:04x}, seq={sequence}/{swapped}, ttl={packet.values.get('ip.ttl', 0)}"
+    if packet.build and kind in (0, 8):
+        match_echo(packet, layer, (RESPONSE_TO, RESPONSE_TIME), (ident, sequence), answer=kind == 0)
     if kind in (13, 14):
         for field, where in ((ORIGINATE, at + 4), (RECEIVE, at + 8), (TRANSMIT, at + 12)):
             packet.add(layer, field, packet.uint("ICMP timestamp", where, 4, limit), where, 4)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from netwatch.capture.dissect.checksum import STATUS, show_checksum, verified
+from netwatch.capture.dissect.icmp import match_echo
 from netwatch.capture.dissect.kit import (
     U8,
     U16,
@@ -21,6 +22,7 @@ from netwatch.capture.dissect.kit import (
     Item,
     address,
     group,
+    milliseconds,
     number,
     octets,
     text,
@@ -239,6 +241,12 @@ OPTION = number("icmpv6.opt.type", "ICMPv6 Option")
 OPTION_LENGTH = number("icmpv6.opt.length", "Length")
 OPTION_DATA = octets("", "Data")
 LINK_ADDRESS = address("icmpv6.opt.linkaddr", "Link-layer address", 6)
+LINK_ADDRESSES = {
+    1: address("icmpv6.opt.src_linkaddr", "Source Link-layer address", 6),
+    2: address("icmpv6.opt.target_linkaddr", "Target Link-layer address", 6),
+}
+RESPONSE_TO = number("icmpv6.resp_to", "Response To")
+RESPONSE_TIME = milliseconds("icmpv6.resptime", "Response Time")
 PREFIX = Header(
     "icmpv6.opt.prefix",
     "Prefix information",
@@ -329,6 +337,9 @@ def _part(packet: Packet, layer: Item, header: Header, at: int, limit: int) -> t
 def _echo(packet: Packet, layer: Item, at: int, limit: int) -> Step:
     ident, sequence = _part(packet, layer, ECHO, at, limit)
     packet.info += f" id=0x{ident:04x}, seq={sequence}, hop limit={packet.values.get('ip.ttl', 0)}"
+    if packet.build:
+        answer = packet.data[layer.start] == 129
+        match_echo(packet, layer, (RESPONSE_TO, RESPONSE_TIME), (ident, sequence), answer=answer)
     return Step((), at + ECHO.size, limit)
 
 
@@ -421,6 +432,7 @@ def _options(packet: Packet, layer: Item, at: int, limit: int, words: dict[int, 
         if kind in (1, 2) and size == 6:
             hardware = packet.data[body : body + 6]
             packet.add(item, LINK_ADDRESS, hardware, body, 6)
+            packet.add(item, LINK_ADDRESSES[kind], hardware, body, 6)
             if kind in words:
                 packet.info += f" {words[kind]} {mac(hardware)}"
         elif kind in OPTION_HEADERS and size >= OPTION_HEADERS[kind].size:

@@ -60,6 +60,7 @@ RECORD_HEAD = Header(
 )
 SOURCE = address("igmp.saddr", "Source Address", 4)
 AUXILIARY = octets("igmp.aux_data", "Aux Data")
+VERSION = number("igmp.version", "IGMP Version")
 CHECKSUM_STATUS = number("igmp.checksum.status", "Checksum Status", STATUS)
 QUERY = Header(
     "igmp",
@@ -86,8 +87,11 @@ def igmp(packet: Packet, at: int, limit: int) -> None:
         if limit <= packet.caplen and not packet.values.get("quoted"):
             status = GOOD if ones_sum(packet.data[at:limit]) == 0xFFFF else BAD
         show_checksum(packet, layer, CHECKSUM_STATUS, status, at + 2)
+    version = _version(kind, response, limit - at)
+    if version:
+        packet.protocol = f"IGMPv{version}"
+        packet.add(layer, VERSION, version, at, 0)
     if kind == 0x22:
-        packet.protocol = "IGMPv3"
         count = packet.uint("IGMP", where + 2, 2, limit)
         packet.add(layer, RECORDS, count, where + 2, 2)
         layer.size += 4
@@ -98,16 +102,20 @@ def igmp(packet: Packet, at: int, limit: int) -> None:
     layer.size += 4
     if kind == 0x11:
         _query(packet, layer, response, target, at, limit)
-    elif kind in (0x12, 0x16, 0x17):
-        packet.protocol = "IGMPv1" if kind == 0x12 else "IGMPv2"
-        if kind != 0x12:
-            packet.info += f" {'group ' if kind == 0x16 else ''}{ipv4(target)}"
+    elif kind in (0x16, 0x17):
+        packet.info += f" {'group ' if kind == 0x16 else ''}{ipv4(target)}"
+
+
+def _version(kind: int, response: int, size: int) -> int:
+    """A query of version 1 has no response time, one of version 3 more than eight bytes; 0: of none."""
+    if kind == 0x11:
+        return 3 if size >= 8 + QUERY.size else 2 if response else 1
+    return {0x12: 1, 0x16: 2, 0x17: 2, 0x22: 3}.get(kind, 0)
 
 
 def _query(packet: Packet, layer: Item, response: int, target: bytes, at: int, limit: int) -> None:
-    """Version 1 has no response time, 3 more than eight bytes: sources that are asked for (RFC 3376, 4.1)."""
+    """Version 3 has sources that are asked for (RFC 3376, 4.1)."""
     third = limit - at >= 8 + QUERY.size
-    packet.protocol = "IGMPv3" if third else "IGMPv2" if response else "IGMPv1"
     if not third and not response:
         return
     packet.info += ", general" if not any(target) else f", specific for group {ipv4(target)}"

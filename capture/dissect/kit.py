@@ -56,6 +56,7 @@ __all__ = [
     "fields_text",
     "flag",
     "group",
+    "milliseconds",
     "number",
     "octets",
     "present",
@@ -254,6 +255,10 @@ def _seconds(nanoseconds: int) -> str:
     return f"{'-' * (nanoseconds < 0)}{seconds}.{fraction:09}"
 
 
+def _milliseconds(nanoseconds: int) -> str:
+    return f"{nanoseconds / 10**6:.6f}".rstrip("0").rstrip(".")
+
+
 def _octets_short(value: Any) -> str:
     return bytes(value).hex() if len(value) <= SHOWN_OCTETS else bytes(value[:SHOWN_OCTETS]).hex() + "…"
 
@@ -374,6 +379,11 @@ def number(
 ) -> Field:
     """An integer; `digits`: in hexadecimal, that many digits."""
     return _known(Field(name, label, plain=_hex(digits) if digits else str, form=form, names=names))
+
+
+def milliseconds(name: str, label: str) -> Field:
+    """Nanoseconds, which read as milliseconds, with no more digits than needed."""
+    return _known(Field(name, label, plain=_milliseconds, form=lambda value: f"{_milliseconds(value)} ms"))
 
 
 def duration(name: str, label: str) -> Field:

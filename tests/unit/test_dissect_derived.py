@@ -240,3 +240,36 @@ def test_datagrams_have_streams_and_times() -> None:
 def test_filters_say_what_they_cannot_know() -> None:
     with pytest.raises(FilterError, match=r"tcp\.analysis\.ack_rtt takes all packets of its conversation"):
         parse("tcp.analysis.ack_rtt > 0.1")
+
+
+def echo(kind: int, sequence: int) -> bytes:
+    return struct.pack(">BBHHH", kind, 0, 0, 7, sequence) + b"payload"
+
+
+def test_which_request_an_echo_answers() -> None:
+    reply = ETHERNET + ipv4(1, echo(0, 1))[:12] + SERVER + CLIENT + echo(0, 1)
+    packets = (ETHERNET + ipv4(1, echo(8, 1)), ETHERNET + ipv4(1, echo(8, 2)), reply, reply)
+    rows = values("icmp.resp_to,icmp.resptime,icmp.ident_le", *packets)
+    assert rows[2][:3] == ["1", "500", str(0x0700)]
+    assert rows[3][:2] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("head", "version"),
+    [("1164", "2"), ("1100", "1"), ("1200", "1"), ("1600", "2"), ("1700", "2"), ("2200", "3"), ("1300", "")],
+)
+def test_the_version_of_igmp(head: str, version: str) -> None:
+    assert only("igmp.version", ETHERNET + ipv4(2, bytes.fromhex(head) + bytes(6))) == version
+
+
+def test_the_checksum_that_a_header_should_have() -> None:
+    assert only("ip.checksum_calculated", ETHERNET + ipv4(2, bytes.fromhex("1700") + bytes(6))) == "0x6acc"
+
+
+def test_questions_again_and_answers_to_none() -> None:
+    question = bytes.fromhex("0001 0100 0001 0000 0000 0000 0161 00 0001 0001")
+    asked = udp(question)[:36] + b"\0\x35" + udp(question)[38:]
+    answer = asked[:26] + SERVER + CLIENT + b"\0\x35" + asked[34:36] + asked[38:42]
+    answer += bytes.fromhex("0002 8180") + question[4:]
+    rows = values("dns.retransmit_request,dns.unsolicited,dns.time", asked, asked, answer)
+    assert rows == [["", "", ""], ["1", "", ""], ["", "1", ""]]
