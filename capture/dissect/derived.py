@@ -229,6 +229,40 @@ def _summed(item: Item, buffers: Sequence[Buffer]) -> int | None:
 _derive(number("ip.checksum_calculated", "Calculated Checksum", digits=4), _summed, "ip")
 
 
+# Radio
+
+
+def _channel(item: Item, _: Sequence[Buffer]) -> int | None:
+    """The channel of a frequency in MHz (IEEE 802.11, annex E)."""
+    frequency = item.value
+    if frequency == 2484:
+        return 14
+    if 2412 <= frequency <= 2472:
+        return int(frequency - 2407) // 5
+    return int(frequency - 5000) // 5 if 5000 < frequency < 5950 else None
+
+
+def _signed(item: Item, _: Sequence[Buffer]) -> Any:
+    return item.value - 256 if item.value > 127 else item.value
+
+
+def _rate(item: Item, _: Sequence[Buffer]) -> str:
+    """Units of 500 kb/s in Mb/s."""
+    return f"{item.value / 2:g}"
+
+
+for _name in ("signal", "noise"):
+    _derive(number(f"wlan_radio.{_name}_dbm", "Strength (dBm)"), _signed, f"radiotap.dbm_ant{_name}")
+_derive(text("wlan_radio.data_rate", "Data rate"), _rate, "radiotap.datarate")
+for _name, _source in (
+    ("frequency", "channel.freq"),
+    ("timestamp", "mactime"),
+):
+    _derive(number(f"wlan_radio.{_name}", "802.11 radio information"), _same, f"radiotap.{_source}")
+_derive(number("wlan_radio.channel", "Channel"), _channel, "radiotap.channel.freq")
+_derive(number("stun.attribute", "Attribute Type", digits=4), _same, "stun.att.type")
+
+
 def _swapped(item: Item, _: Sequence[Buffer]) -> Any:
     return (item.value & 0xFF) << 8 | item.value >> 8
 

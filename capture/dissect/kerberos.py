@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from netwatch.capture.dissect.ber import integer, tlv
-from netwatch.capture.dissect.kit import Field, Header, number, text
+from netwatch.capture.dissect.kit import Field, Header, absolute, number, octets, text
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on
 from netwatch.capture.dissect.tpkt import elements
@@ -70,6 +71,10 @@ TYPE: Final = number("kerberos.msg_type", "msg-type", TYPES)
 ERROR: Final = number("kerberos.error_code", "error-code", ERRORS)
 REALM, CLIENT_REALM = text("kerberos.realm", "realm"), text("kerberos.crealm", "crealm")
 CLIENT, SERVER = text("kerberos.CNameString", "CNameString"), text("kerberos.SNameString", "SNameString")
+VERSION, OPTIONS = number("kerberos.pvno", "pvno"), octets("kerberos.kdc_options", "kdc-options")
+TILL, RENEW = text("kerberos.till", "till"), text("kerberos.rtime", "rtime")
+NONCE, CIPHER = number("kerberos.nonce", "nonce"), number("kerberos.ENCTYPE", "ENCTYPE")
+NAME_TYPE, PREPARED = number("kerberos.name_type", "name-type"), number("kerberos.padata_type", "padata-type")
 STRING: Final = 0x1B
 MAX_DEPTH: Final = 4
 BODY: Final = 0xA4
@@ -115,6 +120,9 @@ def _message(packet: Packet, layer: Item, at: int, limit: int) -> Step | None:
     _, start, end = tlv(packet, at, limit)
     for _, first, last in elements(packet, start, end):
         for tag, begin, finish in elements(packet, first, last):
+            if tag == (0xA1 if kind in (10, 12) else 0xA0):
+                _, where, stop = tlv(packet, begin, finish)
+                packet.add(layer, VERSION, integer(packet, where, stop), where, stop - where)
             if kind == ERROR_MESSAGE:
                 if tag == 0xA6:
                     _, begin, finish = tlv(packet, begin, finish)
@@ -126,11 +134,51 @@ def _message(packet: Packet, layer: Item, at: int, limit: int) -> Step | None:
             elif kind in (10, 12) and tag == BODY:
                 for _, inner, after in elements(packet, begin, finish):
                     for part, where, stop in elements(packet, inner, after):
+                        _asked(packet, layer, part, where, stop)
                         if part in NAMED["body"]:
                             _strings(packet, layer, NAMED["body"], part, where, stop)
+            elif kind in (10, 12) and tag == 0xA3:
+                _prepared(packet, layer, begin, finish)
             elif kind in (11, 13) and tag in NAMED["reply"]:
                 _strings(packet, layer, NAMED["reply"], tag, begin, finish)
     return None
+
+
+def _asked(packet: Packet, layer: Item, part: int, at: int, end: int) -> None:
+    """What a request asks for beside names (RFC 4120, 5.4.1)."""
+    if part not in (0xA0, 0xA5, 0xA6, 0xA7, 0xA8):
+        return
+    _, start, stop = tlv(packet, at, end)
+    if part == 0xA0:
+        # A bit string tells first how many of its last bits are unused.
+        packet.add(layer, OPTIONS, packet.data[start + 1 : stop], start + 1, max(0, stop - start - 1))
+    elif part == 0xA7:
+        packet.add(layer, NONCE, integer(packet, start, stop), start, stop - start)
+    elif part == 0xA8:
+        for _, first, last in elements(packet, start, stop):
+            packet.add(layer, CIPHER, integer(packet, first, last), first, last - first)
+    else:
+        field = TILL if part == 0xA5 else RENEW
+        packet.add(layer, field, _time(packet.data[start:stop]), start, stop - start)
+
+
+def _time(value: bytes) -> str:
+    """`20370913024805Z` as Wireshark has it; any other form as it is."""
+    try:
+        moment = datetime.strptime(value.decode("ascii"), "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return value.decode("utf-8", "surrogateescape")
+    return absolute(int(moment.timestamp()) * 10**9)
+
+
+def _prepared(packet: Packet, layer: Item, at: int, end: int) -> None:
+    """The types of what authenticates before the reply (5.2.7)."""
+    for _, first, last in elements(packet, at, end):
+        for _, begin, finish in elements(packet, first, last):
+            for tag, where, stop in elements(packet, begin, finish):
+                if tag == 0xA1:
+                    _, where, stop = tlv(packet, where, stop)
+                    packet.add(layer, PREPARED, integer(packet, where, stop), where, stop - where)
 
 
 def _strings(

@@ -61,6 +61,36 @@ VIA: Final = (
     text("sip.Via.sent-by.port", "Sent-by port"),
 )
 BRANCH = text("sip.Via.branch", "Branch")
+DISPLAY = text("sip.display.info", "SIP Display info")
+DISPLAYS: Final = {
+    b"from": text("sip.from.display.info", "SIP from display info"),
+    b"to": text("sip.to.display.info", "SIP to display info"),
+}
+ANY_TAG = text("sip.tag", "SIP Tag")
+RPORT, RECEIVED = text("sip.Via.rport", "RPort"), text("sip.Via.received", "Received")
+VIA_RPORT: Final = re.compile(rb";\s*(?:rport=(?=\d))?(\d{1,5}\b|rport\b)")
+VIA_RECEIVED: Final = re.compile(rb";\s*received=([^;,\s]{1,64})")
+AUTH: Final = text("sip.auth", "Authentication")
+AUTH_PARTS: Final = {
+    name.encode(): text(f"sip.auth.{field}", label)
+    for name, field, label in (
+        ("username", "username", "Username"),
+        ("realm", "realm", "Realm"),
+        ("nonce", "nonce", "Nonce Value"),
+        ("uri", "uri", "Authentication URI"),
+        ("response", "digest.response", "Digest Authentication Response"),
+        ("algorithm", "algorithm", "Algorithm"),
+        ("qop", "qop", "QOP"),
+        ("opaque", "opaque", "Opaque Value"),
+        ("cnonce", "cnonce", "CNonce Value"),
+        ("nc", "nc", "Nonce Count"),
+    )
+}
+AUTH_PART: Final = re.compile(rb'(\w{2,16})\s*=\s*("[^"]{0,512}"|[^\s,"]{1,256})')
+MAX_AUTH: Final = 2048
+AUTHENTICATIONS: Final = frozenset(
+    {b"authorization", b"www-authenticate", b"proxy-authorization", b"proxy-authenticate"}
+)
 BODY = octets("sip.msg_body", "Message Body")
 METHODS: Final = frozenset(
     b"ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split()
@@ -158,6 +188,9 @@ def _start_line(
 def _show_fields(packet: Packet, layer: Item, lines: list[Row]) -> None:
     for key, value, start, value_at, following in lines:
         item = packet.add(layer, FIELD, packet.data[start:following].rstrip(b"\r\n"), start, following - start)
+        if key in AUTHENTICATIONS:
+            line = packet.data[start:following]
+            _authentication(packet, packet.add(item, AUTH, line, start, len(line)), value, value_at)
         if key in NAMED:
             _value(packet, packet.add(item, NAMED[key], value, value_at, len(value)), key, value, value_at)
 
@@ -170,8 +203,13 @@ def _value(packet: Packet, item: Item, key: bytes, value: bytes, at: int) -> Non
             fields = ADDRESSES[key]
             uri = packet.add(item, fields.uri, found[0], at + found.start(), len(found[0]))
             _uri(packet, uri, found[0], at + found.start(), fields)
+            shown = value[: found.start()].rstrip(b" <")
+            if shown and key in DISPLAYS:
+                packet.add(item, DISPLAY, shown, at, len(shown))
+                packet.add(item, DISPLAYS[key], shown, at, len(shown))
         tag = TAG.search(value) if key in TAGS else None
         if tag is not None:
+            packet.add(item, ANY_TAG, tag[1], at + tag.start(1), len(tag[1]))
             packet.add(item, TAGS[key], tag[1], at + tag.start(1), len(tag[1]))
     elif key == b"cseq":
         digits, _, method = value.partition(b" ")
@@ -183,8 +221,20 @@ def _value(packet: Packet, item: Item, key: bytes, value: bytes, at: int) -> Non
         for index, field in enumerate(VIA, 1) if via is not None else ():
             if via is not None and via[index]:
                 packet.add(item, field, via[index], at + via.start(index), len(via[index]))
+        for field, pattern in ((RPORT, VIA_RPORT), (RECEIVED, VIA_RECEIVED)):
+            told = pattern.search(value)
+            if told is not None:
+                packet.add(item, field, told[1], at + told.start(1), len(told[1]))
         if branch is not None:
             packet.add(item, BRANCH, branch[1], at + branch.start(1), len(branch[1]))
+
+
+def _authentication(packet: Packet, item: Item, value: bytes, at: int) -> None:
+    """The parts of a challenge or an answer to one (RFC 3261, 22.4), as they are written."""
+    for part in AUTH_PART.finditer(value[:MAX_AUTH]):
+        field = AUTH_PARTS.get(part[1].lower())
+        if field is not None:
+            packet.add(item, field, part[2], at + part.start(2), len(part[2]))
 
 
 def _uri(packet: Packet, item: Item, value: bytes, at: int, fields: Address) -> None:

@@ -273,3 +273,79 @@ def test_questions_again_and_answers_to_none() -> None:
     answer += bytes.fromhex("0002 8180") + question[4:]
     rows = values("dns.retransmit_request,dns.unsolicited,dns.time", asked, asked, answer)
     assert rows == [["", "", ""], ["1", "", ""], ["", "1", ""]]
+
+
+def test_what_a_radio_heard() -> None:
+    radiotap = bytes.fromhex("0000 0f00 2c000000 16 00 8509 a000 d6".replace(" ", ""))
+    found = items_named(
+        frozenset({"wlan_radio.signal_dbm", "wlan_radio.data_rate", "wlan_radio.channel", "wlan_radio.frequency"}),
+        data := radiotap + bytes.fromhex("d400 0000 0200000000a0"),
+        127,
+        len(data),
+    )
+    assert {name: [item.text for item in items] for name, items in found.items()} == {
+        "wlan_radio.data_rate": ["11"],
+        "wlan_radio.frequency": ["2437"],
+        "wlan_radio.channel": ["6"],
+        "wlan_radio.signal_dbm": ["-42"],
+    }
+
+
+REGISTER = b"""REGISTER sip:host.example SIP/2.0\r
+Via: SIP/2.0/UDP 192.0.2.1:5060;rport=40000;received=192.0.2.9;branch=z9hG4bKx\r
+From: "Ann Example" <sip:ann@host.example>;tag=abc\r
+To: <sip:ann@host.example>\r
+Call-ID: 1\r
+CSeq: 1 REGISTER\r
+Authorization: Digest username="ann", realm="here", nonce="00ff", uri="sip:h", response="12ab",nc=00000001\r
+Content-Length: 0\r
+\r
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sip.Via.rport", "40000"),
+        ("sip.Via.received", "192.0.2.9"),
+        ("sip.from.display.info", '"Ann Example"'),
+        ("sip.tag", "abc"),
+        ("sip.auth.username", '"ann"'),
+        ("sip.auth.realm", '"here"'),
+        ("sip.auth.digest.response", '"12ab"'),
+        ("sip.auth.nc", "00000001"),
+    ],
+)
+def test_what_a_telephone_says_of_itself(name: str, value: str) -> None:
+    sent = udp(REGISTER)
+    assert only(name, sent[:36] + (5060).to_bytes(2, "big") + sent[38:]) == value
+
+
+def test_a_port_that_is_only_asked_for() -> None:
+    sent = udp(REGISTER.replace(b"rport=40000", b"rport"))
+    assert only("sip.Via.rport", sent[:36] + (5060).to_bytes(2, "big") + sent[38:]) == "rport"
+
+
+def der(tag: int, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    return bytes((tag, len(body))) + body
+
+
+def test_what_a_kerberos_request_asks_for() -> None:
+    body = der(
+        0x30,
+        der(0xA0, der(3, b"\0\x40\x81\0\x10")),
+        der(0xA2, der(0x1B, b"EXAMPLE")),
+        der(0xA5, der(0x18, b"20370913024805Z")),
+        der(0xA7, der(2, b"\x0c\x22")),
+        der(0xA8, der(0x30, der(2, b"\x12"), der(2, b"\x17"))),
+    )
+    prepared = der(0x30, der(0x30, der(0xA1, der(2, b"\2")), der(0xA2, der(4, b"x"))))
+    message = der(
+        0x6A, der(0x30, der(0xA1, der(2, b"\5")), der(0xA2, der(2, b"\n")), der(0xA3, prepared), der(0xA4, body))
+    )
+    sent = udp(message)
+    names = "kerberos.pvno,kerberos.padata_type,kerberos.kdc_options,kerberos.till,kerberos.nonce,kerberos.ENCTYPE"
+    assert values(names, sent[:36] + b"\0\x58" + sent[38:]) == [
+        ["5", "2", "40810010", "Sep 13, 2037 02:48:05.000000000 UTC", str(0x0C22), "18"]
+    ]
