@@ -229,6 +229,32 @@ def _summed(item: Item, buffers: Sequence[Buffer]) -> int | None:
 _derive(number("ip.checksum_calculated", "Calculated Checksum", digits=4), _summed, "ip")
 
 
+# NTLMv2's answer (MS-NLMP 2.2.2.8): a proof, then what it is made of, the client's challenge in it
+
+
+def _proof(item: Item, _: Sequence[Buffer]) -> bytes | None:
+    return item.value[:16] if len(item.value) > _NTLM_V1 else None
+
+
+def _challenge(item: Item, _: Sequence[Buffer]) -> bytes | None:
+    return item.value[32:40] if len(item.value) > _NTLM_V1 else None
+
+
+_NTLM_V1: Final = 24
+"""Bytes of the older answer, or fewer."""
+_derive(octets("ntlmssp.ntlmv2_response.ntproofstr", "NTProofStr"), _proof, "ntlmssp.auth.ntresponse")
+_derive(octets("ntlmssp.ntlmv2_response.chal", "NTLMv2 Client Challenge"), _challenge, "ntlmssp.auth.ntresponse")
+_derive(octets("ntlmssp.ntlmclientchallenge", "NTLM Client Challenge"), _challenge, "ntlmssp.auth.ntresponse")
+
+
+def _together(item: Item, buffers: Sequence[Buffer]) -> bytes | None:
+    return next((each.data for each in buffers[1:] if "TCP" in each.name and len(each.data) == item.value), None)
+
+
+_derive(octets("tcp.reassembled.data", "Reassembled TCP Data"), _together, "tcp.reassembled.length")
+_derive(flag("http.chat", "Formatted text"), _same, "http.request", "http.response", "http.notification")
+
+
 # Radio
 
 

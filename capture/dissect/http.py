@@ -42,6 +42,7 @@ FULL_URI, RESPONSE_FOR = (
     text("http.response_for.uri", "Request URI"),
 )
 REQUEST_IN, TIME = number("http.request_in", "Request in frame"), text("http.time", "Time since request")
+NOTIFICATION = flag("http.notification", "Notification")
 REQUEST_NUMBER, RESPONSE_NUMBER = (
     number("http.request_number", "Request number"),
     number("http.response_number", "Response number"),
@@ -190,6 +191,8 @@ def _message(packet: Packet, header: Header, at: int, limit: int) -> int:
     layer.said = packet.info[len(before) :]
     if over_tcp:
         _remember(packet, layer, head, request, memory)
+    elif packet.build:
+        _show_alone(packet, layer, head)
     if not head.complete:
         if limit > packet.caplen:
             raise Short("HTTP", packet.caplen, 1, limit)
@@ -338,6 +341,17 @@ def _show_value(packet: Packet, item: Item, line: Line) -> None:
     elif line.name in (b"authorization", b"proxy-authorization") and line.value[:6].lower() == b"basic ":
         with suppress(Error):
             packet.add(item, CREDENTIALS, a2b_base64(line.value[6:]), line.value_at + 6, len(line.value) - 6)
+
+
+def _show_alone(packet: Packet, layer: Item, head: Head) -> None:
+    """Of a message in a datagram, what it is and what it asks for."""
+    start, words, host = layer.start, head.line.split(b" ", 2), head.fields.get(b"host")
+    if head.response:
+        packet.add(layer, RESPONSE, True, start, 0)
+        return
+    packet.add(layer, NOTIFICATION if words[0] == b"NOTIFY" else REQUEST, True, start, 0)
+    if host is not None and len(words) > 1:
+        packet.add(layer, FULL_URI, b"http://" + host + words[1], start, 0)
 
 
 def _remember(packet: Packet, layer: Item, head: Head, request: Asked | None, memory: dict[Any, Any]) -> None:

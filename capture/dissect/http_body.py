@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from netwatch.capture.dissect.http_names import JSON, XML
-from netwatch.capture.dissect.kit import Header, number, octets, text
+from netwatch.capture.dissect.kit import Header, number, octets, text, to_zero
 from netwatch.capture.dissect.ocsp import show_request, show_response
 from netwatch.capture.dissect.registry import Step, step
 from netwatch.capture.protocols import declare
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SPOKEN_OF", "Chunks", "entity", "media_type", "show_chunks", "walk"]
 
-FILE_DATA: Final = text("http.file_data", "File Data")
+FILE_DATA: Final = to_zero("http.file_data", "File Data")
 CHUNK: Final = text("", "Data chunk")
 CHUNK_SIZE: Final = number("http.chunk_size", "Chunk size")
 CHUNK_DATA: Final = octets("http.chunk_data", "Chunk data")

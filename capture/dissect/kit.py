@@ -61,6 +61,7 @@ __all__ = [
     "octets",
     "present",
     "text",
+    "to_zero",
 ]
 
 Names = Mapping[int, str]
@@ -362,6 +363,11 @@ Flags8, Flags16, Flags32 = (_word(code, size, False) for code, size in (("B", 1)
 def text(name: str, label: str) -> Field:
     """Characters as they came over the wire (bytes, or a str made with `surrogateescape`)."""
     return _known(Field(name, label, plain=_str))
+
+
+def to_zero(name: str, label: str) -> Field:
+    """Characters, of which `--fields` prints those before the first zero."""
+    return _known(Field(name, label, plain=lambda value: _str(value).partition("\0")[0], form=_str))
 
 
 def octets(name: str, label: str) -> Field:

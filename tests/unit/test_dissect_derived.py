@@ -349,3 +349,43 @@ def test_what_a_kerberos_request_asks_for() -> None:
     assert values(names, sent[:36] + b"\0\x58" + sent[38:]) == [
         ["5", "2", "40810010", "Sep 13, 2037 02:48:05.000000000 UTC", str(0x0C22), "18"]
     ]
+
+
+def test_what_an_answer_of_ntlm_is_made_of() -> None:
+    from netwatch.capture.dissect.derived import following, made_of
+    from netwatch.capture.dissect.kit import Item, octets
+
+    answer = bytes(range(16)) + b"\1\1" + bytes(14) + b"CLIENT12" + bytes(8)
+    response = octets("ntlmssp.auth.ntresponse", "NTLM Response")
+    names = ("ntlmssp.ntlmv2_response.ntproofstr", "ntlmssp.ntlmclientchallenge")
+    made = [
+        made_of(Item(response, value, 0, len(value)), field, convert, ())
+        for value in (answer, answer[:24])
+        for field, convert in following(names)["ntlmssp.auth.ntresponse"]
+    ]
+    assert [item and item.value for item in made] == [answer[:16], b"CLIENT12", None, None]
+
+
+NOTIFY = b"NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nNT: upnp:rootdevice\r\n\r\n"
+
+
+def test_what_a_device_asks_for_and_tells() -> None:
+    sent = [udp(head + NOTIFY[6:]) for head in (b"NOTIFY", b"M-SEARCH")]
+    told = [packet[:36] + (1900).to_bytes(2, "big") + packet[38:] for packet in sent]
+    assert values("http.request,http.notification,http.chat,http.request.full_uri", *told) == [
+        ["", "1", "1", "http://239.255.255.250:1900*"],
+        ["1", "", "1", "http://239.255.255.250:1900*"],
+    ]
+
+
+def test_a_message_that_was_put_together() -> None:
+    head = b"GET / HTTP/1.1\r\nHost: a.example\r\n"
+    packets = (tcp(0x018, head, seq=1), tcp(0x018, b"\r\n", seq=1 + len(head)))
+    port = [packet[:36] + b"\0\x50" + packet[38:] for packet in packets]
+    assert values("tcp.reassembled.data", *port) == [[""], [(head + b"\r\n").hex()]]
+
+
+def test_a_body_ends_at_its_first_zero() -> None:
+    body = b"text\0\1\2"
+    sent = tcp(0x018, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\n\r\n" + body)
+    assert only("http.file_data", sent[:36] + b"\0\x50" + sent[38:]) == "text"
