@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import contextlib
 import errno
 import io
 import os
@@ -185,7 +186,7 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
                 link,
                 own=own,
                 on_full=self._say_full,
-                on_taken=lambda: self._loop.call_soon_threadsafe(self._go_on),
+                on_taken=lambda: self._in_loop(self._go_on),
                 on_gone=self._leave,
             )
             self._file = cast("Any", self._output)
@@ -269,18 +270,23 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
 
         def _say_full(self) -> None:
             """From the thread that writes."""
-            self._loop.call_soon_threadsafe(link.full, link.taken, time.monotonic())
+            self._in_loop(link.full, link.taken, time.monotonic())
+
+        def _in_loop(self, work: Callable[..., object], *arguments: object) -> None:
+            """From another thread. There is no loop any more where a mistake ended it while the screen was shown."""
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(work, *arguments)
 
         def process_message(self, message: Message) -> None:
             """From the thread that reads keys."""
             now = time.monotonic()
             if isinstance(message, events.CursorPosition):
-                self._loop.call_soon_threadsafe(self._answered, message.x, now)
+                self._in_loop(self._answered, message.x, now)
                 return
             if isinstance(message, events.Resize):
-                self._loop.call_soon_threadsafe(self._picture.forget)
+                self._in_loop(self._picture.forget)
             if isinstance(message, _BY_HAND):
-                self._loop.call_soon_threadsafe(self._pressed, now)
+                self._in_loop(self._pressed, now)
             super().process_message(message)
 
         def _answered(self, mark: int, at: float) -> None:
