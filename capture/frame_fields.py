@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from netwatch.capture.columns import UNTIMED
+from netwatch.capture.text import absolute
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,8 +46,6 @@ def _number(frames: Frames) -> Texts:
 
 
 def _time(frames: Frames) -> Texts:
-    from netwatch.capture.dissect.kit import absolute
-
     return _timed(frames, [absolute(ts) for ts in frames.block.ts[frames.rows].tolist()])
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from netwatch.capture.hosts import read_hosts
 from netwatch.capture.services import Services
-from netwatch.capture.vendors import Vendors
+from netwatch.capture.vendors import Vendors, known_vendors
 
 __all__ = ["Tables"]
 
@@ -22,4 +22,4 @@ class Tables:
     @classmethod
     def read(cls) -> Tables:
         """Those of this machine, and the IEEE's list. Some 20 ms."""
-        return cls(read_hosts(), Services.read(), Vendors.load())
+        return cls(read_hosts(), Services.read(), known_vendors())

@@ -6,9 +6,12 @@ control and read as something else (Trojan Source, CVE-2021-42574). Everything o
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from socket import AF_INET6, inet_ntoa, inet_ntop
 
-__all__ = ["escape", "ipv4", "ipv6", "mac"]
+__all__ = ["absolute", "escape", "ipv4", "ipv6", "mac"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _LETTERS = {"\a": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r"}
 
@@ -40,6 +43,16 @@ def _escaped(char: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def absolute(nanoseconds: int) -> str:
+    """Nanoseconds since 1970 as Wireshark writes a time: `Jan  2, 2026 03:04:05.000000000 UTC`.
+
+    Raises OverflowError beyond the year 9999.
+    """
+    seconds, fraction = divmod(nanoseconds, 10**9)
+    moment = _EPOCH + timedelta(seconds=seconds)
+    return f"{moment:%b} {moment.day:2}, {moment:%Y %H:%M:%S}.{fraction:09} UTC"
 
 
 def mac(address: bytes) -> str:

@@ -23,7 +23,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
-__all__ = ["HEADING", "WIDTHS", "Vendors", "pack", "short_name"]
+__all__ = ["HEADING", "WIDTHS", "Vendors", "known_vendors", "pack", "short_name"]
 
 Table = tuple["array[int]", "array[int]"]
 
@@ -149,6 +149,12 @@ class Vendors:
                 start = self._ends[owner - 1] if owner else 0
                 return self._letters[start : self._ends[owner]].decode("ascii")
         return ""
+
+
+@lru_cache(1)
+def known_vendors() -> Vendors:
+    """Those of the file that comes with netwatch, read once: later it may not be allowed."""
+    return Vendors.load()
 
 
 def _special(mac: str) -> tuple[str, str] | None:

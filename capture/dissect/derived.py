@@ -6,17 +6,17 @@ nothing elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from netwatch.capture.dissect.checksum import ones_sum
 from netwatch.capture.dissect.kit import Field, Item, address, flag, number, octets, text
 from netwatch.capture.text import mac
+from netwatch.capture.vendors import known_vendors
 
 if TYPE_CHECKING:
     from netwatch.capture.dissect.outcome import Buffer
-    from netwatch.capture.vendors import Vendors
 
 __all__ = ["Following", "following", "made_of"]
 
@@ -29,10 +29,13 @@ _DERIVED: Final[dict[str, list[tuple[str, Field, Convert]]]] = {}
 """Name → the names that it follows from."""
 
 
-def following(wanted: Collection[str]) -> Following:
+@lru_cache(64)
+def following(wanted: frozenset[str]) -> Following:
     """What has to be made, and of which items, for those of the names that follow from others."""
     found: Following = {}
     for name in wanted:
+        if name.endswith(".oui_resolved"):
+            known_vendors()
         for source, field, convert in _DERIVED.get(name, ()):
             found.setdefault(source, []).append((field, convert))
     return found
@@ -63,20 +66,13 @@ def _child(item: Item, name: str) -> Any:
 # Addresses: what is not resolved reads like the address
 
 
-@cache
-def _vendors() -> Vendors:
-    from netwatch.capture.vendors import Vendors
-
-    return Vendors.load()
-
-
 def _oui(item: Item, _: Sequence[Buffer]) -> Any:
     return int.from_bytes(item.value[:3], "big")
 
 
 def _organisation(item: Item, _: Sequence[Buffer]) -> str | None:
     # Of an address that nobody was given the vendors tell what it is for; this is the block's owner.
-    return None if item.value[0] & 3 else _vendors().organisation(mac(item.value)) or None
+    return None if item.value[0] & 3 else known_vendors().organisation(mac(item.value)) or None
 
 
 def _local(item: Item, _: Sequence[Buffer]) -> bool:

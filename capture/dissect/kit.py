@@ -15,11 +15,10 @@ Names are Wireshark's: the header's prefix, a dot, the field's own.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from struct import Struct
 from typing import Any, Final
 
-from netwatch.capture.text import escape, ipv4, ipv6, mac
+from netwatch.capture.text import absolute, escape, ipv4, ipv6, mac
 
 __all__ = [
     "FIELDS",
@@ -245,8 +244,6 @@ def _octets(value: Any) -> str:
     return bytes(value).hex()
 
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
 SHOWN_OCTETS: Final = 48
 """Bytes of a field that the tree spells out; the hex view has the rest."""
 
@@ -270,13 +267,6 @@ def _one(_: Any) -> str:
 
 def _empty(_: Any) -> str:
     return ""
-
-
-def absolute(nanoseconds: int) -> str:
-    """Nanoseconds since 1970 as Wireshark writes a time: `Jan  2, 2026 03:04:05.000000000 UTC`."""
-    seconds, fraction = divmod(nanoseconds, 10**9)
-    moment = EPOCH + timedelta(seconds=seconds)
-    return f"{moment:%b} {moment.day:2}, {moment:%Y %H:%M:%S}.{fraction:09} UTC"
 
 
 # Rows of a header: their place follows from the rows before
