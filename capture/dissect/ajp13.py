@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from netwatch.capture.dissect.framed import Cursor, contained, entire, roomy
+from netwatch.capture.dissect.framed import Cursor, Passed, contained, entire, roomy, sized
 from netwatch.capture.dissect.kit import Header, flag, number, octets, text
 from netwatch.capture.dissect.packet import MALFORMED_MARK, Malformed, Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on
@@ -81,6 +81,7 @@ KNOWN: Final = 0xA0
 NOTHING: Final = 0xFFFF
 """The length of a string that is not there."""
 HEAD: Final = 4
+SMALL: Final = rb"(?:\x12\x34|AB)\0" + sized()
 MAX_PACKET: Final = 1 << 16
 NAME: Final = "AJP13"
 declare("ajp13", NAME, "web")
@@ -95,7 +96,8 @@ def ajp13(packet: Packet, at: int, limit: int) -> Step | None:
     told = conversation is not None and packet.context is not None and packet.context.counted
     prefix = f"{conversation.stream}:" if conversation is not None and told else ""
     shown = False
-    while at < limit:
+    passed = Passed(packet, SMALL)
+    while (at := passed.over(at, limit)) < limit:
         head = packet.data[at : at + 2]
         asks = head == b"\x12\x34"
         if not asks and head != b"AB":
@@ -113,6 +115,8 @@ def ajp13(packet: Packet, at: int, limit: int) -> Step | None:
             if not contained(packet, _request if asks else _answer, cursor, layer, memory):
                 packet.info += MALFORMED_MARK
             layer.said = packet.info
+        else:
+            passed.single(at, end)
         at = end
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from netwatch.capture.dissect.amqp_names import CLASSES, METHODS, PERFORMATIVES, PROPERTIES, SASL
-from netwatch.capture.dissect.framed import Cursor, before, contained, entire, roomy
+from netwatch.capture.dissect.framed import Cursor, Passed, before, contained, entire, roomy, sized
 from netwatch.capture.dissect.kit import Field, Header, Item, flag, group, number, octets, text
 from netwatch.capture.dissect.packet import MALFORMED_MARK, Malformed, Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on, signature
@@ -45,6 +45,15 @@ PERFORMATIVE, SASL_METHOD = (
 SIZES: Final = {"o": 1, "h": 2, "l": 4, "L": 8}
 FRAME_END: Final = 0xCE
 MAX_FRAME: Final = 1 << 27
+_INIT: Final = b"AMQP.{4}"
+_FRAME: Final = rb"[\x01-\x04\x08]..\x00{3}" + sized(more=1)
+_FRAME_1: Final = rb"\x00{3}(?=.[\x02-\xff][\x00\x01])" + sized(4, counted=4)
+SMALL: Final = {
+    0: b"(?:%b|%b)" % (_FRAME, _INIT),
+    1: b"(?:%b|%b)" % (_FRAME_1, _INIT),
+    -1: b"(?:%b|%b|%b)" % (_FRAME, _FRAME_1, _INIT),
+}
+"""Small frames, by the version; -1: not known."""
 MAX_DEPTH: Final = 16
 MAX_CHANNELS: Final = 64
 SHOWN: Final = {
@@ -112,7 +121,8 @@ def _begins(head: bytes, memory: Memory) -> bool:
 
 
 def _frames(packet: Packet, at: int, limit: int, memory: Memory) -> Step | None:
-    while at < limit:
+    passed = Passed(packet, SMALL[memory.get("version", -1)])
+    while (at := passed.over(at, limit)) < limit:
         head = packet.data[at : at + 8]
         if not _begins(head, memory):
             return Step((), at, limit)
@@ -133,6 +143,9 @@ def _frames(packet: Packet, at: int, limit: int, memory: Memory) -> Step | None:
             layer = packet.layer(AMQP.field, at, packet.end(min(end, limit)) - at)
             if not contained(packet, show, Cursor(packet, NAME, at, min(end, limit)), layer, memory):
                 packet.info += MALFORMED_MARK
+            passed.one = SMALL[memory.get("version", -1)]
+        else:
+            passed.single(at, end)
         at = end
     return None
 

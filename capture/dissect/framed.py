@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from netwatch.capture.dissect.packet import MAX_INFO, MAX_ITEMS, Malformed, Packet, Short, TooMuch, Verdict
+from netwatch.capture.dissect.kit import number
+from netwatch.capture.dissect.packet import (
+    MAX_INFO,
+    MAX_ITEMS,
+    Malformed,
+    Packet,
+    Short,
+    TooMuch,
+    Verdict,
+)
 from netwatch.capture.text import escape
 
 if TYPE_CHECKING:
     from netwatch.capture.dissect.kit import Field, Item
 
-__all__ = ["Cursor", "before", "contained", "entire", "roomy"]
+__all__ = ["MAX_SHOWN", "Cursor", "Passed", "before", "contained", "entire", "octet", "roomy", "sized", "small"]
 
 RESERVE: Final = 80
 """Lines that are left for the last message that is shown."""
+MAX_SHOWN: Final = 150
+"""Messages of a packet that are shown; one of 64 kB may have 32,000 of them."""
+MOST_SMALL: Final = 128
+"""Bytes from which on a message is no small one: a packet has no more than five hundred of those."""
+MAX_WALKED: Final = 900
+"""Messages that are not shown and no small ones, or small ones in disguise."""
+AT_ONCE: Final = (8, 1)
+
+
+def _more(many: int) -> str:
+    return f"{many:,} more messages" if many > 1 else "1 more message"
+
+
+PASSED: Final = number("", "Not shown", form=_more)
 
 
 def entire(packet: Packet, label: str, at: int, size: int, limit: int) -> int:
@@ -25,8 +50,81 @@ def entire(packet: Packet, label: str, at: int, size: int, limit: int) -> int:
 
 
 def roomy(packet: Packet) -> bool:
-    """Whether more messages are shown; those after are only walked, so that the last one is known to be complete."""
-    return packet.items < MAX_ITEMS - RESERVE
+    """Whether more messages are shown; those after are only passed over, see `Passed`."""
+    return packet.items < MAX_ITEMS - RESERVE and len(packet.layers) < MAX_SHOWN
+
+
+class Passed:
+    """The messages behind those that are shown: how many they are, and where the last complete one ends, so that the
+    rest is kept until the next segment.
+
+    Small ones are what a sender can put thousands of into a packet. A regular expression, which matches one of them,
+    passes over many at once.
+    """
+
+    __slots__ = ("many", "one", "packet", "shown", "walked")
+
+    def __init__(self, packet: Packet, one: bytes) -> None:
+        self.packet = packet
+        self.one = one
+        """Matches a small message, all of it, and nothing that `entire` would not take for one."""
+        self.many = self.walked = 0
+        self.shown: Item | None = None
+        """The line that counts them."""
+
+    def over(self, at: int, limit: int) -> int:
+        """Where the small messages end that begin at `at`, if they are not to be shown any more."""
+        if self.shown is None and roomy(self.packet):
+            return at
+        many, after = small(self.one, self.packet.data, at, self.packet.end(limit))
+        if many:
+            self._count(many, at, after)
+        return after
+
+    def single(self, at: int, end: int) -> None:
+        """Any other message, which is not to be shown any more. Raises TooMuch."""
+        self.walked += 1
+        if self.walked > MAX_WALKED:
+            raise TooMuch("more messages than are counted", at)
+        self._count(1, at, self.packet.end(end))
+
+    def _count(self, many: int, at: int, after: int) -> None:
+        packet = self.packet
+        if self.shown is None:
+            self.shown = packet.layer(PASSED, at, 0)
+            packet.marks.append(Verdict("stopped", "more messages than are shown", at))
+        self.many += many
+        self.shown.value, self.shown.size = self.many, after - self.shown.start
+
+
+def small(one: bytes, data: bytes, at: int, end: int, most: int = 1 << 30) -> tuple[int, int]:
+    """How many that `one` matches follow each other at `at`, `most` or fewer, and where the last of them ends."""
+    many = 0
+    for count, some in _compiled(one):
+        while many + count <= most and (found := some.match(data, at, end)) is not None:
+            at = found.end()
+            many += count
+    return many, at
+
+
+@cache
+def _compiled(one: bytes) -> tuple[tuple[int, re.Pattern[bytes]], ...]:
+    """Only once it is needed: each takes half a millisecond."""
+    return tuple((count, re.compile(b"(?:%b){%d}" % (one, count), re.DOTALL)) for count in AT_ONCE)
+
+
+def octet(values: Iterable[int]) -> bytes:
+    """A regular expression of one byte."""
+    return b"[" + b"".join(b"\\x%02x" % value for value in sorted(values)) + b"]"
+
+
+def sized(least: int = 0, *, counted: int = 0, more: int = 0, most: int = MOST_SMALL) -> bytes:
+    """A regular expression of a length in one byte and as many bytes as it says, `least` or more of them.
+
+    `counted`: bytes before those that the length counts as well; `more`: bytes that it does not count.
+    """
+    sizes = range(least, most)
+    return b"(?:%b)" % b"|".join(octet([size + counted]) + b".{%d}" % (size + more) for size in sizes)
 
 
 def before(packet: Packet, label: str) -> str:

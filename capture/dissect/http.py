@@ -11,7 +11,7 @@ from netwatch.capture.dissect.http_body import SPOKEN_OF, entity, media_type, sh
 from netwatch.capture.dissect.http_names import LONGEST_METHOD, METHODS, NAMED, PORTS, REASONS, said_of
 from netwatch.capture.dissect.kit import Header, Item, flag, number, text
 from netwatch.capture.dissect.ntlmssp import ntlmssp
-from netwatch.capture.dissect.packet import SEGMENT_MARK, TO_THE_END, Packet, Short
+from netwatch.capture.dissect.packet import SEGMENT_MARK, STOPPED, TO_THE_END, Packet, Short
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on, signature, step
 
 HTTP = Header("http", "Hypertext Transfer Protocol", ())
@@ -54,6 +54,8 @@ START = text("", "Start line")
 PART = text("", "Part of a body")
 
 MAX_ASKED: Final = 64
+MAX_FIELDS: Final = 200
+"""Header fields that are looked at; servers take a hundred or two."""
 """Requests of a connection that wait for their response; a client chooses how many it sends at once."""
 TICKETS: Final = frozenset((b"authorization", b"www-authenticate", b"proxy-authorization", b"proxy-authenticate"))
 NTLM: Final = b"TlRMTVNTUA"
@@ -95,6 +97,8 @@ class Head(NamedTuple):
     fields: dict[bytes, bytes]
     response: bool
     status: int
+    unread: int
+    """Where those fields begin that are too many to be looked at; 0: there are none."""
 
 
 def _starts_message(start: bytes) -> bool:
@@ -225,7 +229,16 @@ def _head(packet: Packet, at: int, limit: int, over_tcp: bool) -> Head:
     lines: list[Line] = []
     fields: dict[bytes, bytes] = {}
     complete = False
+    unread = 0
     while where < end and not complete:
+        if len(lines) >= MAX_FIELDS:
+            unread = where
+            empty = [
+                found + len(line) for line in (b"\n\n", b"\n\r\n") if (found := data.find(line, where - 1, end)) >= 0
+            ]
+            where, complete = (min(empty), True) if empty else (end, False)
+            unread = 0 if where - unread < 3 else unread
+            break
         stop = _line_end(data, where, end)
         raw, following = data[where:stop].rstrip(b"\r"), _after(stop, end)
         if raw:
@@ -240,7 +253,7 @@ def _head(packet: Packet, at: int, limit: int, over_tcp: bool) -> Head:
     response = line.startswith(b"HTTP/")
     code = line.split(b" ", 2)[1][:3] if response and b" " in line else b""
     status = int(code) if code.isdigit() else 0
-    return Head(line, after_line, lines, where, complete, fields, response, status)
+    return Head(line, after_line, lines, where, complete, fields, response, status, unread)
 
 
 def _line_end(data: bytes, at: int, end: int) -> int:
@@ -295,6 +308,9 @@ def _show_head(packet: Packet, layer: Item, head: Head, at: int) -> None:
         if named is not None:
             item = packet.add(parent, named, line.value, line.value_at, len(line.value))
             _show_value(packet, item, line)
+    if head.unread:
+        many = packet.data.count(b"\n", head.unread, head.end) - head.complete
+        packet.add(layer, STOPPED, None, head.unread, head.end - head.unread, f"{many:,} more header fields")
 
 
 def _ticket(packet: Packet, layer: Item, value: bytes) -> str:

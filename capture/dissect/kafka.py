@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from netwatch.capture.dissect.framed import Cursor, contained, entire, roomy
+from netwatch.capture.dissect.framed import Cursor, Passed, contained, entire, octet, roomy, sized
 from netwatch.capture.dissect.kit import Field, Header, Item, number, octets, text
 from netwatch.capture.dissect.packet import MALFORMED_MARK, Malformed, Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on
@@ -65,6 +65,11 @@ MAX_LENGTH: Final = 100 << 20
 """Bytes of a request that brokers take, by default."""
 MAX_KEY: Final = 128
 MAX_VERSION_NUMBER: Final = 64
+SMALL_REQUEST: Final = rb"\x00{3}(?=.\x00%b\x00%b)" % (
+    octet(range(MAX_KEY)),
+    octet(range(MAX_VERSION_NUMBER)),
+) + sized(4)
+SMALL_ANSWER: Final = rb"\x00{3}" + sized(4)
 MAX_PENDING: Final = 1024
 """Requests of a conversation whose answers are waited for."""
 Memory = dict[Any, Any]
@@ -77,7 +82,8 @@ def kafka(packet: Packet, at: int, limit: int) -> Step | None:
     if not _plausible(packet.data[at : at + 14], asks):
         return NOT_MINE
     memory = packet.memory("kafka")
-    while at < limit:
+    passed = Passed(packet, SMALL_REQUEST if asks else SMALL_ANSWER)
+    while (at := passed.over(at, limit)) < limit:
         entire(packet, NAME, at, 4, limit)
         if not _plausible(packet.data[at : at + 14], asks):
             return Step((kafka,), at, limit)
@@ -89,6 +95,8 @@ def kafka(packet: Packet, at: int, limit: int) -> Step | None:
             if not contained(packet, _request if asks else _answer, cursor, layer, memory):
                 packet.info += MALFORMED_MARK
             layer.said = packet.info
+        else:
+            passed.single(at, end)
         at = end
     return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from netwatch.capture.dissect.framed import before, contained, entire, roomy
+from netwatch.capture.dissect.framed import Passed, before, contained, entire, roomy, sized
 from netwatch.capture.dissect.kit import Field, Header, Item, flag, group, number, octets, text
 from netwatch.capture.dissect.ldap_names import OIDS, OPERATIONS, RESULTS
 from netwatch.capture.dissect.ntlmssp import ntlmssp
@@ -91,6 +91,8 @@ START_TLS: Final = b"1.3.6.1.4.1.1466.20037"
 MAX_DEPTH: Final = 50
 """Filters within filters that are shown; directories refuse fewer."""
 MAX_SIZE: Final = 1 << 28
+SMALL: Final = rb"\x30(?:\x81|\x82\x00|\x83\x00{2}|\x84\x00{3})?(?=.\x02)" + sized(1)
+SMALL_PROTECTED: Final = rb"\x00{3}" + sized()
 SUCCESS, SASL_IN_PROGRESS = 0, 14
 Memory = dict[Any, Any]
 
@@ -133,7 +135,8 @@ def ldap(packet: Packet, at: int, limit: int) -> Step | None:
     if not _begins(packet.data[at : at + 16]):
         return NOT_MINE
     memory = packet.memory("ldap")
-    while at < limit:
+    passed = Passed(packet, SMALL)
+    while (at := passed.over(at, limit)) < limit:
         entire(packet, NAME, at, 2, limit)
         if not _begins(packet.data[at : at + 16]):
             return Step((ldap,), at, limit)
@@ -142,7 +145,10 @@ def ldap(packet: Packet, at: int, limit: int) -> Step | None:
         entire(packet, NAME, at, 2 + more, limit)
         size = packet.uint(NAME, at + 2, more, limit) if more else first
         end = entire(packet, NAME, at, 2 + more + size, limit)
-        _show(packet, LDAP, at, min(end, limit), memory)
+        if roomy(packet):
+            _show(packet, LDAP, at, min(end, limit), memory)
+        else:
+            passed.single(at, end)
         at = end
     return None
 
@@ -171,23 +177,24 @@ def _begins(head: bytes) -> bool:
 
 def _protected(packet: Packet, at: int, limit: int) -> Step | None:
     """After a SASL bind that agreed on a security layer: lengths and what they wrap (RFC 4422, 3.7)."""
-    while at < limit:
+    passed = Passed(packet, SMALL_PROTECTED)
+    while (at := passed.over(at, limit)) < limit:
         entire(packet, NAME, at, 4, limit)
         size = packet.uint(NAME, at, 4, limit)
         end = entire(packet, NAME, at, 4 + size, limit)
-        packet.column("ldap", before(packet, NAME) or "SASL GSS-API Privacy (payload encrypted)")
         if roomy(packet):
+            packet.column("ldap", before(packet, NAME) or "SASL GSS-API Privacy (payload encrypted)")
             layer = packet.layer(LDAP.field, at, packet.end(min(end, limit)) - at)
             packet.add(layer, SASL_LENGTH, size, at, 4)
             raw = packet.rest(at + 4, min(end, limit))
             packet.add(layer, SASL_DATA, raw, at + 4, len(raw))
+        else:
+            passed.single(at, end)
         at = end
     return None
 
 
 def _show(packet: Packet, header: Header, at: int, limit: int, memory: Memory) -> None:
-    if not roomy(packet):
-        return
     label = "LDAP" if header is LDAP else "CLDAP"
     said = before(packet, label)
     packet.column(header.prefix, f"{said} | " if said else "")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from netwatch.capture.dissect.framed import Cursor, contained, entire, roomy
+from netwatch.capture.dissect.framed import MOST_SMALL, Cursor, Passed, contained, entire, roomy, sized
 from netwatch.capture.dissect.kit import U8, U16, U32, Header, Hex8, Hex32, Hex64, number, octets, text
-from netwatch.capture.dissect.packet import MALFORMED_MARK, Packet
+from netwatch.capture.dissect.packet import MALFORMED_MARK, MAX_ITEMS, Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on
 
 if TYPE_CHECKING:
@@ -121,6 +121,16 @@ NUMERIC: Final = (FLAGS, EXPIRES, VALUE_LENGTH, CAS)
 MAX_DIGITS: Final = 21
 MAX_LINE: Final = 1 << 16
 MAX_BODY: Final = 1 << 30
+SMALL: Final = rb"[\x80\x81].{7}\x00{3}" + sized(more=12)
+_BYTES: Final = b"(?:%b)" % b"|".join(rb"%d\r\n.{%d}" % (size, size + 2) for size in range(MOST_SMALL))
+SMALL_LINE: Final = (
+    rb"(?:(?:%b)(?=[ \r])[^\n]{0,127}\n|\d{1,20}\r\n|(?:(?:%b)(?: [!-~]{1,250}){3}|VALUE(?: [!-~]{1,250}){2}) %b)"
+    % (
+        b"|".join(sorted((COMMANDS | ANSWERS) - STORES - {b"VALUE"})),
+        b"|".join(sorted(STORES)),
+        _BYTES,
+    )
+)
 DATAGRAM_HEAD: Final = 8
 
 
@@ -156,7 +166,8 @@ def _lines(packet: Packet, at: int, limit: int) -> Step | None:
     data, end = packet.data, packet.end(limit)
     packet.column("memcache")
     first = True
-    while at < end:
+    passed = Passed(packet, SMALL_LINE)
+    while (at := passed.over(at, limit)) < end:
         if not first and not _plausible(packet, at, limit):
             return Step((memcache,), at, limit)
         most = min(end, at + MAX_LINE)
@@ -164,7 +175,7 @@ def _lines(packet: Packet, at: int, limit: int) -> Step | None:
         if stop < 0 and end - at < MAX_LINE:
             packet.more(NAME, at, limit)
         stop = most if stop < 0 else stop + 1
-        words = data[at:stop].split()
+        words = data[at:stop].split(None, MAX_ITEMS)[:MAX_ITEMS]
         size = _value_size(words)
         after = entire(packet, NAME, at, stop - at + size + 2, limit) if size >= 0 else stop
         if roomy(packet):
@@ -173,6 +184,8 @@ def _lines(packet: Packet, at: int, limit: int) -> Step | None:
             layer.said = b" ".join(words).decode("utf-8", "surrogateescape")
             if first:
                 packet.info = layer.said + " "
+        else:
+            passed.single(at, after)
         first = False
         at = after
     return None
@@ -226,7 +239,8 @@ def _line(packet: Packet, layer: Item, words: list[bytes], at: int, stop: int, e
 def _binary(packet: Packet, at: int, limit: int) -> Step | None:
     """A head of 24 bytes, extras, key, value."""
     shown = False
-    while at < limit:
+    passed = Passed(packet, SMALL)
+    while (at := passed.over(at, limit)) < limit:
         if packet.uint(NAME, at, 1, limit) not in (0x80, 0x81):
             return Step((memcache,), at, limit)
         entire(packet, NAME, at, REQUEST.size, limit)
@@ -246,6 +260,8 @@ def _binary(packet: Packet, at: int, limit: int) -> Step | None:
             cursor = Cursor(packet, NAME, at + REQUEST.size, min(end, limit))
             if not contained(packet, _body, cursor, layer, code, request, key, extras):
                 packet.info += MALFORMED_MARK
+        else:
+            passed.single(at, end)
         at, shown = end, True
     return None
 

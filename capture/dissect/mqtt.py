@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from netwatch.capture.dissect.framed import Cursor, before, contained, entire, roomy
+from netwatch.capture.dissect.framed import Cursor, Passed, before, contained, entire, octet, roomy, sized
 from netwatch.capture.dissect.kit import (
     Bit,
     Bits,
@@ -152,7 +152,8 @@ def mqtt(packet: Packet, at: int, limit: int) -> Step | None:
     if not _begins(packet.data[at : at + 8]):
         return NOT_MINE
     memory = packet.memory("mqtt")
-    while at < limit:
+    passed = Passed(packet, SMALL)
+    while (at := passed.over(at, limit)) < limit:
         head = packet.data[at : at + 5]
         if not _begins(head):
             return Step((mqtt,), at, limit)
@@ -177,6 +178,8 @@ def mqtt(packet: Packet, at: int, limit: int) -> Step | None:
             if not contained(packet, _message, cursor, layer, head[0], memory):
                 packet.info += MALFORMED_MARK
             layer.said = TYPES[head[0] >> 4]
+        else:
+            passed.single(at, end)
         at = end
     return None
 
@@ -191,6 +194,9 @@ def _begins(head: bytes) -> bool:
     if len(head) >= 5 and all(byte & 0x80 for byte in head[1:5]):
         return False
     return kind != 1 or len(head) < 8 or b"M" in head[3:8]
+
+
+SMALL: Final = octet(first for first in range(32, 256) if _begins(bytes([first]))) + sized()
 
 
 def _message(packet: Packet, cursor: Cursor, layer: Item, first: int, memory: Memory) -> None:

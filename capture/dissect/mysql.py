@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from netwatch.capture.dissect.framed import Cursor, before, contained, entire, roomy
+from netwatch.capture.dissect.framed import Cursor, Passed, before, contained, entire, roomy, sized
 from netwatch.capture.dissect.kit import Header, Item, group, number, octets, text
 from netwatch.capture.dissect.mysql_names import (
     CLIENT_CAPABILITIES,
@@ -103,6 +103,8 @@ MARIADB_OLD: Final = 0x1
 EXTENDED_METADATA: Final = 0x8
 MORE_RESULTS: Final = 0x8
 HEAD: Final = 4
+SMALL: Final = rb"(?=.\x00{2})" + sized(more=3)
+SMALL_COMPRESSED: Final = rb"(?=.\x00{2})" + sized(more=6)
 Memory = dict[Any, Any]
 
 
@@ -130,7 +132,8 @@ def _plausible(head: bytes, asks: bool, memory: Memory) -> bool:
 def _packets(packet: Packet, at: int, limit: int, asks: bool, memory: Memory) -> None:
     fixed = before(packet, NAME)
     fixed = fixed + " " if fixed and not fixed.endswith(" ") else fixed
-    while at < limit:
+    passed = Passed(packet, SMALL)
+    while (at := passed.over(at, limit)) < limit:
         entire(packet, NAME, at, HEAD, limit)
         end = entire(packet, NAME, at, HEAD + int.from_bytes(packet.take(NAME, at, 3, limit), "little"), limit)
         # One word for all packets of an answer, but for the heads of tables.
@@ -143,6 +146,8 @@ def _packets(packet: Packet, at: int, limit: int, asks: bool, memory: Memory) ->
                 packet.info += MALFORMED_MARK
             if packet.info.endswith("TABULAR "):
                 fixed = packet.info
+        else:
+            passed.single(at, end)
         at = end
 
 
@@ -461,7 +466,8 @@ def _prepared(cursor: Cursor, layer: Item, memory: Memory) -> None:
 
 def _compressed(packet: Packet, at: int, limit: int, asks: bool, memory: Memory) -> Step | None:
     """A head of 7 bytes; what it says to have 0 bytes uncompressed stands as it is."""
-    while at < limit:
+    passed = Passed(packet, SMALL_COMPRESSED)
+    while (at := passed.over(at, limit)) < limit:
         entire(packet, NAME, at, 7, limit)
         size = int.from_bytes(packet.take(NAME, at, 3, limit), "little")
         end = entire(packet, NAME, at, 7 + size, limit)
@@ -474,6 +480,8 @@ def _compressed(packet: Packet, at: int, limit: int, asks: bool, memory: Memory)
             cursor.number(layer, COMPRESSED_NUMBER, 1)
             full = cursor.number(layer, UNCOMPRESSED, 3)
             _inside(packet, layer, at + 7, min(end, limit), full, asks, memory)
+        else:
+            passed.single(at, end)
         at = end
     return None
 

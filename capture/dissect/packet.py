@@ -33,6 +33,7 @@ __all__ = [
     "MAX_ITEMS",
     "MAX_LAYERS",
     "MAX_MESSAGE",
+    "STOPPED",
     "TO_THE_END",
     "Buffer",
     "Malformed",
@@ -49,7 +50,7 @@ __all__ = [
 MAX_LAYERS: Final = 64
 """Headers in one packet, quoted ones included; a sender chooses how they nest. Real packets have a dozen."""
 
-MAX_ITEMS: Final = 2000
+MAX_ITEMS: Final = 1000
 """Lines of one tree; without a tree, the lines that it would have."""
 
 MAX_INFO: Final = 4096
@@ -198,6 +199,7 @@ class Packet:
     def layer(self, field: Field, at: int, size: int, said: str = "") -> Item:
         """A new layer without fixed fields."""
         item = Item(field, None, at, size, said, buffer=self.buffer)
+        self.count(1)
         self.layers.append(item)
         return item
 

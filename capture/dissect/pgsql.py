@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from netwatch.capture.dissect.framed import Cursor, before, contained, entire, roomy
+from netwatch.capture.dissect.framed import Cursor, Passed, before, contained, entire, octet, roomy, sized
 from netwatch.capture.dissect.kit import Header, Item, flag, number, octets, text
 from netwatch.capture.dissect.packet import MALFORMED_MARK, Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on
@@ -153,6 +154,13 @@ PASSWORDS: Final = {
 MAX_STARTUP: Final = 10_000
 """Bytes of a first message: servers take no longer one."""
 MAX_LENGTH: Final = 0x3FFFFFFF
+_LENGTH: Final = rb"\x00{3}" + sized(counted=4)
+_CODES: Final = b"|".join([rb"\x00[\x02\x03]..", *(re.escape(code.to_bytes(4, "big")) for code in UNTYPED)])
+SMALL_ANSWERED: Final = octet(map(ord, ANSWERED)) + _LENGTH
+SMALL_ASKED: Final = b"(?:%b|%b)" % (
+    octet(map(ord, ASKED)) + _LENGTH,
+    rb"\x00{3}(?=.(?:%b))" % _CODES + sized(4, counted=4),
+)
 
 
 @on("tcp.port", PORT)
@@ -168,7 +176,8 @@ def pgsql(packet: Packet, at: int, limit: int) -> Step | None:
     words: list[str] = []
     said = before(packet, "PGSQL") + (">" if asks else "<")
     malformed = False
-    while at < limit:
+    passed = Passed(packet, SMALL_ASKED if asks else SMALL_ANSWERED)
+    while (at := passed.over(at, limit)) < limit:
         entire(packet, NAME, at, 5, limit)
         head = packet.data[at : at + 8]
         if not _plausible(head, asks):
@@ -176,14 +185,16 @@ def pgsql(packet: Packet, at: int, limit: int) -> Step | None:
         letter = chr(head[0]) if head[0] else ""
         start = at + len(letter)
         end = entire(packet, NAME, at, len(letter) + int.from_bytes(packet.take(NAME, start, 4, limit), "big"), limit)
-        if letter:
-            words.append(letter)
         if roomy(packet):
+            if letter:
+                words.append(letter)
             packet.column("pgsql", said + "/".join(words))
             layer = packet.layer(PGSQL.field, at, packet.end(min(end, limit)) - at)
             malformed = (
                 not contained(packet, _message, layer, letter, asks, start, min(end, limit), memory) or malformed
             )
+        else:
+            passed.single(at, end)
         at = end
     packet.column("pgsql", said + "/".join(words) + (MALFORMED_MARK if malformed else ""))
     return Step((pgsql,), at, limit) if at < limit else None

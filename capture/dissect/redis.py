@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from netwatch.capture.dissect.framed import before, roomy
+from netwatch.capture.dissect.framed import RESERVE, Passed, before, roomy, small
 from netwatch.capture.dissect.kit import Field, Header, flag, group, number, octets, text
-from netwatch.capture.dissect.packet import MALFORMED_MARK, MAX_MESSAGE, Malformed, Packet
+from netwatch.capture.dissect.packet import MALFORMED_MARK, MAX_ITEMS, MAX_MESSAGE, Malformed, Packet, TooMuch
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on
 
 if TYPE_CHECKING:
@@ -76,6 +76,21 @@ MAX_NUMBER: Final = 32
 """Digits of a length."""
 MAX_DEPTH: Final = 30
 """Levels that the tree shows; what nests deeper stands at the last."""
+_ELEMENT: Final = rb"(?:[+:_#,(-][^\r\n]{0,99}\r\n|[*~>%%|](?:0|-1)\r\n|[$!=](?:-1\r\n|%b))" % b"|".join(
+    rb"%d\r\n.{%d}" % (size, size + 2) for size in range(32)
+)
+_ARRAY: Final = (
+    rb"(?:[*~>]1\r\n){0,30}(?:%b|(?:[*~>]2|%%1)\r\n%b{2}|[*~>]3\r\n%b{3}|(?:[*~>]4|%%2)\r\n%b{4}|[*~>]5\r\n%b{5})"
+    % ((_ELEMENT,) * 5)
+)
+SMALL: Final = b"(?:%b)" % _ARRAY
+"""An element that is small and simple, and a few of them in an array."""
+SMALL_MESSAGE: Final = rb"(?:(?:[^$!=*~>%%|+:_#,(\-\r\n][^\r\n]{0,99})?\r\n|%b)" % _ARRAY
+"""Such an element, or a command that somebody typed."""
+MAX_ELEMENTS: Final = 2000
+"""Others of which the end is looked for."""
+EACH: Final = 32
+"""Bytes for each of them, in a message that is longer."""
 SHOWN: Final = 100
 """Bytes of a string that the Info column spells out, as tshark has it."""
 
@@ -89,7 +104,8 @@ def resp(packet: Packet, at: int, limit: int) -> Step | None:
         return NOT_MINE
     packet.column("redis", before(packet, NAME) or ("Request:" if asks else "Response:"))
     end = packet.end(limit)
-    while at < end:
+    passed = Passed(packet, SMALL_MESSAGE)
+    while (at := passed.over(at, limit)) < end:
         try:
             size, line = _size(packet, at, end)
         except Malformed as malformed:
@@ -107,6 +123,8 @@ def resp(packet: Packet, at: int, limit: int) -> Step | None:
             said = [packet.info]
             _show(packet, layer, at, min(at + size, end), asks, said)
             packet.info = " ".join(said)
+        else:
+            passed.single(at, at + size)
         packet.check(NAME, at, size, max(limit, at + size))
         at += size
     return None
@@ -116,11 +134,14 @@ def _size(packet: Packet, at: int, end: int) -> tuple[int, bool]:
     """Bytes of the element at `at`; more than there are to `end`: at least so many. And whether what is missing is
     the end of a line, wherever that may be."""
     data = packet.data
-    start, left = at, 1
+    start, left, steps = at, 1, 0
     within: list[int] = []  # elements that are left behind each array that is open
     while left:
         if at >= end:
             return at + left * SHORTEST - start, False
+        steps += 1
+        if steps > MAX_ELEMENTS + (at - start) // EACH:
+            raise TooMuch("more elements than are counted", at)
         kind = data[at]
         number = kind in BULK or kind in MANY
         whole = end - start < MAX_LINE
@@ -144,6 +165,9 @@ def _size(packet: Packet, at: int, end: int) -> tuple[int, bool]:
         elif kind not in LINES and at != start:
             raise Malformed(f"RESP: type {chr(kind)!r} is not known", at)
         at = stop + 2
+        if left > 1:
+            many, at = small(SMALL, data, at, end, left)
+            left -= many
         if at - start + left * SHORTEST > MAX_MESSAGE:
             break
     return at - start + left * SHORTEST, False
@@ -163,7 +187,7 @@ def _show(packet: Packet, layer: Item, at: int, end: int, asks: bool, said: list
     """The elements between `at` and `end`; `said`: words of the Info column."""
     data = packet.data
     open_: list[tuple[Item, int]] = [(layer, 1)]
-    while open_ and at < end and roomy(packet):
+    while open_ and at < end and packet.items < MAX_ITEMS - RESERVE:
         parent, left = open_.pop()
         if not left:
             parent.size = max(parent.size, at - parent.start)

@@ -6,7 +6,7 @@ import re
 from typing import Final, NamedTuple
 
 from netwatch.capture.dissect.kit import Field, Header, Item, number, octets, text
-from netwatch.capture.dissect.packet import Packet
+from netwatch.capture.dissect.packet import STOPPED, Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on, signature
 from netwatch.capture.dissect.sdp import sdp
 from netwatch.capture.dissect.text_lines import as_text
@@ -134,7 +134,7 @@ def sip(packet: Packet, at: int, limit: int) -> Step | None:
     packet.column("sip")
     layer = packet.layer(SIP.field, at, min(after, end) - at)
     _start_line(packet, layer, line, words, at, lines[0][2] if lines else body, response)
-    packet.in_tree(layer, _show_fields, packet, layer, lines)
+    packet.in_tree(layer, _show_fields, packet, layer, lines, body)
     layer.said = _info(words, response, fields, [value for key, value, *_ in lines if key == b"contact"])
     packet.info = packet.values["sip.info"] = shown = packet.values.get("sip.info", "") + layer.said
     stop = min(after, end)
@@ -148,6 +148,8 @@ def sip(packet: Packet, at: int, limit: int) -> Step | None:
     return Step((sip,), after, limit) if after < limit else None
 
 
+MAX_FIELDS: Final = 200
+"""Header fields that are looked at; real messages have a few dozen."""
 Row = tuple[bytes, bytes, int, int, int]
 """Name in lower case, value, where the line, the value and the next line begin."""
 
@@ -156,7 +158,7 @@ def _fields(data: bytes, at: int, body: int) -> tuple[dict[bytes, bytes], list[R
     """Header fields up to the empty line; the first of a name, and all of them."""
     fields: dict[bytes, bytes] = {}
     rows: list[Row] = []
-    while at < body:
+    while at < body and len(rows) < MAX_FIELDS:
         stop = data.find(b"\r\n", at, body)
         after = body if stop < 0 else stop + 2
         line = data[at : body if stop < 0 else stop]
@@ -185,7 +187,7 @@ def _start_line(
         packet.add(start, CODE, int(words[1]), second, len(words[1]))
 
 
-def _show_fields(packet: Packet, layer: Item, lines: list[Row]) -> None:
+def _show_fields(packet: Packet, layer: Item, lines: list[Row], body: int) -> None:
     for key, value, start, value_at, following in lines:
         item = packet.add(layer, FIELD, packet.data[start:following].rstrip(b"\r\n"), start, following - start)
         if key in AUTHENTICATIONS:
@@ -193,6 +195,10 @@ def _show_fields(packet: Packet, layer: Item, lines: list[Row]) -> None:
             _authentication(packet, packet.add(item, AUTH, line, start, len(line)), value, value_at)
         if key in NAMED:
             _value(packet, packet.add(item, NAMED[key], value, value_at, len(value)), key, value, value_at)
+    start = lines[-1][-1] if len(lines) == MAX_FIELDS else body
+    many = packet.data.count(b"\r\n", start, body) - 1
+    if many > 0:
+        packet.add(layer, STOPPED, None, start, body - start, f"{many:,} more header fields")
 
 
 def _value(packet: Packet, item: Item, key: bytes, value: bytes, at: int) -> None:

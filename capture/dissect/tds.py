@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from netwatch.capture.dissect.framed import Cursor, before, contained, entire, roomy
+from netwatch.capture.dissect.framed import Cursor, Passed, before, contained, entire, octet, roomy, sized
 from netwatch.capture.dissect.kit import U8, U16, Bit, Flags8, Header, Item, number, octets, text
 from netwatch.capture.dissect.ntlmssp import ntlmssp
 from netwatch.capture.dissect.packet import MALFORMED_MARK, Packet
@@ -78,6 +78,7 @@ DATA = octets("tds.data", "Data")
 PASSWORD: Final = 2
 ERROR, INFORMATION, CHANGE, LOGGED_IN = 0xAA, 0xAB, 0xE3, 0xAD
 MAX_LENGTH: Final = 32768 + 8
+SMALL: Final = octet(TYPES) + rb"[\x00-\x1f]\x00" + sized(4, counted=4)
 HEADERS_FROM: Final = 22
 """Bytes of headers before the text of a batch, since TDS 7.2: they begin with their length."""
 
@@ -90,7 +91,8 @@ def tds(packet: Packet, at: int, limit: int) -> Step | None:
     said = before(packet, NAME)
     words = [said] if said else []
     malformed = False
-    while at < limit:
+    passed = Passed(packet, SMALL)
+    while (at := passed.over(at, limit)) < limit:
         entire(packet, NAME, at, TDS.size, limit)
         if not _plausible(packet.data[at : at + 8]):
             break
@@ -103,7 +105,9 @@ def tds(packet: Packet, at: int, limit: int) -> Step | None:
             cursor = Cursor(packet, NAME, at + TDS.size, min(end, limit), little=True)
             malformed = not contained(packet, _message, cursor, layer, kind) or malformed
             words.append(TYPES[kind] + ("" if status & 1 else " (Not last buffer)") + packet.info)
-        packet.info = ", ".join(words) + (MALFORMED_MARK if malformed else "")
+            packet.info = ", ".join(words) + (MALFORMED_MARK if malformed else "")
+        else:
+            passed.single(at, end)
         at = end
     return Step((tds, tls), at, limit) if at < limit else None
 

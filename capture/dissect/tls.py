@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from netwatch.capture.dissect.framed import Passed, roomy, sized
 from netwatch.capture.dissect.kit import U8, U16, Header, Hex16, Item, group, number, octets
 from netwatch.capture.dissect.packet import Packet
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on, signature
@@ -47,6 +48,8 @@ NAME: Final = "TLS record"
 STREAM_VERSIONS: Final = range(0x0300, 0x0305)
 TLS_1_3: Final = 0x0304
 MAX_RECORD: Final = 16384 + 2048
+SMALL: Final = rb"\x17\x03[\x00-\x04]\x00" + sized()
+"""A small record of application data: nothing later depends on it."""
 """RFC 5246, 6.2.3."""
 MAX_MESSAGE: Final = 1 << 17
 """Of a handshake message in several records; who sends more has no certificate."""
@@ -122,7 +125,8 @@ def _dissect(packet: Packet, at: int, limit: int, memory: dict[Any, Any]) -> Ste
     said: list[str] = []
     sender = side(packet)
     start = at
-    while at < limit:
+    passed = Passed(packet, SMALL)
+    while (at := passed.over(at, limit)) < limit:
         packet.whole(NAME, at, RECORD.size, limit, "")
         head = packet.data[at : at + 5]
         if not _plausible(head):
@@ -136,6 +140,10 @@ def _dissect(packet: Packet, at: int, limit: int, memory: dict[Any, Any]) -> Ste
         length = int.from_bytes(head[3:5], "big")
         packet.whole(NAME, at, RECORD.size + length, limit, "")
         end = at + RECORD.size + length
+        if head[0] == 23 and not roomy(packet):
+            passed.single(at, end)
+            at = end
+            continue
         memory["begun"] = True
         if not words:
             packet.column("tls")

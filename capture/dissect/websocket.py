@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Any, Final, NamedTuple
 
+from netwatch.capture.dissect.framed import Passed, roomy, sized
 from netwatch.capture.dissect.http_body import entity
 from netwatch.capture.dissect.kit import Bit, Bits, Field, Header, Item, Packed16, flag, number, octets, text
 from netwatch.capture.dissect.packet import MAX_MESSAGE, SEGMENT_MARK, Packet
@@ -74,12 +75,13 @@ class Frame(NamedTuple):
 @on("http.upgrade", 1)
 def websocket(packet: Packet, at: int, limit: int) -> Step | None:
     """Frames, as many as are complete. Asked for by HTTP alone: a frame does not say what it is."""
-    while at < limit:
-        at = _next(packet, at, limit)
+    passed = Passed(packet, SMALL)
+    while (at := passed.over(at, limit)) < limit:
+        at = _next(packet, at, limit, passed)
     return None
 
 
-def _next(packet: Packet, at: int, limit: int) -> int:
+def _next(packet: Packet, at: int, limit: int, passed: Passed) -> int:
     """One frame -> the offset after it."""
     side = packet.from_client
     memory = packet.memory("websocket")
@@ -91,6 +93,9 @@ def _next(packet: Packet, at: int, limit: int) -> int:
     packet.whole("WebSocket", at, end - at, limit, counts=True)
     if end > limit:
         memory["left", side] = end - limit
+    elif not roomy(packet) and _alone(frame):
+        passed.single(at, end)
+        return end
     before = packet.values.get("http.info", "")
     name = OPCODES.get(frame.opcode, "Unknown Opcode")
     said = f"WebSocket {name}{' [FIN]' if frame.fin else '[FRAGMENT]'}{' [MASKED]' if frame.masked else ''}"
@@ -110,6 +115,15 @@ def _next(packet: Packet, at: int, limit: int) -> int:
     if end <= limit:
         _payload(packet, layer, frame, data, memory)
     return end
+
+
+def _alone(frame: Frame) -> bool:
+    """Whether no later frame depends on it: no part of a message, and not compressed with what came before."""
+    return frame.fin and frame.opcode != 0 and not frame.reserved
+
+
+SMALL: Final = rb"[\x81-\x8f](?:(?=[\x00-\x7d])%b|%b)" % (sized(most=126), sized(counted=0x80, more=4, most=126))
+"""A small frame that stands alone; of a client, with its key."""
 
 
 def _goes_on(packet: Packet, at: int, limit: int, memory: dict[Any, Any], left: int) -> int:

@@ -526,7 +526,7 @@ def test_a_great_deal_of_little(plain: bytes) -> None:
     tree = dissect(packet, RAW, context=Context())
     assert perf_counter() - start < 0.5
     assert tree.verdict.kind in ("stopped", "malformed", "ok")
-    assert summarise(packet, RAW).info[:3000] == tree.info[:3000]
+    assert summarise(packet, RAW).info[:1500] == tree.info[:1500]
 
 
 def test_random_bytes_behind_a_header() -> None:

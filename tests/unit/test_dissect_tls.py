@@ -298,7 +298,7 @@ def test_a_chain_of_a_thousand_names_leaves_room_for_what_follows() -> None:
         b"".join(record(22, stream[at : at + 16000]) for at in range(0, len(stream), 16000)), server=True
     )
     assert tree.info.endswith("Certificate, Server Hello Done")
-    assert 1000 < len(values(tree, "x509ce.dNSName")) < 2000
+    assert 500 < len(values(tree, "x509ce.dNSName")) < 1000
 
 
 def test_a_stapled_answer_names_its_certificate(certificate: x509.Certificate) -> None:
@@ -455,10 +455,10 @@ def test_a_message_in_very_many_records_takes_time_once_for_each() -> None:
     talk = Talk()
     start = message(11, bytes(100_000))[:4]
     talk.send(record(22, start), server=True)
-    segment = record(22, b"\0") * 240
+    segment = record(22, b"\0") * 150
     began = perf_counter()
-    for _ in range(200):
+    for _ in range(320):
         talk.send(segment, server=True)
     assert perf_counter() - began < 20
     state = next(iter(talk.trees._conversations.values())).memory["tls"]
-    assert len(state["part", 1][0]) == 4 + 200 * 240
+    assert len(state["part", 1][0]) == 4 + 320 * 150
