@@ -341,7 +341,7 @@ class NetwatchApp(App[None], inherit_bindings=False):
         """Rare events: it started, failed, ended."""
         engine, state, main = self.engine, self.state, self._main
         # While it ends there are still timers, but no widgets any more.
-        if not self.is_running or main is None or not main.is_running or state.ended:
+        if not self.is_running or main is None or not main.is_running:
             return
         if self._deadline is None and engine.started.is_set():
             self._deadline = monotonic() + self._duration if self._duration is not None else float("inf")
@@ -350,7 +350,9 @@ class NetwatchApp(App[None], inherit_bindings=False):
             if notes:
                 main.footer.say("; ".join(notes), role="bright", seconds=8)
         if self._deadline is not None and monotonic() >= self._deadline:
-            self.exit()
+            self.exit()  # also where a file, or what --count lets through, ended before
+        if state.ended:
+            return
         if self.session.warning is not None and not self._said_warning:
             self._said_warning = True
             main.footer.say(self.session.warning, role="filter-chip", seconds=None)

@@ -151,6 +151,14 @@ def test_a_damaged_file_is_told_as_without_a_screen(capture: str) -> None:
     assert f"netwatch: hostile.pcap: damaged at byte {size}: a packet of 2,147,483,648 bytes".encode() in told
 
 
+def test_the_duration_ends_the_program_also_after_the_last_packet(capture: str, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    terminal = Terminal(["-r", capture, "--duration", "1", "--report", str(report)])
+    terminal.read_until(b"ENDED")
+    assert terminal.end() == 0
+    assert json.loads(report.read_text())["packets"] > 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_gives_the_terminal_back(capture: str, number: signal.Signals) -> None:
     terminal = Terminal(["-r", capture])
