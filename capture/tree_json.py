@@ -21,6 +21,8 @@ __all__ = ["PIECE", "JsonWriter", "as_object"]
 PIECE: Final = 200
 """Packets whose lines are given out at once."""
 _ENCODE: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
+_NANOSECONDS: Final = 9
+"""Digits."""
 EXACT: Final = 1 << 53
 """Beyond, readers of JSON that know only floating point would change an integer."""
 
@@ -80,6 +82,8 @@ def _item(item: Item, values: dict[str, list[Any]]) -> dict[str, Any]:
         made["value"] = value = _value(item)
         if field.name:
             values.setdefault(field.name, []).append(value)
+        if field.name == "ipv6.version":
+            values.setdefault("ip.version", []).append(value)  # of both protocols, as in --fields
     if text := item.text:
         made["text"] = text
     made["start"] = item.start
@@ -93,10 +97,25 @@ def _item(item: Item, values: dict[str, list[Any]]) -> dict[str, Any]:
 
 def _value(item: Item) -> int | float | str:
     """A number where it is one, flags as 0 and 1; all else as `--fields` prints it."""
-    value = item.value
+    value, plain = item.value, item.field.plain
+    if isinstance(value, int) and plain is not str and not isinstance(value, bool):
+        return _in_units(value, plain(value), fields_text(item))
     if (isinstance(value, int) and abs(value) <= EXACT) or (isinstance(value, float) and math.isfinite(value)):
         return int(value) if isinstance(value, bool) else value
     return fields_text(item)
+
+
+def _in_units(value: int, shown: str, text: str) -> int | float | str:
+    """An integer in the units that it is shown in; digits after a point that are as many as for a time are one."""
+    if abs(value) > EXACT:
+        return text
+    if shown.startswith("0x"):
+        return value
+    try:
+        whole, point, fraction = shown.partition(".")
+        return text if len(fraction) == _NANOSECONDS else float(shown) if point else int(whole)
+    except ValueError:
+        return value
 
 
 def _time(ts: int | None) -> str | None:

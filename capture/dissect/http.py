@@ -381,10 +381,12 @@ def _remember(packet: Packet, layer: Item, head: Head, request: Asked | None, me
         host = head.fields.get(b"host")
         if b"://" not in uri and host is not None and words[0] != b"CONNECT":
             uri = b"http://" + host + uri
-        packet.add(layer, REQUEST, True, start, 0)
+        tells = words[0] == b"NOTIFY"
+        packet.add(layer, NOTIFICATION if tells else REQUEST, True, start, 0)
         if b"://" in uri or words[0] == b"CONNECT":
             packet.add(layer, FULL_URI, uri, start, 0)
-        packet.add(layer, REQUEST_NUMBER, count, start, 0)
+        if not tells:
+            packet.add(layer, REQUEST_NUMBER, count, start, 0)
         upgrade = head.fields.get(b"upgrade", b"").lower()
         asked.append(Asked(words[0], uri[:4096], upgrade[:64], packet.number, packet.ts))
         return

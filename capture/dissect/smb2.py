@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 DIALECT: Final = number("smb2.dialect", "Dialect", names.DIALECTS, digits=4)
 BLOB: Final = octets("smb2.security_blob", "Security Blob")
 TREE: Final = text("smb2.tree", "Tree")
+WHO: Final = {
+    "ntlmssp.auth.username": text("smb2.acct", "Account"),
+    "ntlmssp.auth.domain": text("smb2.domain", "Domain"),
+    "ntlmssp.auth.hostname": text("smb2.host", "Host"),
+}
+"""What an NTLM message names the one who logs on by, and what the messages of the session have of it."""
+SHARE: Final = number("smb2.share_type", "Share Type", names.SHARE_TYPES, digits=2)
 FILENAME: Final = text("smb2.filename", "Filename")
 PATTERN: Final = text("smb2.find.pattern", "Search Pattern")
 READ_DATA: Final = octets("smb2.read_data", "Read Data")
@@ -116,6 +123,10 @@ def smb2(packet: Packet, at: int, limit: int) -> Step | None:
         if response and status:
             said += f", Error: {names.STATUS.get(status, f'Unknown (0x{status:08x})')}"
         layer.said = said
+        if packet.build:
+            _show_account(packet, layer, session)
+        if packet.build and not asynchronous:
+            _show_tree(packet, layer, who[1])
         words.append(said)
         packet.info = ";".join(words)
         tree = who[1] if not asynchronous else 0
@@ -167,6 +178,26 @@ WITH_BODY: Final = frozenset({0x00000000, 0x80000005, 0x80000006})
 GOES_ON: Final = 0xC0000016
 
 
+def _show_account(packet: Packet, layer: Item, session: int) -> None:
+    """Who the session is of, where its logon was seen."""
+    number_, who = packet.memory("smb2").get(("who", session), (packet.number, ()))
+    if number_ == packet.number:
+        return
+    for name, value in zip(WHO, who, strict=True):
+        if value:
+            packet.add(layer, WHO[name], value, layer.start, 0)
+
+
+def _show_tree(packet: Packet, layer: Item, tree: int) -> None:
+    """What the tree is that a message is about, where its connect was seen."""
+    memory = packet.memory("smb2")
+    path, kind = memory.get(("path", tree)), memory.get(("tree", tree))
+    if path is not None:
+        packet.add(layer, TREE, path, layer.start, 0)
+    if kind is not None:
+        packet.add(layer, SHARE, kind, layer.start, 0)
+
+
 def _negotiate_request(message: Message) -> str:
     count = message.values[0]
     start = message.at + SIZE + 36
@@ -183,7 +214,21 @@ def _negotiate_response(message: Message) -> str:
 
 def _session_request(message: Message) -> str:
     *_, offset, size, _ = message.values
-    return message.blob(offset, size)
+    said = message.blob(offset, size)
+    found: dict[str, Any] = {}
+    _names(message.item, found)
+    if found:
+        who = tuple(found.get(name, "") for name in WHO)
+        remember(message.memory, ("who", message.key[0]), (message.packet.number, who))
+    return said
+
+
+def _names(item: Item, found: dict[str, Any]) -> None:
+    """What the tree of a security blob says of who logs on."""
+    for child in item.children:
+        if child.field.name in WHO:
+            found[child.field.name] = child.field.plain(child.value)
+        _names(child, found)
 
 
 def _session_response(message: Message) -> str:
@@ -193,11 +238,15 @@ def _session_response(message: Message) -> str:
 
 def _tree_request(message: Message) -> str:
     _, offset, size = message.values
-    return f" Tree: {message.wide(TREE, offset, size)}"
+    path = message.wide(TREE, offset, size)
+    message.ask(path)
+    return f" Tree: {path}"
 
 
 def _tree_response(message: Message) -> str:
     remember(message.memory, ("tree", message.tree), message.values[0])
+    if message.asked:
+        remember(message.memory, ("path", message.tree), message.asked)
     return ""
 
 

@@ -108,14 +108,14 @@ def _body(*rows: Field) -> Header:
 BODIES: Final[dict[tuple[int, int], Header]] = {
     (0, 0): _body(
         U16("dialect_count", "Dialect count"),
-        Hex16("sec_mode", "Security mode"),
+        U16("sec_mode", "Security mode", plain="0x{:02x}".format),
         Bytes("", "Reserved", 2),
         Hex32("capabilities", "Capabilities"),
         _guid_row("client_guid", "Client Guid"),
         Bytes("", "Negotiate contexts", 8),
     ),
     (0, 1): _body(
-        Hex16("sec_mode", "Security mode"),
+        U16("sec_mode", "Security mode", plain="0x{:02x}".format),
         Hex16("dialect", "Dialect", names.DIALECTS),
         U16("negotiate_context.count", "NegotiateContextCount"),
         _guid_row("server_guid", "Server Guid"),
@@ -143,7 +143,7 @@ BODIES: Final[dict[tuple[int, int], Header]] = {
     ),
     (3, 0): _body(Bytes("", "Flags", 2), U16("olb.offset", "Blob Offset"), U16("olb.length", "Blob Length")),
     (3, 1): _body(
-        U8("share_type", "Share Type", names.SHARE_TYPES),
+        Hex8("share_type", "Share Type", names.SHARE_TYPES),
         Bytes("", "Reserved", 1),
         Hex32("share_flags", "Share flags"),
         Hex32("share_caps", "Share Capabilities"),

@@ -3,8 +3,8 @@
 The columns hold one value where a packet may have several (capture/columns.py): addresses are those of the outermost
 IP header, ports those of the outermost transport, also where an ICMP error quotes it; in a tunnel that rides on UDP
 they are the tunnel's. MAC addresses are kept only of packets without an IP header, so `eth.addr` is not among
-these: it would quietly miss every other packet. A bare MAC address asks for what the source and destination columns
-show.
+these: it would quietly miss every other packet, and is looked for in their trees. A bare MAC address asks for what
+the source and destination columns show.
 
 Every other field that a dissector names is looked for in the packets' trees, one by one.
 """

@@ -390,3 +390,22 @@ def test_a_body_ends_at_its_first_zero() -> None:
     body = b"text\0\1\2"
     sent = tcp(0x018, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\n\r\n" + body)
     assert only("http.file_data", sent[:36] + b"\0\x50" + sent[38:]) == "text"
+
+
+def test_json_has_numbers_in_the_units_that_are_shown() -> None:
+    from netwatch.capture.dissect import Context, dissect
+    from netwatch.capture.passing import Passed
+    from netwatch.capture.tree_json import as_object
+
+    radiotap = bytes.fromhex("00000f002c0000001600850900a0d6") + bytes.fromhex("d400 0000 0200000000a0")
+    tree = dissect(radiotap, 127, len(radiotap))
+    heard = as_object(Passed(1, 0, radiotap, 127, len(radiotap)), tree)["values"]
+    assert (heard["radiotap.dbm_antsignal"], heard["radiotap.datarate"]) == ([-42], [11])
+    segment = tcp(0x010)
+    tree = dissect(segment, 1, len(segment), context=Context(), number=1)
+    values_ = as_object(Passed(1, 0, segment, 1, len(segment)), tree)["values"]
+    assert values_["tcp.time_relative"] == ["0.000000000"]
+    assert values_["tcp.flags"] == [0x10]
+    packet = ETHERNET[:12] + b"\x86\xdd\x60\0\0\0\0\0\x3b\x40" + bytes(32)
+    tree = dissect(packet, 1, len(packet))
+    assert as_object(Passed(1, 0, packet, 1, len(packet)), tree)["values"]["ip.version"] == [6]

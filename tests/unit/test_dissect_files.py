@@ -76,6 +76,17 @@ def test_who_signs_in_and_to_which_share() -> None:
     share = wide("\\\\server\\data")
     tree = talk.say(nbss(smb2(3, struct.pack("<HHHH", 9, 0, 64 + 8, len(share)) + share, message=2)))
     assert tree.info == "Tree Connect Request Tree: \\\\server\\data"
+    # From there on every message of the session says who, and every one of the tree where.
+    talk.say(nbss(smb2(3, struct.pack("<HBBIII", 16, 1, 0, 0, 0, 0), response=True, message=2)), back=True)
+    tree = talk.say(nbss(smb2(5, create("a.txt"), message=3)))
+    told = {name: value(tree, name) for name in ("smb2.acct", "smb2.domain", "smb2.host", "smb2.tree")}
+    assert told == {
+        "smb2.acct": "alice",
+        "smb2.domain": "EXAMPLE",
+        "smb2.host": "PC",
+        "smb2.tree": "\\\\server\\data",
+    }
+    assert value(tree, "smb2.share_type") == "0x01"
 
 
 def test_a_name_cannot_write_to_the_terminal() -> None:
