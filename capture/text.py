@@ -31,7 +31,7 @@ def escape(value: str | bytes) -> str:
     text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
     if text.isprintable():
         return text
-    return "".join([c if c.isprintable() or c in _SPACES else _escaped(c) for c in text])
+    return text.translate(_FIT)
 
 
 def _escaped(char: str) -> str:
@@ -43,6 +43,18 @@ def _escaped(char: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+class _Fit(dict[int, str]):
+    """What each character becomes; those of a byte are kept, for there may be thousands of them."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        return char if char.isprintable() or char in _SPACES else _escaped(char)
+
+
+_FIT = _Fit()
+_FIT.update((code, _FIT[code]) for code in (*range(0x100), *range(0xDC80, 0xDD00)))
 
 
 def absolute(nanoseconds: int) -> str:

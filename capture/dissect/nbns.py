@@ -79,6 +79,8 @@ TTL, LENGTH = number("nbns.ttl", "Time to live"), number("nbns.data_length", "Da
 FLAGS, ADDRESS = number("nbns.nb_flags", "Name flags", digits=4), address("nbns.addr", "Addr", 4)
 DATA = octets("nbns.data", "Data")
 RECORD = group("", "Record")
+LONGEST_NAME = 255
+"""Bytes of a name with its scope (RFC 1002, 4.1)."""
 NAME_SIZE = 34
 """A length byte of 32, the name as letters A to P, the root label."""
 
@@ -99,6 +101,8 @@ def read_name(packet: Packet, message: int, at: int, limit: int) -> tuple[str, i
     while size := packet.uint("NetBIOS name", where, 1, limit):
         if size > 63:
             raise Malformed("NetBIOS name: label", where)
+        if where + 1 + size - at > LONGEST_NAME:
+            raise Malformed(f"NetBIOS name: more than {LONGEST_NAME} bytes", at)
         scope.append(packet.take("NetBIOS name", where + 1, size, limit).decode("utf-8", "surrogateescape"))
         where += 1 + size
     name = _decode(raw)

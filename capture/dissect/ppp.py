@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netwatch.capture.dissect.kit import U8, U16, Bits, Header, Hex8, Hex16, Item, Packed8, number, octets, text
 from netwatch.capture.dissect.options import tlvs
-from netwatch.capture.dissect.packet import Packet
+from netwatch.capture.dissect.packet import MAX_INFO, Packet
 from netwatch.capture.dissect.registry import TABLES, Step, on, step
 from netwatch.capture.text import escape
 
@@ -173,7 +173,8 @@ def chap(packet: Packet, at: int, limit: int) -> None:
     field = CHAP_NAME if code in (1, 2) else CHAP_MESSAGE
     packet.add(layer, field, rest, where, len(rest))
     layer.size = where + len(rest) - at
-    packet.info += f" ({field.label.upper()}='{escape(rest)}'" if code in (1, 2) else f" (MESSAGE='{escape(rest)}'"
+    said = escape(rest[:MAX_INFO])
+    packet.info += f" ({field.label.upper()}='{said}'" if code in (1, 2) else f" (MESSAGE='{said}'"
     packet.info += f", VALUE=0x{value.hex()})" if code in (1, 2) else ")"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from netwatch.capture.dissect.kit import Header, Item, number, octets, text
@@ -60,6 +61,7 @@ DATA, OPTION_DATA = text("telnet.data", "Data"), octets("telnet.option_data", "O
 VALUE = text("telnet.string_subopt.value", "Value")
 WIDTH, HEIGHT = number("telnet.naws_subopt.width", "Width"), number("telnet.naws_subopt.height", "Height")
 IAC: Final = 0xFF
+CHARACTERS: Final = re.compile(rb"(?:[^\xff\n]+|\xff\xff)*\n?")
 SUBOPTION, WILL, DONT = 250, 251, 254
 STRINGS: Final = frozenset((24, 32, 35))
 """Options whose value is text behind a 0 (RFC 1091)."""
@@ -81,12 +83,8 @@ def telnet(packet: Packet, at: int, limit: int) -> Step | None:
 
 def _characters(packet: Packet, layer: Item, at: int, end: int) -> int:
     """Up to the next line or command; 0xff twice is a character."""
-    stop = packet.data.find(b"\n", at, end)
-    stop = end if stop < 0 else stop + 1
-    where = packet.data.find(b"\xff", at, stop)
-    while where >= 0 and packet.data[where + 1 : where + 2] == b"\xff":
-        where = packet.data.find(b"\xff", where + 2, stop)
-    stop = max(stop if where < 0 else where, at + 1)
+    run = CHARACTERS.match(packet.data, at, end)
+    stop = max(at + 1 if run is None else run.end(), at + 1)
     packet.add(layer, DATA, packet.data[at:stop].replace(b"\xff\xff", b"\xff"), at, stop - at)
     return stop
 

@@ -19,6 +19,8 @@ TEXT_OF_MANY = [
     udp(5060, 5060, b"OPTIONS sip:a SIP/2.0\r\n" + b"a:\r\n" * 16_000 + b"\r\n"),
     udp(1900, 1900, b"NOTIFY * HTTP/1.1\r\n" + b"a:\r\n" * 16_000 + b"\r\n"),
     udp(40000, 11211, bytes(8) + b"get" + b" a" * 30_000 + b"\r\n"),
+    udp(137, 137, b"\1\2" * 32_000),
+    udp(514, 514, b"<1>" + b"\xff" * 64_000),
 ]
 Show = Callable[..., Tree | Summary]
 
@@ -57,7 +59,7 @@ def test_a_packet_full_of_the_smallest_messages(name: str, show: Show) -> None:
 
 
 @pytest.mark.parametrize("show", CALLS, ids=["row", "tree"])
-@pytest.mark.parametrize("packet", TEXT_OF_MANY, ids=["sip", "ssdp", "memcache"])
+@pytest.mark.parametrize("packet", TEXT_OF_MANY, ids=["sip", "ssdp", "memcache", "nbns", "syslog"])
 def test_a_message_full_of_the_smallest_fields(packet: bytes, show: Show) -> None:
     calls(show, [packet])
     count, _ = calls(show, [packet])

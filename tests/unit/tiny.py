@@ -160,6 +160,7 @@ TINY: Final[dict[str, Tiny]] = {
     "synphasor": Tiny(4712, bytes.fromhex("aa410012 0001 00000000 00000000 0002 0000")),
     "tds batch": Tiny(1433, bytes.fromhex("0101000800000100")),
     "tds answer": Tiny(1433, bytes.fromhex("0401000800000100"), True),
+    "telnet characters": Tiny(23, b"\xff\xff"),
     "telnet nop": Tiny(23, b"\xff\xf1"),
     "telnet do": Tiny(23, b"\xff\xfd\1"),
     "telnet option": Tiny(23, b"\xff\xfa\1\xff\xf0"),
