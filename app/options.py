@@ -33,8 +33,8 @@ _SPEED: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})x", re.IG
 _RANGE: Final = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
 _LARGEST_SIZE: Final = 1 << 40
 _MAX_FPS: Final = 60
-_LATER: Final = ("lab",)
 _LEAST_RATE: Final = 1 << 10
+_LATER: Final = ("lab",)
 """Sub-commands whose names are taken but that do not exist yet."""
 
 _DESCRIPTION: Final = (
