@@ -81,9 +81,9 @@ class Passed:
             self._count(many, at, after)
         return after
 
-    def single(self, at: int, end: int) -> None:
-        """Any other message, which is not to be shown any more. Raises TooMuch."""
-        self.walked += 1
+    def single(self, at: int, end: int, steps: int = 1) -> None:
+        """Any other message, which is not to be shown any more; its end took `steps` to find. Raises TooMuch."""
+        self.walked += steps
         if self.walked > MAX_WALKED:
             raise TooMuch("more messages than are counted", at)
         self._count(1, at, self.packet.end(end))

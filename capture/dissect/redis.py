@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from netwatch.capture.dissect.framed import RESERVE, Passed, before, roomy, small
+from netwatch.capture.dissect.framed import MOST_SMALL, RESERVE, Passed, before, roomy, small
 from netwatch.capture.dissect.kit import Field, Header, flag, group, number, octets, text
 from netwatch.capture.dissect.packet import MALFORMED_MARK, MAX_ITEMS, MAX_MESSAGE, Malformed, Packet, TooMuch
 from netwatch.capture.dissect.registry import NOT_MINE, Step, on
@@ -76,17 +77,20 @@ MAX_NUMBER: Final = 32
 """Digits of a length."""
 MAX_DEPTH: Final = 30
 """Levels that the tree shows; what nests deeper stands at the last."""
-_ELEMENT: Final = rb"(?:[+:_#,(-][^\r\n]{0,99}\r\n|[*~>%%|](?:0|-1)\r\n|[$!=](?:-1\r\n|%b))" % b"|".join(
-    rb"%d\r\n.{%d}" % (size, size + 2) for size in range(32)
+
+
+def _element(longest: int) -> bytes:
+    """A regular expression of what has nothing within and is small."""
+    bulk = b"|".join(rb"%d\r\n.{%d}" % (size, size + 2) for size in range(longest))
+    return rb"(?:[+:_#,(-][^\r\n]{0,99}\r\n|[*~>%%|](?:0|-1)\r\n|[$!=](?:-1\r\n|%b))" % bulk
+
+
+_FEW: Final = rb"(?:[*~>]2|%%1)\r\n%b{2}|[*~>]3\r\n%b{3}|(?:[*~>]4|%%2)\r\n%b{4}|[*~>]5\r\n%b{5}" % (
+    (_element(32),) * 4
 )
-_ARRAY: Final = (
-    rb"(?:[*~>]1\r\n){0,30}(?:%b|(?:[*~>]2|%%1)\r\n%b{2}|[*~>]3\r\n%b{3}|(?:[*~>]4|%%2)\r\n%b{4}|[*~>]5\r\n%b{5})"
-    % ((_ELEMENT,) * 5)
-)
-SMALL: Final = b"(?:%b)" % _ARRAY
+SMALL: Final = rb"(?:[*~>]1\r\n){0,30}(?:%b|%b)" % (_element(MOST_SMALL), _FEW)
 """An element that is small and simple, and a few of them in an array."""
-SMALL_MESSAGE: Final = rb"(?:(?:[^$!=*~>%%|+:_#,(\-\r\n][^\r\n]{0,99})?\r\n|%b)" % _ARRAY
-"""Such an element, or a command that somebody typed."""
+ARRAY: Final = re.compile(rb"[*~>]([1-9]\d{0,5})\r\n")
 MAX_ELEMENTS: Final = 2000
 """Others of which the end is looked for."""
 EACH: Final = 32
@@ -104,10 +108,10 @@ def resp(packet: Packet, at: int, limit: int) -> Step | None:
         return NOT_MINE
     packet.column("redis", before(packet, NAME) or ("Request:" if asks else "Response:"))
     end = packet.end(limit)
-    passed = Passed(packet, SMALL_MESSAGE)
+    passed = Passed(packet, SMALL)
     while (at := passed.over(at, limit)) < end:
         try:
-            size, line = _size(packet, at, end)
+            size, line, steps = _size(packet, at, end)
         except Malformed as malformed:
             layer = packet.layer(RESP.field, at, end - at)
             packet.add(layer, INLINE, packet.data[at:end], at, end - at)
@@ -124,21 +128,26 @@ def resp(packet: Packet, at: int, limit: int) -> Step | None:
             _show(packet, layer, at, min(at + size, end), asks, said)
             packet.info = " ".join(said)
         else:
-            passed.single(at, at + size)
+            passed.single(at, at + size, steps)
         packet.check(NAME, at, size, max(limit, at + size))
         at += size
     return None
 
 
-def _size(packet: Packet, at: int, end: int) -> tuple[int, bool]:
+def _size(packet: Packet, at: int, end: int) -> tuple[int, bool, int]:
     """Bytes of the element at `at`; more than there are to `end`: at least so many. And whether what is missing is
-    the end of a line, wherever that may be."""
+    the end of a line, wherever that may be; and how much work that was."""
     data = packet.data
     start, left, steps = at, 1, 0
     within: list[int] = []  # elements that are left behind each array that is open
+    array = ARRAY.match(data, at, end)
+    if array is not None:
+        # Most are of simple elements, all of which are here.
+        many, at = small(SMALL, data, array.end(), end, int(array[1]))
+        left, steps, within = int(array[1]) - many, 1, [0]
     while left:
         if at >= end:
-            return at + left * SHORTEST - start, False
+            return at + left * SHORTEST - start, False, steps
         steps += 1
         if steps > MAX_ELEMENTS + (at - start) // EACH:
             raise TooMuch("more elements than are counted", at)
@@ -150,7 +159,7 @@ def _size(packet: Packet, at: int, end: int) -> tuple[int, bool]:
         if stop < 0:
             if end - at > most:
                 raise Malformed("RESP: a line without its end", at)
-            return max(end + 1, at + left * SHORTEST) - start, whole and not number
+            return max(end + 1, at + left * SHORTEST) - start, whole and not number, steps
         left -= 1
         if kind in MANY:
             while within and left < within[-1]:
@@ -170,7 +179,7 @@ def _size(packet: Packet, at: int, end: int) -> tuple[int, bool]:
             left -= many
         if at - start + left * SHORTEST > MAX_MESSAGE:
             break
-    return at - start + left * SHORTEST, False
+    return at - start + left * SHORTEST, False, steps
 
 
 def _length(data: bytes, at: int, stop: int) -> int:
