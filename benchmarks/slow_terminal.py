@@ -107,7 +107,7 @@ def find_cursor(terminal: Terminal) -> str:
             colour = before[row]
             if before.count(colour) == after.count(colour) == 1 and after[row - 1] == colour:
                 return colour
-    raise RuntimeError("the cursor was not found on the screen")
+    raise RuntimeError(f"the cursor was not found on the screen: {terminal.screen.line(0).strip()}")
 
 
 def stands_at(terminal: Terminal, colour: str) -> int:
