@@ -58,6 +58,9 @@ RESULT_4, RESULT_5 = (
     number("socks.results", "Results(V4)", RESULTS_4),
     number("socks.results", "Results(V5)", RESULTS_5),
 )
+MAX_STRING: Final = 255
+"""Bytes of a user or a name in SOCKS 4; servers take no more."""
+ADDRESS_KINDS: Final = (b"\1", b"\3", b"\4")
 Memory = dict[Any, Any]
 
 
@@ -92,19 +95,29 @@ def _open(packet: Packet, at: int, limit: int, said: str, version: int) -> tuple
 
 def _request_4(packet: Packet, at: int, limit: int, memory: Memory) -> Step | None:
     """Command, port, address, user; of 0.0.0.x a name follows (SOCKS 4A)."""
-    if packet.data[at + 1 : at + 2] not in (b"\1", b"\2") or packet.data.count(b"\0", at + 8, packet.end(limit)) == 0:
+    if packet.data[at + 1 : at + 2] not in (b"\1", b"\2"):
         return NOT_MINE
+    entire(packet, NAME, at, 8, limit)
+    end = at + 8
+    named = packet.data[at + 4 : at + 7] == b"\0\0\0" and packet.data[at + 7 : at + 8] != b"\0"
+    for _ in range(1 + named):
+        stop = packet.data.find(b"\0", end, min(packet.end(limit), end + MAX_STRING + 1))
+        if stop < 0:
+            if limit - end <= MAX_STRING and not packet.values.get("stream.ended"):
+                packet.more(NAME, at, limit)
+            return NOT_MINE
+        end = stop + 1
     command = packet.uint(NAME, at + 1, 1, limit)
-    layer, cursor = _open(packet, at, limit, f"Command Request - {COMMANDS[command]}", 4)
+    layer, cursor = _open(packet, at, end, f"Command Request - {COMMANDS[command]}", 4)
     cursor.number(layer, VERSION, 1)
     cursor.number(layer, COMMAND, 1)
     port = cursor.number(layer, REMOTE_PORT, 2)
-    target = cursor.address(layer, REMOTE, 4)
+    cursor.address(layer, REMOTE, 4)
     cursor.cstring(layer, USER)
-    if target[:3] == b"\0\0\0" and target[3] and cursor.left:
+    if named:
         cursor.cstring(layer, DNS_NAME)
     memory.update(version=4, port=port)
-    return None
+    return Step((socks,), end, limit) if end < limit else None
 
 
 def _answer_4(packet: Packet, at: int, limit: int, memory: Memory) -> Step | None:
@@ -122,21 +135,26 @@ def _answer_4(packet: Packet, at: int, limit: int, memory: Memory) -> Step | Non
 def _version_5(packet: Packet, at: int, limit: int, asks: bool, memory: Memory) -> Step | None:
     """Methods, the one that was chosen, a request, its answer: told by who speaks, and by length."""
     size = limit - at
-    second = packet.data[at + 1 : at + 2]
-    if not second:
-        packet.whole(NAME, at, 2, limit)
-        return NOT_MINE
-    if asks and "method" not in memory and size == 2 + second[0]:
-        layer, cursor = _open(packet, at, limit, "Connect to server request", 5)
+    entire(packet, NAME, at, 2, limit)
+    second = packet.uint(NAME, at + 1, 1, limit)
+    first = ("begun", asks) not in memory
+    commands = packet.data[at + 2 : at + 3] == b"\0" and packet.data[at + 3 : at + 4] in ADDRESS_KINDS
+    if asks and first and second and (size == 2 + second or not (commands and second in COMMANDS)):
+        end = entire(packet, NAME, at, 2 + second, limit)
+        layer, cursor = _open(packet, at, min(end, limit), "Connect to server request", 5)
         cursor.number(layer, VERSION, 1)
         for _ in range(cursor.number(layer, COUNT, 1)):
             cursor.number(layer, METHOD, 1)
-        return None
-    if not asks and size == 2 and "method" not in memory:
-        layer, cursor = _open(packet, at, limit, "Connect to server response", 5)
+        memory.update({("begun", asks): True, "version": 5})
+        return Step((socks,), end, limit) if end < limit else None
+    if not asks and first and size == 3 and packet.data[at + 2] == 0:
+        entire(packet, NAME, at, 4, limit)
+    if not asks and first and (size == 2 or not commands):
+        layer, cursor = _open(packet, at, at + 2, "Connect to server response", 5)
         cursor.number(layer, VERSION, 1)
         memory["method"] = cursor.number(layer, ACCEPTED, 1)
-        return None
+        memory.update({("begun", asks): True, "version": 5})
+        return Step((socks,), at + 2, limit) if at + 2 < limit else None
     if size < 4 or packet.data[at + 2 : at + 3] != b"\0":
         return NOT_MINE
     end = _end(packet, at, limit)
@@ -153,11 +171,12 @@ def _version_5(packet: Packet, at: int, limit: int, asks: bool, memory: Memory) 
     else:
         cursor.address(layer, REMOTE_6 if kind == 4 else REMOTE, 16 if kind == 4 else 4)
     port = cursor.number(layer, PORT_FIELD, 2)
+    memory.update({("begun", asks): True, "version": 5})
     if asks:
         memory.update(command=command, port=port)
     else:
         memory["open"] = result == 0 and command != 3
-    return Step((socks,), end, limit) if end < limit and not asks else None
+    return Step((socks,), end, limit) if end < limit else None
 
 
 def _end(packet: Packet, at: int, limit: int) -> int:
@@ -171,7 +190,11 @@ def _end(packet: Packet, at: int, limit: int) -> int:
 
 def _password(packet: Packet, at: int, limit: int, asks: bool, memory: Memory) -> Step | None:
     """Name and password, or whether they were right (RFC 1929)."""
-    layer, cursor = _open(packet, at, limit, f"User authentication {'request' if asks else 'reply'}", 5)
+    end = entire(packet, NAME, at, 2, limit)
+    if asks:
+        end = entire(packet, NAME, at, 3 + packet.uint(NAME, at + 1, 1, limit), limit)
+        end = entire(packet, NAME, at, end - at + packet.uint(NAME, end - 1, 1, limit), limit)
+    layer, cursor = _open(packet, at, min(end, limit), f"User authentication {'request' if asks else 'reply'}", 5)
     cursor.number(layer, SUBVERSION, 1)
     if asks:
         cursor.octets(layer, USER, cursor.uint(1))
@@ -179,4 +202,4 @@ def _password(packet: Packet, at: int, limit: int, asks: bool, memory: Memory) -
     else:
         cursor.number(layer, STATUS, 1)
         memory["method"] = 0
-    return None
+    return Step((socks,), end, limit) if end < limit else None

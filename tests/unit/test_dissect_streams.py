@@ -204,3 +204,26 @@ def test_rows_say_what_trees_say_of_more_than_a_tree_shows(port: int, payload: b
     tree, row = dissect(data, RAW), summarise(data, RAW)
     assert (tree.protocol, tree.info) == row[:2]
     assert tree.info.count("200 OK") == 40 or tree.info.count("OPTIONS") == 2
+
+
+NAME = b"x" * 60 + b".example"
+ASKED = [
+    b"\4\2\4\0\1\2\3\4" + b"u" * 70 + b"\0",
+    b"\4\1\4\0\0\0\0\1ann\0" + NAME + b"\0",
+    b"\5\1\0" + b"\5\1\0\3" + bytes([len(NAME)]) + NAME + b"\0\x50",
+    b"\5\1\0\3" + bytes([len(NAME)]) + NAME + b"\0\x50",
+]
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_proxy_is_asked_wherever_segments_end(asked: bytes) -> None:
+    """SOCKS 4A, RFC 1928: a user and a name end with a zero, or begin with their length."""
+
+    def values(places: list[int]) -> list[object]:
+        within = (item for tree in shown(asked + b"GET", 1080, places) for item in items(tree))
+        return [item.value for item in within if item.field.name.startswith("socks.") and item.size]
+
+    whole = values([])
+    assert whole[-1] in (b"u" * 70, NAME, 80)
+    for cut in range(65, len(asked) + 3):
+        assert values([cut]) == whole, cut
