@@ -82,8 +82,6 @@ def _item(item: Item, values: dict[str, list[Any]]) -> dict[str, Any]:
         made["value"] = value = _value(item)
         if field.name:
             values.setdefault(field.name, []).append(value)
-        if field.name == "ipv6.version":
-            values.setdefault("ip.version", []).append(value)  # of both protocols, as in --fields
     if text := item.text:
         made["text"] = text
     made["start"] = item.start

@@ -406,6 +406,3 @@ def test_json_has_numbers_in_the_units_that_are_shown() -> None:
     values_ = as_object(Passed(1, 0, segment, 1, len(segment)), tree)["values"]
     assert values_["tcp.time_relative"] == ["0.000000000"]
     assert values_["tcp.flags"] == [0x10]
-    packet = ETHERNET[:12] + b"\x86\xdd\x60\0\0\0\0\0\x3b\x40" + bytes(32)
-    tree = dissect(packet, 1, len(packet))
-    assert as_object(Passed(1, 0, packet, 1, len(packet)), tree)["values"]["ip.version"] == [6]
