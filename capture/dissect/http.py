@@ -195,8 +195,8 @@ def _message(packet: Packet, header: Header, at: int, limit: int) -> int:
     layer.said = packet.info[len(before) :]
     if over_tcp:
         _remember(packet, layer, head, request, memory)
-    elif packet.build:
-        _show_alone(packet, layer, head)
+    else:
+        packet.in_tree(layer, _show_alone, packet, layer, head)
     if not head.complete:
         if limit > packet.caplen:
             raise Short("HTTP", packet.caplen, 1, limit)

@@ -123,10 +123,9 @@ def smb2(packet: Packet, at: int, limit: int) -> Step | None:
         if response and status:
             said += f", Error: {names.STATUS.get(status, f'Unknown (0x{status:08x})')}"
         layer.said = said
-        if packet.build:
-            _show_account(packet, layer, session)
-        if packet.build and not asynchronous:
-            _show_tree(packet, layer, who[1])
+        packet.in_tree(layer, _show_account, packet, layer, session)
+        if not asynchronous:
+            packet.in_tree(layer, _show_tree, packet, layer, who[1])
         words.append(said)
         packet.info = ";".join(words)
         tree = who[1] if not asynchronous else 0

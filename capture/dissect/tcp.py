@@ -152,7 +152,8 @@ def tcp(packet: Packet, at: int, limit: int) -> Step | None:
     info.append(f"Len={length}")
     packet.info = " ".join(info)
     if packet.build:
-        _show_seen(packet, layer, seen, at, length, (flags & 0x01) + (flags >> 1 & 0x01))
+        more = (flags & 0x01) + (flags >> 1 & 0x01)
+        packet.in_tree(layer, _show_seen, packet, layer, seen, at, length, more)
         show_checksum(packet, layer, CHECKSUM_STATUS, verified(packet, 6, at, limit, checksum), at + 16)
     if header > TCP.size:
         layer.size = min(start, packet.caplen) - at
@@ -169,8 +170,8 @@ def tcp(packet: Packet, at: int, limit: int) -> Step | None:
         finally:
             packet.info = " ".join(info)
     if seen.conversation is not None:
-        if packet.build and packet.context is not None and packet.context.counted:
-            _show_counted(packet, layer, seen.conversation, flags, length)
+        if packet.context is not None and packet.context.counted:
+            packet.in_tree(layer, _show_counted, packet, layer, seen.conversation, flags, length)
         segment = Segment(flags, raw_sequence, raw_acknowledged, values[5], length)
         packet.prefix += analyse(packet, layer, seen.conversation, segment, reused=seen.reused)
         if flags & 0x10 and packet.context is not None:

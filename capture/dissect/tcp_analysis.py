@@ -127,27 +127,29 @@ def analyse(packet: Packet, layer: Item, conversation: Conversation, segment: Se
     for name, (_, label) in _FLAGS.items():
         if name in said:
             prefix = f"[{label} {duplicate}] {prefix}" if name == "duplicate_ack" else f"[{label}] {prefix}"
-    if not packet.build:
-        return prefix
-    measured = Measured()
-    if packet.context is not None and packet.context.counted:
-        numbers = segment.sequence, segment.acknowledged
-        measured = measure(packet, conversation, numbers, segment.flags, segment.length, said)
-    if said or measured:
-        parent = packet.add(layer, ANALYSIS, None, layer.start, 0, prefix.strip())
+
+    def show() -> None:
+        measured = Measured()
         if packet.context is not None and packet.context.counted:
-            show_measured(packet, parent, measured, state.round_trip)
-        if said:
-            flags = packet.add(parent, FLAGS, None, layer.start, 0)
-            for name in _FLAGS:
-                if name in said:
-                    packet.add(flags, _FLAGS[name][0], True, layer.start, 0)
-        if original is not None:
-            packet.add(parent, RTO, original[1], layer.start, 0)
-            packet.add(parent, RTO_FRAME, original[0], layer.start, 0)
-        if duplicate:
-            packet.add(parent, DUPLICATE_NUMBER, forth.duplicates, layer.start, 0)
-            packet.add(parent, DUPLICATE_FRAME, forth.original, layer.start, 0)
+            numbers = segment.sequence, segment.acknowledged
+            measured = measure(packet, conversation, numbers, segment.flags, segment.length, said)
+        if said or measured:
+            parent = packet.add(layer, ANALYSIS, None, layer.start, 0, prefix.strip())
+            if packet.context is not None and packet.context.counted:
+                show_measured(packet, parent, measured, state.round_trip)
+            if said:
+                flags = packet.add(parent, FLAGS, None, layer.start, 0)
+                for name in _FLAGS:
+                    if name in said:
+                        packet.add(flags, _FLAGS[name][0], True, layer.start, 0)
+            if original is not None:
+                packet.add(parent, RTO, original[1], layer.start, 0)
+                packet.add(parent, RTO_FRAME, original[0], layer.start, 0)
+            if duplicate:
+                packet.add(parent, DUPLICATE_NUMBER, forth.duplicates, layer.start, 0)
+                packet.add(parent, DUPLICATE_FRAME, forth.original, layer.start, 0)
+
+    packet.in_tree(layer, show)
     return prefix
 
 

@@ -71,8 +71,7 @@ def _following(packet: Packet, transport: str, layer: Item, source: int, destina
     pair = packet.values.get("ip.pseudo", b"")
     half = len(pair) // 2
     packet.values["transport"] = (transport, pair[:half], source, pair[half:], destination)
-    if packet.build:
-        _show_counted(packet, layer)
+    packet.in_tree(layer, _show_counted, packet, layer)
     if at >= end:
         return Step((), at, end)
     following = step_by_ports("udp", source, destination, at, end)
