@@ -161,13 +161,14 @@ class Picture:
     def write(self, limit: float = _ALL, *, awaited: bool = False) -> str:
         """What has the terminal show what is wanted, as far as about `limit` bytes go; `awaited`: only those rows."""
         pen = _Pen(self.columns)
+        known = self._shown
         rows = sorted(self._changed)
         if awaited:
             # What changes all the time is hardly what was asked for: a clock, counters.
             restless = set().union(*self._lately)
             rows = sorted(self._awaited & self._changed, key=lambda y: (y in restless, y))
         for y, runs in zip(rows, self._runs(rows), strict=True):
-            wanted, shown = self._wanted[y], self._shown[y]
+            wanted, shown = self._wanted[y], known[y]
             for start, end in runs:
                 if pen.size >= limit:
                     break
@@ -182,6 +183,8 @@ class Picture:
                 self._changed.discard(y)
                 continue
             break
+        if known is not self._shown:
+            self._changed.update(range(self.rows))  # a signal came meanwhile: another size, or ctrl+z
         self._awaited &= self._changed
         if self.cursor and (pen.parts or self._cursor != self._cursor_shown):
             self._cursor_shown = self._cursor

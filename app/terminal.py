@@ -8,6 +8,7 @@ import codecs
 import contextlib
 import errno
 import io
+import math
 import os
 import select
 import signal
@@ -34,6 +35,8 @@ _PIECE: Final = 512
 """Bytes of one write: how soon a terminal that takes no more is noticed."""
 _AGAIN: Final = 0.02
 """Seconds until it is asked for room again: nobody is woken by a pseudo-terminal that has little."""
+_PATIENCE: Final = 5.0
+"""Seconds in which a terminal that is given back takes nothing, after which the rest is thrown away."""
 _SAME_KEY: Final = 0.3
 """Seconds after a key in which what is painted is its answer; later it is the next update, if there was none."""
 _LOOK_UP: Final = 100
@@ -74,11 +77,13 @@ class _Output:
         self._gone = False
         self._left_out = 0
         """Up to so many bytes in all nothing needs to be written any more."""
+        self._deadline = math.inf
+        """When the terminal should have taken something: at the end nobody waits for ever."""
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLOUT)
 
     def write(self, text: str) -> None:
-        """Write all of it, however long it takes."""
+        """Write all of it, however long it takes; at the end as long as the terminal takes some."""
         data = memoryview(text.encode(self._file.encoding, "replace"))
         end = self._link.taken + _size_of(text, self._file.encoding)
         full = False
@@ -91,9 +96,13 @@ class _Output:
                 self._lost()
                 break
             if not size:
+                if time.monotonic() > self._deadline:
+                    break
                 if not full:
                     self._on_full()
                 time.sleep(_AGAIN)
+            elif self._deadline < math.inf:
+                self._deadline = time.monotonic() + _PATIENCE
             full = not size
             self._link.taken += size
             data = data[size:]
@@ -103,6 +112,11 @@ class _Output:
     def leave_out(self) -> None:
         """What was handed over until now is of no use any more; a sequence that is cut short ends with the next."""
         self._left_out = self._link.handed
+        self._deadline = time.monotonic() + _PATIENCE
+
+    def begin(self) -> None:
+        """From now on the terminal may be as slow as it likes."""
+        self._deadline = math.inf
 
     def flush(self) -> None:
         """Nothing is held."""
@@ -307,6 +321,7 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
         def start_application_mode(self) -> None:
             self._shows, self._taken = False, True
             lend(True)
+            self._output.begin()
             super().start_application_mode()  # type: ignore[no-untyped-call]
             self._hand(self._question())
             self._picture.forget()
@@ -362,6 +377,8 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
                 self.run_input_thread()
             except OSError:
                 self._leave()  # the terminal hung up
+            except Exception as error:  # a mistake of ours; without keys nobody could end the program
+                self._in_loop(self._app._handle_exception, error)
 
         def run_input_thread(self) -> None:
             # As Textual's, which ends at what is no UTF-8 (pasted, or from a terminal that speaks Latin-1): no key
@@ -377,8 +394,12 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
                         self._leave()
                         return
                     if text := decoder.decode(data):  # the parser takes none for the end
-                        for message in parser.feed(text):
-                            self.process_message(message)
+                        try:
+                            for message in parser.feed(text):
+                                self.process_message(message)
+                        except (ValueError, OverflowError):
+                            # A key's numbers are none that Textual knows: its parser takes nothing after that.
+                            parser = XTermParser()
                 for message in parser.tick():  # an Escape with nothing behind it is a key
                     self.process_message(message)
 

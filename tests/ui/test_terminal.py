@@ -344,3 +344,35 @@ def test_a_terminal_that_takes_nothing_holds_up_no_key(kind: type[Terminal], cap
         time.sleep(0.05)
     terminal.press("q")
     assert terminal.end() == 0
+
+
+def test_it_ends_where_the_terminal_takes_nothing(capture: str, tmp_path: Path) -> None:
+    """As over SSH when the network is gone: who kills it has another terminal, and wants the report."""
+    report = tmp_path / "report.json"
+    terminal = Terminal(["-r", capture, "--report", str(report)], size=(160, 50))
+    terminal.read_until(b"ENDED")
+    for _ in range(60):
+        terminal.press("\x0c")
+        time.sleep(0.02)
+    os.kill(terminal.pid, signal.SIGTERM)
+    deadline = time.monotonic() + _PATIENCE
+    while not report.exists() or not report.stat().st_size:
+        if time.monotonic() > deadline:
+            os.kill(terminal.pid, signal.SIGKILL)
+            raise AssertionError
+        time.sleep(0.05)
+    assert terminal.end() == 0
+
+
+def test_keys_that_there_are_not_leave_the_keyboard_alone(capture: str) -> None:
+    """A code point that is none, and forms of kitty's protocol that were not asked for."""
+    terminal = Terminal(["-r", capture])
+    terminal.read_until(b"ENDED")
+    for key in ("\x1b[1114112u", "\x1b[99999999999u", "\x1b[97:65;1u", "\x1b[97;1:3u", "\x1b[1:D"):
+        terminal.press(key)
+        terminal.look(0.2)
+    terminal.output = b""
+    terminal.press("?")
+    terminal.read_until(b"A replay")
+    os.kill(terminal.pid, signal.SIGTERM)
+    assert terminal.end() == 0

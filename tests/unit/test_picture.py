@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -207,6 +209,23 @@ def test_what_is_forgotten_is_written_again() -> None:
     picture = prepared()
     picture.forget()
     assert "12,345 packets" in picture.write()
+
+
+def test_what_a_signal_forgets_while_it_is_written_is_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = prepared()
+    assert picture.take("\x1b[1;1H\x1b[mnew\x1b[1;1H")
+    write = picture._write_run
+
+    def interrupted(*given: Any) -> None:
+        picture.forget()
+        write(*given)
+
+    monkeypatch.setattr(picture, "_write_run", interrupted)
+    assert "new" in picture.write()
+    monkeypatch.undo()
+    assert picture.pending
+    again = picture.write()
+    assert ("new" in again, "12,345 packets" in again, picture.pending) == (True, True, False)
 
 
 def test_other_sequences_are_no_update() -> None:
