@@ -16,6 +16,7 @@ from typing import Final
 import netwatch
 from netwatch.capture.errors import EXIT_USAGE, CaptureError
 from netwatch.capture.kernel.hiding import Endpoint
+from netwatch.capture.unstopped import unstopped
 
 __all__ = ["Resolver", "name_servers"]
 
@@ -51,7 +52,7 @@ class Resolver:
             raise CaptureError("--resolve needs dnspython: pip install dnspython", EXIT_USAGE)
         paths = str(_ROOT), str(Path(library.origin).parents[1])
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        with theirs, unstopped():
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", _PROGRAM, *paths, "sandbox" if sandbox else "", *servers],
                 stdin=theirs.fileno(),

@@ -12,6 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from netwatch.capture.tshark_server import ANSWER, LARGEST, LONGEST, PATIENCE, REQUEST
+from netwatch.capture.unstopped import unstopped
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -39,7 +40,7 @@ class Tshark:
 
     def __init__(self, tshark: str) -> None:
         mine, theirs = socket.socketpair()
-        with theirs:
+        with theirs, unstopped():
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(_SERVER), tshark],
                 stdin=theirs.fileno(),

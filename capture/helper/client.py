@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from netwatch.capture.helper import protocol
 from netwatch.capture.helper.protocol import VERBS, MessageError, Shape, Verb
+from netwatch.capture.unstopped import unstopped
 
 if TYPE_CHECKING:
     from netwatch.capture.guard.identity import Identity
@@ -76,7 +77,7 @@ class Helper:
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket = mine
         try:
-            with theirs:
+            with theirs, unstopped():
                 for place in start.places.values():
                     directories.append(os.open(place.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
                 self._process = subprocess.Popen(

@@ -94,6 +94,13 @@ def test_what_it_keeps(helper: Helper, tmp_path: Path) -> None:
         assert len([each for each in opened if each.startswith("socket:")]) == 1
 
 
+def test_ctrl_z_while_it_is_started_stops_neither(helper: Helper) -> None:
+    """The child has it blocked before it has a session of its own; who started it takes it again."""
+    blocked, bit = int(status(helper.pid)["SigBlk"], 16), 1 << signal.SIGTSTP - 1
+    assert blocked & bit
+    assert not int(status(os.getpid())["SigBlk"], 16) & bit
+
+
 def test_verbs_that_were_not_asked_for_have_no_rights_and_are_not_there(patient: Helper) -> None:
     with pytest.raises(HelperError, match="not asked of the helper"):
         patient.call("owners", first=0)
