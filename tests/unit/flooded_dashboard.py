@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import sys
+import traceback
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,7 +41,7 @@ SOURCE = 26
 SOURCES = 1 << 20
 EVERY = 0.02
 """Seconds between two looks at the memory."""
-PATIENCE = 60.0
+PATIENCE = 90.0
 """Seconds for any part of it."""
 SLOW = 0.01
 """Seconds that the disk takes for 64 KiB."""
@@ -142,11 +143,11 @@ async def run(packets: int, buffer: int, path: str) -> dict[str, object]:
     """A third of the packets plainly, one with a filter, its statistics and conversations, one while a file is saved;
     all of them to a disk that does not take them all."""
     source = Flood([packets // 3] * 3)
-    session = Session(source, buffer=buffer)
     batches = BatchQueue()
     disk = Disk()
     recorder = Recorder(PcapngWriter(disk.descriptor, source.interfaces), live=True)
     spooler = Spooler(recorder, may_wait=lambda _: False)
+    session = Session(source, buffer=buffer, waiting=lambda: batches.qsize() + spooler.queued)
     engine = Engine(source, Decoder(), batches, writer=spooler)
     return_freed_memory()
     app = NetwatchApp(session, engine, batches, look=Look("full"), weigh=return_holes)
@@ -194,4 +195,8 @@ async def run(packets: int, buffer: int, path: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(run(int(sys.argv[1]), int(sys.argv[2]) << 20, sys.argv[3]))))
+    try:
+        print(json.dumps(asyncio.run(run(int(sys.argv[1]), int(sys.argv[2]) << 20, sys.argv[3]))), flush=True)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)  # whatever its threads still wait for
