@@ -10,8 +10,8 @@ import asyncio
 import json
 import os
 import sys
-import traceback
 import threading
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
