@@ -226,7 +226,6 @@ def _say(app: NetwatchApp, source: Source, engine: Engine, recording: Recording 
         for note in getattr(source, "notes", ()):
             tell(f"{source.name}: {note}")
     if source.damage is not None:
-        # As a script is told without the screen: the offset is for it to be read.
-        tell(f"{source.name}: damaged at byte {source.damage.offset}: {source.damage.message}")
+        tell(f"{source.name}: {source.damage.line}")
         return EXIT_DAMAGED
     return 0

@@ -278,7 +278,7 @@ def _consume(options: Options, stop: Stop, source: Source, sinks: list[_Sink], o
     outcome.damage = None if stop.asked else source.damage
     if outcome.damage is not None and not outcome.code:
         outcome.code = EXIT_DAMAGED
-        tell(f"{source.name}: damaged at byte {outcome.damage.offset}: {outcome.damage.message}")
+        tell(f"{source.name}: {outcome.damage.line}")
     if not (source.live or stop.unread):
         for note in getattr(source, "notes", ()):
             tell(f"{source.name}: {note}")

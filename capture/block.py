@@ -31,6 +31,11 @@ class Damage:
             return f"damaged: {named}"
         return f"damaged at byte {self.offset:,}: {self.message}"
 
+    @property
+    def line(self) -> str:
+        """The same for standard error, where scripts read the offset: in plain digits, always first."""
+        return f"damaged at byte {self.offset}: {self.message}"
+
 
 @dataclass(slots=True)
 class Interface:

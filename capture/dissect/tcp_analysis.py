@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from netwatch.capture.dissect.kit import duration, flag, group, number
 from netwatch.capture.dissect.segments import after
-from netwatch.capture.dissect.tcp_timing import Measured, measure, show_measured
+from netwatch.capture.dissect.tcp_timing import ACK, FIN, RST, SYN, Measured, measure, show_measured
 
 if TYPE_CHECKING:
     from netwatch.capture.dissect.context import Conversation
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Segment", "analyse", "scaling"]
 
-FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 SOON: Final = 20_000_000
 """Nanoseconds after a duplicate acknowledgement within which a segment sent again answers it."""
 REORDERED: Final = 3_000_000

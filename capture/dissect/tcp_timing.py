@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from netwatch.capture.dissect.kit import Item
     from netwatch.capture.dissect.packet import Packet
 
-__all__ = ["Measured", "measure", "show_measured", "show_times"]
+__all__ = ["ACK", "FIN", "RST", "SYN", "Measured", "measure", "show_measured", "show_times"]
 
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 MAX_SENT: Final = 512
