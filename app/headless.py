@@ -14,7 +14,7 @@ from netwatch.app.heap import keep_freed_memory
 from netwatch.app.interrupt import Stop
 from netwatch.app.opening import open_source
 from netwatch.app.options import Options
-from netwatch.app.output import failed, print_out, tell, when_nobody_reads
+from netwatch.app.output import failed, is_fifo, print_out, tell, when_nobody_reads
 from netwatch.app.preload import preload_output
 from netwatch.app.printing import Printer, printer_of
 from netwatch.app.reports import Report
@@ -121,7 +121,7 @@ class _Written:
 
     def __init__(self, options: Options, source: Source, stop: Stop, rights: Rights, *, alone: bool) -> None:
         """Raises CaptureError 74, BrokenPipeError."""
-        from netwatch.app.recording import Recording, is_fifo
+        from netwatch.app.recording import Recording
 
         self._alone = alone
         self._live = source.live
@@ -208,11 +208,15 @@ def run(options: Options, stop: Stop, rights: Rights) -> int:
     printer = printer_of(options)
     if printer is not None:
         sinks.append(_Printed(printer, options, stop))
-    report = Report(options.report, rights.user) if options.report is not None else None
+    outcome = _Outcome(name=options.read or "")
+    try:
+        report = _report(options, stop, rights)
+    except BrokenPipeError:
+        # Nobody came to read it.
+        return _finish([_Counted(options, stop, None)], None, outcome)
     if options.summary or report is not None:
         # First: what cannot be printed is counted nevertheless.
         sinks.insert(0, _Counted(options, stop, report))
-    outcome = _Outcome(name=options.read or "")
     try:
         source = open_source(options)
     except CaptureError as error:
@@ -294,6 +298,18 @@ def _consume(options: Options, stop: Stop, source: Source, sinks: list[_Sink], o
     if told.packets and not (options.summary or stop.unread):
         tell(lost(told))
     return _finish(sinks, source, outcome)
+
+
+def _report(options: Options, stop: Stop, rights: Rights) -> Report | None:
+    """Raises CaptureError 74, BrokenPipeError where the run is to end before anyone reads the FIFO that it names."""
+    if options.report is None:
+        return None
+    if options.duration is None or not is_fifo(options.report):
+        return Report(options.report, rights.user, stop)
+    stop.after(options.duration)
+    report = Report(options.report, rights.user, stop)
+    stop.after(0)  # not at all, until packets can arrive
+    return report
 
 
 def _own_session(source: Source, rights: Rights) -> tuple[OwnSession | None, Helper | None]:

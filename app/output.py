@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
+import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from netwatch.capture.errors import EXIT_OUTPUT, CaptureError
 from netwatch.capture.text import escape
@@ -20,6 +23,7 @@ __all__ = [
     "STDOUT",
     "failed",
     "fill_closed_descriptors",
+    "is_fifo",
     "open_file",
     "print_out",
     "tell",
@@ -28,6 +32,8 @@ __all__ = [
 
 STDOUT = 1
 STDERR = 2
+_LOOK: Final = 0.1
+"""Seconds between two looks at whether somebody reads a FIFO."""
 
 
 def tell(message: str) -> None:
@@ -82,9 +88,14 @@ def when_nobody_reads(do: Callable[[], None]) -> Iterator[None]:
         over.close()
 
 
-def open_file(path: str, user: Identity | None) -> int:
+def open_file(path: str, user: Identity | None, stopping: threading.Event | None = None) -> int:
     """A file to be written. A new one is `user`'s; one that was there stays whose it is: else root would give away
-    what it is told to write over. Raises OSError."""
+    what it is told to write over. A FIFO's reader is waited for.
+
+    Raises OSError, and BrokenPipeError where `stopping` is set before anyone reads the FIFO.
+    """
+    if is_fifo(path):
+        return _open_fifo(path, stopping)
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
     try:
         fd = os.open(path, flags | os.O_EXCL, 0o600)
@@ -94,6 +105,34 @@ def open_file(path: str, user: Identity | None) -> int:
         with contextlib.suppress(OSError):  # a user namespace may know nobody else, a file system no owners
             os.fchown(fd, user.uid, user.gid)
     return fd
+
+
+def is_fifo(path: str) -> bool:
+    """Whether `path` is a FIFO that is there."""
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _open_fifo(path: str, stopping: threading.Event | None) -> int:
+    """A descriptor of a FIFO that somebody reads. Raises BrokenPipeError where `stopping` is set before anyone does.
+
+    Plain open() would wait, too, but be started anew behind every signal.
+    """
+    while True:
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+        else:
+            os.set_blocking(fd, True)
+            return fd
+        if stopping is None:
+            time.sleep(_LOOK)
+        elif stopping.wait(_LOOK):
+            raise BrokenPipeError(errno.EPIPE, "nobody reads it")
 
 
 def failed(what: str, error: OSError) -> CaptureError:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import os
-import stat
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -24,14 +21,12 @@ from netwatch.capture.rotating import RotatingWriter
 from netwatch.capture.spooler import Spooler
 from netwatch.capture.writer import PcapngWriter
 
-__all__ = ["Recording", "is_fifo"]
+__all__ = ["Recording"]
 
 _SPARE: Final = 0.5
 """The part of the ring that a slow disk may fill: the rest is for what the processor is slow at."""
 _UNSEEN: Final = 0.25
 """Seconds that the screen may be late."""
-_LOOK: Final = 0.1
-"""Seconds between two looks at whether somebody reads a FIFO."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +75,7 @@ class Recording:
             elif path == "-":
                 output = PcapngWriter(path, source.interfaces, loss=source.loss)
             else:
-                fd = _open_fifo(path, stopping) if is_fifo(path) else open_file(path, user)
+                fd = open_file(path, user, stopping)
                 try:
                     output = PcapngWriter(fd, source.interfaces, loss=source.loss)
                 finally:
@@ -126,34 +121,6 @@ class Recording:
     def with_dropped(self, loss: Loss) -> Loss:
         """`loss` of the source and what was not written."""
         return replace(loss, writer=loss.writer + self.recorder.dropped)
-
-
-def is_fifo(path: str) -> bool:
-    """Whether `path` is a FIFO that is there."""
-    try:
-        return stat.S_ISFIFO(os.stat(path).st_mode)
-    except (OSError, ValueError):
-        return False
-
-
-def _open_fifo(path: str, stopping: threading.Event | None) -> int:
-    """A descriptor of a FIFO that somebody reads. Raises BrokenPipeError where `stopping` is set before anyone does.
-
-    Plain open() would wait, too, but be started anew behind every signal.
-    """
-    while True:
-        try:
-            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-        else:
-            os.set_blocking(fd, True)
-            return fd
-        if stopping is None:
-            time.sleep(_LOOK)
-        elif stopping.wait(_LOOK):
-            raise BrokenPipeError(errno.EPIPE, "nobody reads it")
 
 
 def _patience(source: Source, *, alone: bool) -> Callable[[float], bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from typing import Any, Final
 
@@ -55,13 +56,15 @@ class MemoryPeak:
 class Report:
     """The file, `-` for standard output, opened before the capture begins, so that a wrong path is told at once."""
 
-    def __init__(self, path: str, user: Identity | None) -> None:
-        """`user`: whose it is if it is made, None: this process's own. Raises CaptureError 74 if it cannot be
-        written."""
+    def __init__(self, path: str, user: Identity | None, stopping: threading.Event | None = None) -> None:
+        """`user`: whose it is if it is made, None: this process's own; `stopping`: once set, the reader of a FIFO is
+        not waited for any more. Raises CaptureError 74 if it cannot be written, BrokenPipeError."""
         self.path = "standard output" if path == "-" else path
         self.memory = MemoryPeak()
         try:
-            self._fd = os.dup(STDOUT) if path == "-" else open_file(path, user)
+            self._fd = os.dup(STDOUT) if path == "-" else open_file(path, user, stopping)
+        except BrokenPipeError:
+            raise
         except OSError as error:
             raise failed(self.path, error) from None
 

@@ -1,4 +1,5 @@
-"""`-w` into a FIFO: a reader is waited for, but not for ever, and takes no other output along when it leaves."""
+"""`-w` and `--report` into a FIFO: a reader is waited for, but not for ever, and takes no other output along when it
+leaves."""
 
 from __future__ import annotations
 
@@ -89,3 +90,38 @@ def test_without_its_reader_the_run_ends_silently_where_there_is_none(fifo: Path
         os.close(reader)
         assert process.communicate(timeout=10) == ("", "")
         assert process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_ends_the_wait_for_who_reads_the_report(fifo: Path, number: signal.Signals) -> None:
+    with running("-r", DEMO, "--json", "--report", fifo) as process:
+        time.sleep(1.0)
+        assert process.poll() is None
+        process.send_signal(number)
+        out, err = process.communicate(timeout=10)
+        assert (process.returncode, err) == (0, "")
+        assert json.loads(out)["packets"] == 0
+
+
+def test_the_duration_ends_the_wait_for_who_reads_the_report(fifo: Path, tmp_path: Path) -> None:
+    with running("-r", DEMO, "-w", tmp_path / "kept", "--report", fifo, "--duration", "0.5") as process:
+        assert process.communicate(timeout=10) == ("", "")
+        assert process.returncode == 0
+
+
+def test_who_reads_the_report_may_come_late(fifo: Path) -> None:
+    with running("-r", DEMO, "--json", "--report", fifo) as process:
+        time.sleep(1.0)
+        reported = json.loads(fifo.read_bytes())
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, err) == (0, "")
+        assert reported["packets"] == json.loads(out)["packets"] > 0
+
+
+def test_who_reads_the_report_may_leave_early(fifo: Path) -> None:
+    """The summary is printed all the same."""
+    with running("demo", "--json", "--report", fifo, "--duration", "1") as process:
+        os.close(os.open(fifo, os.O_RDONLY))
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, err) == (0, "")
+        assert json.loads(out)["packets"] > 0
