@@ -138,6 +138,7 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
             mistake = engine.fault or crash_log.unseen
             if mistake is not None:
                 app.report(mistake)
+        code = _say(app, source, engine, recording, crash_log)
         if report is not None:
             session.release()  # a list of all hosts takes some 25 MB
             summary = Summary(
@@ -149,8 +150,12 @@ def run_dashboard(options: Options, source: Source, rights: Rights) -> int:
                 damage=source.damage,
             )
             stall = app.longest_stall * 1000
-            report.write(summary, frames=app.frames, terminal_bytes=link.bytes, longest_ui_stall_ms=stall)
-        return _say(app, source, engine, recording, crash_log)
+            try:
+                report.write(summary, frames=app.frames, terminal_bytes=link.bytes, longest_ui_stall_ms=stall)
+            except CaptureError as error:
+                tell(str(error))
+                code = code or error.code
+        return code
 
 
 def _resolver(source: Source, *, sandbox: bool, hidden: bool) -> Resolver:

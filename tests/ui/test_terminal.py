@@ -151,6 +151,20 @@ def test_a_damaged_file_is_told_as_without_a_screen(capture: str) -> None:
     assert f"netwatch: hostile.pcap: damaged at byte {size}: a packet of 2,147,483,648 bytes".encode() in told
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_report_that_fails_takes_no_other_word_along(capture: str) -> None:
+    with open(capture, "ab") as file:
+        file.write(struct.pack("<4I", 1, 0, 1 << 31, 1 << 31))
+    terminal = Terminal(["-r", capture, "--report", "/dev/full"])
+    terminal.read_until(b"DAMAGED")
+    terminal.press("q")
+    assert terminal.end() == 3
+    told = terminal.output[terminal.output.rindex(b"\x1b[?1049l") :]
+    assert b"netwatch: hostile.pcap: damaged at byte" in told
+    assert b"netwatch: cannot write /dev/full: No space left on device\r\n" in told
+    assert b"Traceback" not in told
+
+
 def test_the_duration_ends_the_program_also_after_the_last_packet(capture: str, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     terminal = Terminal(["-r", capture, "--duration", "1", "--report", str(report)])
