@@ -106,7 +106,7 @@ def _with_atheris(atheris: Any, found: Findings, begin: Any, corpus: Path | None
         kept.mkdir(parents=True, exist_ok=True)
         for data in begin:
             (kept / hashlib.sha1(data).hexdigest()).write_bytes(data)
-        limits = [f"-max_total_time={seconds}", "-max_len=8192", f"-timeout={LONGEST}", "-rss_limit_mb=3000"]
+        limits = [f"-max_total_time={seconds}", "-max_len=8192", f"-timeout={LONGEST}", "-rss_limit_mb=8000"]
         artifacts = f"-artifact_prefix={found._folder}/"
         found._folder.mkdir(parents=True, exist_ok=True)
         atheris.Setup([sys.argv[0], str(kept), *limits, artifacts, "-print_final_stats=1"], found)

@@ -9,7 +9,7 @@ import lzma
 import os
 import random
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Final
 
@@ -198,9 +198,9 @@ def follow(data: bytes) -> None:
     (seed,) = struct.unpack_from("!H", data)
     dice = random.Random(seed)
     if seed & 1:
-        session = _session(data[2:].split(MARK)[:MOST_PACKETS], LINKTYPES[seed // 2 % len(LINKTYPES)])
-        for index in range(session.store.end):
-            _followed(session, index)
+        with _session(data[2:].split(MARK)[:MOST_PACKETS], LINKTYPES[seed // 2 % len(LINKTYPES)]) as session:
+            for index in range(session.store.end):
+                _followed(session, index)
         return
     sent = (data[2 : 2 + MOST_STREAM] + MARK).split(MARK)[:2]
     first = dice.choice((0, 1000, 2**32 - 50))
@@ -211,7 +211,8 @@ def follow(data: bytes) -> None:
         if dice.random() < 0.5:
             dice.shuffle(pieces)
         made += [segment(payload[a:b], 80, first + a, back=bool(back)) for a, b in pieces]
-    both = _followed(_session(made, RAW), dice.randrange(len(made)))
+    with _session(made, RAW) as session:
+        both = _followed(session, dice.randrange(len(made)))
     assert both == tuple(sent), (both, sent)
 
 
@@ -232,19 +233,24 @@ def _followed(session: Session, index: int) -> tuple[bytes, bytes] | None:
     return sides[0], sides[1]
 
 
-def _session(made: list[bytes], linktype: int) -> Session:
+@contextlib.contextmanager
+def _session(made: list[bytes], linktype: int) -> Iterator[Session]:
+    """All of it ingested, and readable again until the end."""
     fd, path = memory_file(pcap(made, linktype))
     try:
         source, decoder = open_file(path), Decoder()
     finally:
         os.close(fd)
     session = Session(source, buffer=None)
-    while not source.exhausted:
-        block = source.next_block(0)
-        if block is not None:
-            rows = decoder.decode(block).rows
-            session.ingest(Batch(rows, block.raw if block.owned else None, partial(rows)))
-    return session
+    try:
+        while not source.exhausted:
+            block = source.next_block(0)
+            if block is not None:
+                rows = decoder.decode(block).rows
+                session.ingest(Batch(rows, block.raw if block.owned else None, partial(rows)))
+        yield session
+    finally:
+        source.close()
 
 
 def _block(made: list[bytes], linktype: int) -> Block:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import struct
 import subprocess
@@ -32,8 +33,11 @@ def of_target(name: str) -> list[bytes]:
 def test_the_demo_gives_every_target_something_to_begin_with(name: str) -> None:
     begun = of_target(name)
     assert len(begun) > 5
+    run(begun[0])  # which loads what is loaded once
+    before = os.listdir("/proc/self/fd")
     for seed in begun[:: max(1, len(begun) // 12)]:
         run(seed)
+    assert os.listdir("/proc/self/fd") == before
 
 
 @settings(max_examples=250, deadline=None)
