@@ -25,6 +25,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
 from netwatch.app.link import Link
+from netwatch.app.pasting import Pastes
 from netwatch.app.picture import Picture
 
 __all__ = ["driver"]
@@ -41,6 +42,8 @@ _SAME_KEY: Final = 0.3
 """Seconds after a key in which what is painted is its answer; later it is the next update, if there was none."""
 _LOOK_UP: Final = 100
 """Milliseconds of waiting for a key, after which it is seen whether there is still somebody to wait for one."""
+_FOLLOWS: Final = 10
+"""Milliseconds in which the rest of a sequence follows its Escape."""
 _STDIN: Final = 0
 _MOST_READ: Final = 4096
 _BY_HAND: Final = (
@@ -384,22 +387,29 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
             # As Textual's, which ends at what is no UTF-8 (pasted, or from a terminal that speaks Latin-1): no key
             # would do anything any more.
             decoder = codecs.getincrementaldecoder("utf-8")("replace")
-            parser = XTermParser()
+            parser, pastes = XTermParser(), Pastes()
             keyboard = select.poll()
             keyboard.register(self.fileno, select.POLLIN)
             while not self.exit_event.is_set():
-                if keyboard.poll(_LOOK_UP):
+                pieces: list[str | events.Paste] = []
+                if keyboard.poll(_FOLLOWS if pastes.undecided else _LOOK_UP):
                     data = os.read(self.fileno, _MOST_READ)
                     if not data:
                         self._leave()
                         return
-                    if text := decoder.decode(data):  # the parser takes none for the end
-                        try:
-                            for message in parser.feed(text):
-                                self.process_message(message)
-                        except (ValueError, OverflowError):
-                            # A key's numbers are none that Textual knows: its parser takes nothing after that.
-                            parser = XTermParser()
+                    pieces.extend(pastes.feed(decoder.decode(data)))
+                elif held := pastes.release():
+                    pieces.append(held)
+                for piece in pieces:  # none is empty, which the parser takes for the end
+                    if isinstance(piece, events.Paste):
+                        self.process_message(piece)
+                        continue
+                    try:
+                        for message in parser.feed(piece):
+                            self.process_message(message)
+                    except (ValueError, OverflowError):
+                        # A key's numbers are none that Textual knows: its parser takes nothing after that.
+                        parser = XTermParser()
                 for message in parser.tick():  # an Escape with nothing behind it is a key
                     self.process_message(message)
 

@@ -390,3 +390,48 @@ def test_keys_that_there_are_not_leave_the_keyboard_alone(capture: str) -> None:
     terminal.read_until(b"A replay")
     os.kill(terminal.pid, signal.SIGTERM)
     assert terminal.end() == 0
+
+
+@pytest.mark.parametrize("prompt", ["", "/", ":", "e", "\r", "?"])
+def test_what_is_pasted_is_no_key_and_reaches_no_terminal(prompt: str, capture: str, tmp_path: Path) -> None:
+    """Escapes of all kinds, q and ctrl+c among them, C1 controls, bytes that are no UTF-8."""
+    terminal = Terminal(["-r", capture, "--save-dir", str(tmp_path)])
+    terminal.read_until(b"ENDED")
+    terminal.press(prompt)
+    terminal.look(0.5)
+    terminal.output = b""
+    odd = (
+        b"q\x1bq\x03\x1a\x1b]52;c;AAAA\x07\x1b]0;owned\x07\x1b[31m\x9b31m\xc2\x9b31m\xff\xfe\x1b\x1b[5;5R\x1b[3~" * 8
+    )
+    os.write(terminal._fd, b"\x1b[200~" + odd + b"\x1b[201~")
+    terminal.look(0.7)
+    rest = re.sub(rb"\x1b\[[0-9;?]*[mHCGnhl]", b"", terminal.output)
+    assert b"\x1b" not in rest
+    assert not set(rest) & (set(range(0x20)) - set(b"\r\n"))
+    assert [char for char in rest.decode() if not char.isprintable() and char not in "\r\n"] == []
+    assert list(tmp_path.glob("*.pcapng")) == []
+    terminal.press("\x1b")
+    terminal.look(0.3)
+    terminal.output = b""
+    terminal.press("\x1b?" if prompt != "?" else "?")
+    terminal.read_until(b"A replay")
+    os.kill(terminal.pid, signal.SIGTERM)
+    assert terminal.end() == 0
+
+
+def test_a_long_paste_with_escapes_is_one_paste(capture: str) -> None:
+    """As keys, each of its characters would be one: that took minutes."""
+    terminal = Terminal(["-r", capture])
+    terminal.read_until(b"ENDED")
+    terminal.press("/")
+    terminal.look(0.5)
+    for piece in ("\x1b[200~", *["x\x1by" * 1000] * 100, "\x1b[201~"):
+        terminal.press(piece)
+        terminal.look(0.001)
+    terminal.press("\x1b")
+    terminal.look(0.3)
+    terminal.output = b""
+    terminal.press("?")
+    terminal.read_until(b"A replay")
+    os.kill(terminal.pid, signal.SIGTERM)
+    assert terminal.end() == 0
