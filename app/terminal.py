@@ -27,6 +27,7 @@ from textual.message import Message
 from netwatch.app.link import Link
 from netwatch.app.pasting import Pastes
 from netwatch.app.picture import Picture
+from netwatch.capture.unstopped import unstopped
 
 __all__ = ["driver"]
 
@@ -193,6 +194,8 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
     own = _without_waiting(sys.__stdout__.fileno())
 
     class Driver(LinuxDriver):
+        _taken = False  # signals are taken before all of it is there
+
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
             assert isinstance(sys.__stdout__, io.TextIOWrapper)
@@ -210,7 +213,6 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
             self._picture = Picture()
             self._controls: list[str] = []
             """What is no part of the picture: modes, the clipboard, the bell."""
-            self._taken = False
             self._shows = False
             self._synchronised = False
             self._key: float | None = None
@@ -325,7 +327,8 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
             self._shows, self._taken = False, True
             lend(True)
             self._output.begin()
-            super().start_application_mode()  # type: ignore[no-untyped-call]
+            with unstopped():  # Textual would begin anew in the middle of it, with every thread twice
+                super().start_application_mode()  # type: ignore[no-untyped-call]
             self._hand(self._question())
             self._picture.forget()
             self._await()
@@ -357,11 +360,15 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
         def _sigtstp_application(self, *_: object) -> None:
             # What a terminal does with ctrl+z: the whole of a pipeline stops, and nothing where no shell could go on
             # with it (setsid, a container's first process); there Textual's SIGSTOP would be the end.
-            self.suspend_application_mode()
-            self._must_signal_resume = True
+            taken = self._taken
+            if taken:
+                self.suspend_application_mode()
+                self._must_signal_resume = True
             own = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
             # Keys that do not come from standard input: that is a pipeline.
-            if self.fileno == _STDIN or not _stopped_by_terminal(self.fileno):
+            if not taken:
+                os.kill(os.getpid(), signal.SIGTSTP)  # it was the terminal itself that stopped the others
+            elif self.fileno == _STDIN or not _stopped_by_terminal(self.fileno):
                 os.killpg(0, signal.SIGTSTP)
             time.sleep(_CONTINUED)
             signal.signal(signal.SIGTSTP, own)
@@ -370,6 +377,8 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
 
         def _sigcont_application(self, *_: object) -> None:
             # Stopped from outside (kill -STOP) nothing was put away: a second thread that reads keys would never end.
+            if not (self._taken or self._must_signal_resume):
+                return
             if not self._must_signal_resume:
                 self.suspend_application_mode()
                 self._must_signal_resume = True

@@ -234,6 +234,42 @@ def test_ctrl_z_gives_the_shell_its_terminal_and_fg_the_screen(capture: str, ter
     assert shell.end() == 0
 
 
+@pytest.mark.parametrize("place", ["LinuxDriver.__init__", "WriterThread.start"])
+def test_ctrl_z_while_the_screen_is_being_taken(place: str, capture: str, tmp_path: Path) -> None:
+    program = tmp_path / "early.py"
+    program.write_text(
+        "import os, signal\n"
+        "from textual.drivers.linux_driver import LinuxDriver, WriterThread\n"
+        "from netwatch.app.main import main\n"
+        f"really, pressed = {place}, []\n"
+        "def early(self, *what, **how):\n"
+        "    really(self, *what, **how)\n"
+        "    if not pressed:\n"
+        "        pressed.append(1)\n"
+        "        os.kill(os.getpid(), signal.SIGTSTP)\n"
+        f"{place} = early\n"
+        "raise SystemExit(main())\n"
+    )
+    shell = Shell()
+    shell.type(shlex.join([sys.executable, str(program), "-r", capture, "--no-tshark"]), b"Stopped")
+    shell.read_until(b"ready> ")
+    assert shell.ask("stty -a | grep -c ' icanon '") == "1"
+    shell.type("fg", b"ENDED")
+    shell.look(0.5)
+    shell.press("?")
+    shell.read_until(b"A replay")
+    shell.press("\x1b")
+    shell.look(0.5)
+    shell.stop()
+    shell.type("fg", b"\x1b[?1049h")
+    shell.look(0.5)
+    shell.press("q")
+    shell.read_until(b"ready> ")
+    assert shell.output.count(b"\x1b[?1049l") == 1
+    shell.press("exit\n")
+    assert shell.end() == 0
+
+
 def test_ctrl_z_stops_all_of_a_pipeline(capture: str) -> None:
     shell = Shell()
     # Who was root becomes nobody, and can stop what is nobody's, as who used sudo can stop what is his.
