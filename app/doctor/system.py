@@ -9,6 +9,7 @@ from typing import Final
 
 from netwatch.app.doctor.finding import FAILS, OPTIONAL, WORKS, Finding
 from netwatch.capture.errors import CaptureError
+from netwatch.capture.unstopped import unstopped
 
 __all__ = ["CHECKS"]
 
@@ -54,9 +55,10 @@ def tshark() -> list[Finding]:
             )
         ]
     try:
-        said = subprocess.run(
-            [found, "--version"], capture_output=True, timeout=_PATIENCE, text=True, errors="replace", check=False
-        )
+        with unstopped():
+            said = subprocess.run(
+                [found, "--version"], capture_output=True, timeout=_PATIENCE, text=True, errors="replace", check=False
+            )
     except (OSError, subprocess.TimeoutExpired) as error:
         return [Finding("tshark", FAILS, f"{found} does not start: {error}")]
     return [Finding("tshark", WORKS, said.stdout.split("\n", 1)[0].rstrip(".") or found)]

@@ -15,6 +15,7 @@ from typing import Final
 
 from netwatch.app.doctor.finding import FAILS, OPTIONAL, WORKS, Finding
 from netwatch.app.encoding import terminal_encoding
+from netwatch.capture.unstopped import unstopped
 
 __all__ = ["CHECKS"]
 
@@ -91,13 +92,14 @@ def _shown() -> bool:
 
 def _tmux() -> Finding:
     try:
-        said = subprocess.run(
-            [shutil.which("tmux") or "tmux", "show-options", "-gv", "set-clipboard"],
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE,
-            check=False,
-        )
+        with unstopped():
+            said = subprocess.run(
+                [shutil.which("tmux") or "tmux", "show-options", "-gv", "set-clipboard"],
+                capture_output=True,
+                text=True,
+                timeout=_PATIENCE,
+                check=False,
+            )
         setting = said.stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
         setting = ""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -125,3 +127,19 @@ def test_the_page_names_the_test_that_runs_it() -> None:
     page = Path(__file__).parents[2] / "docs" / "PERMISSION.md"
     assert "tests/live/test_permission.py" in page.read_text()
     assert (page.parents[1] / "tests" / "live" / "test_permission.py").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+@pytest.mark.parametrize("name", ["tshark", "tmux"])
+def test_ctrl_z_waits_for_what_is_started(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop that met the new process before its exec would leave a job that neither runs nor stops."""
+    program, seen = tmp_path / name, tmp_path / "seen"
+    program.write_text(f"#!/bin/sh\ngrep SigBlk /proc/$$/status > {seen}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    if name == "tshark":
+        system.tshark()
+    else:
+        terminal._tmux()
+    assert int(seen.read_text().split()[1], 16) >> (signal.SIGTSTP - 1) & 1
+    assert signal.SIGTSTP not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
