@@ -290,8 +290,15 @@ def test_as_tshark_has_it(
     keys = ["host_key.type", "host_key.rsa.e", "host_key.rsa.n", "host_key.ecdsa.id", "host_key.ecdsa.q"]
     keys += ["host_key.eddsa.key", "host_key.data", "host_sig.type", "ecdh.q_c", "ecdh.q_s", "dh.e", "dh.f"]
     keys += [*LISTS, "kex.hassh", "kex.hassh_algorithms", "kex.hasshserver", "kex.hasshserver_algorithms"]
-    keys += ["protocol", "direction", "cookie", "dh_gex.min", "dh_gex.nbits", "dh_gex.max", "dh_gex.p", "dh_gex.g"]
-    clear = ["message_code", "packet_length", "padding_length", "padding_string", "first_kex_packet_follows"]
+    keys += ["protocol", "cookie", "dh_gex.min", "dh_gex.nbits", "dh_gex.max", "dh_gex.p", "dh_gex.g"]
+    clear = [
+        "direction",
+        "message_code",
+        "packet_length",
+        "padding_length",
+        "padding_string",
+        "first_kex_packet_follows",
+    ]
     names = [f"ssh.{name}" for name in (*keys, *clear)]
     said = by_tshark(seen.frames[: until + 1], *names)
     assert len(said) == until + 1

@@ -56,7 +56,7 @@ async def test_what_is_typed_behind_enter_is_not_for_the_prompt(world: MakeWorld
         ("ud←←x\x7f\x17p", "pud"),
         ("dns and tc\t", "dns and tcp"),
         ("icm\t\x7f", "icm"),
-        ("↑", "arp"),
+        ("↑\x01!", "!arp"),
         ("x↑\x7fx", "arx"),
     ],
 )
