@@ -296,7 +296,7 @@ async def test_a_file_is_learned_from_in_the_background(world: Callable[..., obj
     app: NetwatchApp = world(live=False, packets=PACKETS * 50).app  # type: ignore[attr-defined]
     assert app.learner is not None
     async with app.run_test(size=(120, 40)) as pilot:
-        for _ in range(50):
+        for _ in range(500):
             await pilot.pause(0.02)
             if not app.learner.left:
                 break
