@@ -158,6 +158,18 @@ def _without_waiting(terminal: int) -> int | None:
         return None  # no /proc, or somebody else's terminal, as after su
 
 
+def _in_foreground(terminal: int) -> bool:
+    """In the background this stops the process group (SIGTTOU); False: something went on with it.
+
+    Before that nothing of the terminal is this program's: another netwatch may be shown there.
+    """
+    try:
+        termios.tcsetattr(terminal, termios.TCSANOW, termios.tcgetattr(terminal))
+    except termios.error as error:
+        return bool(error.args[0] != errno.EINTR)
+    return True
+
+
 def _stopped_by_terminal(terminal: int) -> bool:
     """Stop this process group, and return once it goes on; False: nobody would go on with it.
 
@@ -324,6 +336,9 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
         # Whose terminal it is
 
         def start_application_mode(self) -> None:
+            while not _in_foreground(self.fileno):
+                if self._taken:
+                    return  # by what SIGCONT calls
             self._shows, self._taken = False, True
             lend(True)
             self._output.begin()

@@ -234,6 +234,42 @@ def test_ctrl_z_gives_the_shell_its_terminal_and_fg_the_screen(capture: str, ter
     assert shell.end() == 0
 
 
+def test_one_in_the_background_leaves_the_terminal_to_the_one_that_is_shown(capture: str) -> None:
+    """Also where it is killed: the terminal was never its own to give back."""
+    command = shlex.join([*_NETWATCH, "-r", capture, "--no-tshark"])
+    shell = Shell()
+    modes = shell.ask("stty -g")
+    for end in ("kill", "fg"):
+        shell.type(f"{command} &", b"ready> ")
+        pid = int(shell.ask("jobs -p"))
+        deadline = time.monotonic() + _PATIENCE
+        while shell.state(pid) != "T":
+            assert time.monotonic() < deadline
+            shell.look(0.1)
+        shell.type(command, b"ENDED")
+        shell.look(0.5)
+        shell.output = b""
+        if end == "kill":
+            os.kill(pid, signal.SIGKILL)
+            shell.look(0.5)
+            assert b"\x1b[?1049l" not in shell.output
+        shell.press("?")
+        shell.read_until(b"A replay")
+        shell.press("\x1b")
+        shell.look(0.5)
+        shell.press("q")
+        shell.read_until(b"ready> ")
+        if end == "fg":
+            shell.type("fg", b"ENDED")
+            shell.look(0.5)
+            shell.output = b""
+            shell.press("q")
+            shell.read_until(b"ready> ")
+        assert shell.ask("stty -g") == modes
+    shell.press("exit\n")
+    assert shell.end() == 0
+
+
 @pytest.mark.parametrize("place", ["LinuxDriver.__init__", "WriterThread.start"])
 def test_ctrl_z_while_the_screen_is_being_taken(place: str, capture: str, tmp_path: Path) -> None:
     program = tmp_path / "early.py"
