@@ -319,12 +319,13 @@ class PacketList(Pane):
             )
             for index in shown
         ]
-        missing = [index for index, key in zip(shown, keys, strict=True) if key not in self._drawn]
+        # Asked for once: a line that is kept may go for another one's sake while the others are made.
+        drawn = [self._drawn.get(key) for key in keys]
+        missing = [index for index, line in zip(shown, drawn, strict=True) if line is None]
         fresh = {row.row: row for row in self._rows(missing)} if missing else {}
         left_over = False
         lines = []
-        for index, key in zip(shown, keys, strict=True):
-            line = self._drawn.get(key)
+        for index, key, line in zip(shown, keys, drawn, strict=True):
             if line is None:
                 row = fresh[index]
                 in_time = (not left_over and perf_counter() < deadline) or index == missing[0]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from textual.cache import LRUCache
 from textual.events import MouseScrollDown, MouseScrollUp
 
 from netwatch.widgets.packet_list import PacketList
@@ -50,6 +51,19 @@ async def test_a_file_is_read_from_its_start(world: MakeWorld, packets_of: Packe
         assert place(one) == (0, 0)
         one.feed(packets_of(50))
         assert place(one) == (0, 0)
+
+
+async def test_lines_that_are_kept_may_go_while_others_are_made(world: MakeWorld, packets_of: PacketsOf) -> None:
+    """On the way up the last rows of a page were there before: the oldest that are kept."""
+    one = world(packets=packets_of(400))
+    async with one.app.run_test(size=(120, 24)) as pilot:
+        packets = one.app.screen.packets
+        await pilot.press("home", "pagedown", "pagedown")
+        for most in range(9, 13):
+            packets._drawn = LRUCache(most)
+            packets.paint()
+            await pilot.press(*["up"] * 6, "pageup", "pagedown")
+            assert f" {packets.cursor + 1} " in line_text(packets, packets.cursor_line + 2)
 
 
 async def test_random_arrivals_evictions_and_moves(world: MakeWorld, packets_of: PacketsOf) -> None:
