@@ -55,7 +55,7 @@ _UNKNOWN: Final = 4 << 10
 _SILENT: Final = 10.0
 """… or this many seconds have passed: then it does not answer at all, or this question is lost."""
 _SAMPLE: Final = 200
-"""Bytes without which an answer tells nothing of the rate."""
+"""Bytes without which an answer does not tell that a link is slow."""
 _JITTER: Final = 0.02
 _SOON: Final = 0.02
 _QUESTIONS: Final = 16
@@ -260,7 +260,7 @@ class Link:
         return (self._questions[-1].mark + 1) % _QUESTIONS if self._questions else 1
 
     def asked(self, mark: int) -> None:
-        """The question was written."""
+        """The question is written, the last of all bytes so far."""
         self._questions.append(_Question(mark, self._clock(), self.bytes))
 
     def answer(self, mark: int, at: float) -> None:
@@ -273,16 +273,17 @@ class Link:
         before = self._answered
         # It may get slower for good: the least of all grows a little with each.
         self._round_trip = trip if before is None else min(trip, self._round_trip * 1.01)
-        begun = question.sent + self._round_trip
-        size = question.position
+        self._answered = (at, question.position)
         if before is not None:
-            begun, size = max(begun, before[0]), size - before[1]
+            size = question.position - before[1]
+            seconds = max(at - max(question.sent + self._round_trip, before[0]), _JITTER)
+            # Few bytes tell that a link is faster than it was: where it was so slow that there is room for few.
+            faster = self.rate is not None and before[0] <= question.sent and size / seconds > self.rate
+            if size >= _SAMPLE or faster:
+                self._samples.append((size, seconds))
+                self.rate = sum(sample[0] for sample in self._samples) / sum(sample[1] for sample in self._samples)
         elif self.rate == _UNKNOWN:
             self.rate = None
-        self._answered = (at, question.position)
-        if before is not None and size >= _SAMPLE:
-            self._samples.append((size, max(at - begun, _JITTER)))
-            self.rate = sum(sample[0] for sample in self._samples) / sum(sample[1] for sample in self._samples)
         if self.rate is not None:
             arrived_since = self.rate * self._round_trip / 2  # while the answer was on its way
             self._under_way = max(0.0, self.bytes - question.position - arrived_since)

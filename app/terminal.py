@@ -223,6 +223,8 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
             )
             self._file = cast("Any", self._output)
             self._picture = Picture()
+            self._mark: int | None = None
+            """Of the question that is handed over next."""
             self._controls: list[str] = []
             """What is no part of the picture: modes, the clipboard, the bell."""
             self._shows = False
@@ -285,16 +287,18 @@ def driver(link: Link, lend: Callable[[bool], None] = lambda _: None) -> type[Li
 
         def _question(self) -> str:
             """How far is it? The column of the cursor, which is hidden, says which question an answer belongs to."""
-            mark = link.ask()
-            if mark is None:
+            self._mark = link.ask()
+            if self._mark is None:
                 return ""
-            self._loop.call_soon(link.asked, mark)
-            return f"\x1b[{mark + 1}G\x1b[6n{self._picture.cursor}"
+            return f"\x1b[{self._mark + 1}G\x1b[6n{self._picture.cursor}"
 
         def _hand(self, text: str) -> None:
+            mark, self._mark = self._mark, None
             if text and self._writer_thread is not None and self._writer_thread.is_alive():
                 assert isinstance(sys.__stdout__, io.TextIOWrapper)
                 link.write(_size_of(text, sys.__stdout__.encoding))
+                if mark is not None:
+                    link.asked(mark)  # before it is: what keeps this thread meanwhile is no time on the way
                 super().write(text)
 
         # What it takes

@@ -162,6 +162,22 @@ def test_a_fast_link_far_away_is_not_held_up(clock: Clock) -> None:
     assert link.room(awaited=False) > 20_000
 
 
+def test_a_link_that_hung_is_not_slow_for_ever(clock: Clock) -> None:
+    """So slow that there is room for fewer bytes than tell a rate."""
+    link = Link(far=True, clock=clock)
+    answering(link, clock, 1e6, 0.05, [10, 4000, 4000])
+    for _ in range(4):
+        answering(link, clock, 300, 0.05, [300])
+    assert link.rate == pytest.approx(300, rel=0.2)
+    for _ in range(30):
+        clock.now += 0.35
+        size = int(min(link.room(awaited=True), 1000))
+        if size:
+            answering(link, clock, 1e6, 0.05, [size])
+    assert link.rate is not None
+    assert link.rate > 20_000
+
+
 def test_an_answer_that_is_late_holds_the_clock_up_and_one_that_is_lost_does_not_for_ever(clock: Clock) -> None:
     link = Link(32 << 10, far=True, clock=clock)
     answering(link, clock, 1e6, 0.05, [10, 1000])
