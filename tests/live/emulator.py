@@ -192,6 +192,12 @@ class Terminal:
             assert self.look(0.05), self.screen.text + repr(self.output[-500:])
         return self.screen.text
 
+    def settle(self) -> None:
+        """Read until nothing comes for a moment: a picture comes in pieces."""
+        deadline = time.monotonic() + PATIENCE
+        while select.select([self.fd], [], [], 0.1)[0] and self.look(0.01):
+            assert time.monotonic() < deadline, self.screen.text
+
     def press(self, *keys: str | bytes, seconds: float = 0.15) -> None:
         """One after the other, and look so long after each."""
         for key in keys:

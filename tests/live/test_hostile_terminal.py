@@ -50,6 +50,7 @@ def program_named(space: Any, name: str) -> Iterator[None]:
 def rows(terminal: Terminal) -> list[int]:
     """Numbers of the packets on the screen; the pane's frame must stand where it belongs, around each."""
     found: list[int] = []
+    terminal.settle()
     lines = terminal.screen.lines
     top = next(at for at, line in enumerate(lines) if "─ Packets " in line)
     for line, cells in list(zip(lines, terminal.screen.rows, strict=True))[top + 2 :]:
@@ -115,6 +116,17 @@ def test_nothing_that_is_sent_acts_on_the_terminal(
     assert saved.stat().st_size > sum(len(data) for _, data in packets)
 
 
+def until_row(terminal: Terminal, number: int) -> None:
+    """Until this packet is in the list."""
+    terminal.until(lambda text: re.search(rf"│[ ◆!~]*{number} ", text) is not None)
+
+
+def until_only(terminal: Terminal, shown: str, gone: str) -> None:
+    """Until all of another screen is there, and nothing is left of the one before."""
+    terminal.until(lambda text: shown in text and gone not in text)
+    terminal.settle()
+
+
 def _quiet(interface: str) -> None:
     """No IPv6 of its own: nothing is sent that no test sent."""
     Path(f"/proc/sys/net/ipv6/conf/{interface}/disable_ipv6").write_text("1")
@@ -124,13 +136,14 @@ def _visit(terminal: Terminal, count: int) -> None:
     """Every page of the list, every table, every place opened, prompts."""
     assert rows(terminal)[-1] == count
     seen: set[int] = set()
-    terminal.press("\x1b[H", seconds=0.4)
+    terminal.press("\x1b[H")
     while count not in seen:
+        until_row(terminal, max(seen, default=0) + 1)
         found = rows(terminal)
         assert found[0] - 1 in seen or found[0] == 1
         assert set(found) - seen, terminal.screen.text
         seen |= set(found)
-        terminal.press("\x1b[6~", seconds=0.2)
+        terminal.press("\x1b[6~")
     assert seen == set(range(1, count + 1))
     terminal.press(*"RRRvvTTbS", "\t", "\t", "\t", "w", "0", seconds=0.25)
     rows(terminal)
@@ -139,14 +152,15 @@ def _visit(terminal: Terminal, count: int) -> None:
         terminal.press(":", f"{number}\r", seconds=0.1)
         terminal.until(f" packet {number} ─╯")
         terminal.press("\r", seconds=0.1)
-        terminal.until(f" Packet {number}  ")
+        until_only(terminal, f" Packet {number}  ", "─ Packets ")
         terminal.press("\x1b[F", "\x1b[H", seconds=0.05)
         if at % 4 == 1:
             terminal.press("f", seconds=0.2)
+            until_only(terminal, "", f" Packet {number}  ")
             terminal.press("\x1b", seconds=0.1)
-            terminal.until(f" Packet {number}  ")
+            until_only(terminal, f" Packet {number}  ", "─ Packets ")
         terminal.press("\x1b", seconds=0.1)
-        terminal.until("─ Packets ")
+        until_only(terminal, "─ Packets ", "─ fields ")
     rows(terminal)
     for trick in TRICKS:
         terminal.press("/", paste(trick), "\r", seconds=0.1)
