@@ -71,6 +71,11 @@ class _Field(Input):
             self.app.post_message(events.Key(event.key, event.character))
         self._behind.clear()
 
+    def action_cut(self) -> None:
+        # Nothing selected, Textual would empty the clipboard.
+        if self.selected_text:
+            super().action_cut()
+
     def _on_blur(self, event: events.Blur) -> None:
         super()._on_blur(event)
         self.stays()

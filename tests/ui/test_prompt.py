@@ -73,6 +73,19 @@ async def test_keys_that_edit_keep_their_place_among_those_that_are_inserted(
         assert one.app.screen.query_one(Input).value == value
 
 
+async def test_with_nothing_selected_ctrl_x_leaves_the_clipboard_alone(world: MakeWorld) -> None:
+    one = world()
+    written: list[str] = []
+    one.app.copy_to_clipboard = written.append
+    async with one.app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("slash", *"udp", "ctrl+x")
+        assert one.app.screen.query_one(Input).value == "udp"
+        assert written == []
+        await pilot.press("shift+left", "ctrl+x")
+        assert one.app.screen.query_one(Input).value == "ud"
+        assert written == ["p"]
+
+
 async def test_slash_and_colon_can_be_typed(world: MakeWorld) -> None:
     one = world()
     async with one.app.run_test(size=(80, 24)) as pilot:
