@@ -3,19 +3,18 @@ helper; and what becomes of them meanwhile."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
-import struct
-import termios
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.live.conftest import MIX, namespaces, run
-from tests.live.test_guard_live import SUDO, Dashboard
+from tests.live.emulator import Screen
+from tests.live.test_guard_live import PATIENCE, SUDO, Dashboard
 from tests.live.test_switch import two, wait_for
 
 from netwatch.capture.sources.files import open_file
@@ -25,6 +24,22 @@ __all__ = ["two"]
 
 class Picking(Dashboard):
     """A dashboard in whose picker one types."""
+
+    def __init__(self, *arguments: str, environment: Mapping[str, str]) -> None:
+        self.screen = Screen(120, 30)
+        super().__init__(*arguments, environment=environment)
+
+    def look(self, seconds: float) -> None:
+        before = len(self.output)
+        super().look(seconds)
+        self.screen.feed(self.output[before:])
+
+    def wait_for(self, *wanted: bytes) -> None:
+        """Until it is on the screen: what stood there before is not written once more."""
+        deadline = time.monotonic() + PATIENCE
+        while not any(each.decode() in self.screen.text for each in wanted):
+            assert time.monotonic() < deadline, self.screen.text
+            self.look(0.05)
 
     def press(self, keys: str, seconds: float = 0.3) -> None:
         os.write(self.fd, keys.encode())
@@ -123,12 +138,9 @@ def test_several_at_once_stand_in_a_column(two: Any, mix: Path, tmp_path: Path) 
         dashboard.wait_for(b" LIVE ")
         dashboard.wait_for(b"If Source")
         dashboard.look(0.5)
-        send(two, mix, "a0")
-        send(two, mix, "a1")
-        dashboard.look(0.5)
-        fcntl.ioctl(dashboard.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 200, 120, 0, 0))  # all is painted anew
-        dashboard.wait_for(b" b0 10.9.0.1")
-        dashboard.wait_for(b" b1 10.9.0.1")
+        for sent, taken in (("a0", b" b0 10.9.0.1"), ("a1", b" b1 10.9.0.1")):
+            send(two, mix, sent)
+            dashboard.wait_for(taken)
     finally:
         code = dashboard.end()
     assert code == 0
