@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.live.emulator import Screen
 
 if TYPE_CHECKING:
     from tests.live.conftest import Pair
@@ -54,7 +55,12 @@ class Dashboard:
     def wait_for(self, *wanted: bytes) -> None:
         deadline = time.monotonic() + PATIENCE
         while not any(each in self.output for each in wanted):
-            assert time.monotonic() < deadline, self.output[-2000:]
+            if time.monotonic() > deadline:
+                # What stood there before is not written once more.
+                screen = Screen(200, 60)
+                screen.feed(self.output)
+                assert any(each.decode() in screen.text for each in wanted), screen.text
+                return
             self.look(0.05)
 
     def end(self) -> int:
