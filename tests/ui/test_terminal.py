@@ -399,6 +399,7 @@ def test_ctrl_l_paints_all_anew(capture: str) -> None:
     terminal.output = b""
     terminal.press("\x0c")
     terminal.read_until(b"ENDED")
+    terminal.look(0.5)  # the end leaves out what is not written yet, also in the middle of a character
     terminal.press("q")
     assert terminal.end() == 0
     assert "─ Packets" in re.sub(r"\x1b\[[0-9;]*m", "", terminal.output.decode())
@@ -450,6 +451,15 @@ def test_it_ends_where_the_terminal_takes_nothing(capture: str, tmp_path: Path) 
     assert terminal.end() == 0
 
 
+def takes_keys_and_ends(terminal: Terminal, keys: str = "?") -> None:
+    """The keyboard still opens the help, and a signal the way out."""
+    terminal.output = b""
+    terminal.press(keys)
+    terminal.read_until(b"A replay")
+    os.kill(terminal.pid, signal.SIGTERM)
+    assert terminal.end() == 0
+
+
 def test_keys_that_there_are_not_leave_the_keyboard_alone(capture: str) -> None:
     """A code point that is none, and forms of kitty's protocol that were not asked for."""
     terminal = Terminal(["-r", capture])
@@ -457,11 +467,7 @@ def test_keys_that_there_are_not_leave_the_keyboard_alone(capture: str) -> None:
     for key in ("\x1b[1114112u", "\x1b[99999999999u", "\x1b[97:65;1u", "\x1b[97;1:3u", "\x1b[1:D"):
         terminal.press(key)
         terminal.look(0.2)
-    terminal.output = b""
-    terminal.press("?")
-    terminal.read_until(b"A replay")
-    os.kill(terminal.pid, signal.SIGTERM)
-    assert terminal.end() == 0
+    takes_keys_and_ends(terminal)
 
 
 @pytest.mark.parametrize("prompt", ["", "/", ":", "e", "\r", "?"])
@@ -484,11 +490,7 @@ def test_what_is_pasted_is_no_key_and_reaches_no_terminal(prompt: str, capture: 
     assert list(tmp_path.glob("*.pcapng")) == []
     terminal.press("\x1b")
     terminal.look(0.3)
-    terminal.output = b""
-    terminal.press("\x1b?" if prompt != "?" else "?")
-    terminal.read_until(b"A replay")
-    os.kill(terminal.pid, signal.SIGTERM)
-    assert terminal.end() == 0
+    takes_keys_and_ends(terminal, "\x1b?" if prompt != "?" else "?")
 
 
 def test_a_long_paste_with_escapes_is_one_paste(capture: str) -> None:
@@ -502,8 +504,4 @@ def test_a_long_paste_with_escapes_is_one_paste(capture: str) -> None:
         terminal.look(0.001)
     terminal.press("\x1b")
     terminal.look(0.3)
-    terminal.output = b""
-    terminal.press("?")
-    terminal.read_until(b"A replay")
-    os.kill(terminal.pid, signal.SIGTERM)
-    assert terminal.end() == 0
+    takes_keys_and_ends(terminal)
