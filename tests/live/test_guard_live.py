@@ -37,6 +37,7 @@ class Dashboard:
         self, *arguments: str, before: tuple[str, ...] = (), environment: Mapping[str, str] | None = None
     ) -> None:
         self.output = b""
+        self.screen = Screen(200, 60)
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             for name in [name for name in os.environ if name.startswith("SUDO_")]:
@@ -50,17 +51,15 @@ class Dashboard:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             if select.select([self.fd], [], [], left)[0]:
-                self.output += os.read(self.fd, 65536)
+                data = os.read(self.fd, 65536)
+                self.output += data
+                self.screen.feed(data)
 
     def wait_for(self, *wanted: bytes) -> None:
+        """Until it was written, or is on the screen: what stood there before is not written once more."""
         deadline = time.monotonic() + PATIENCE
-        while not any(each in self.output for each in wanted):
-            if time.monotonic() > deadline:
-                # What stood there before is not written once more.
-                screen = Screen(200, 60)
-                screen.feed(self.output)
-                assert any(each.decode() in screen.text for each in wanted), screen.text
-                return
+        while not any(each in self.output or each.decode() in self.screen.text for each in wanted):
+            assert time.monotonic() < deadline, self.screen.text
             self.look(0.05)
 
     def end(self) -> int:

@@ -7,14 +7,12 @@ import json
 import os
 import signal
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.live.conftest import MIX, namespaces, run
-from tests.live.emulator import Screen
-from tests.live.test_guard_live import PATIENCE, SUDO, Dashboard
+from tests.live.test_guard_live import SUDO, Dashboard
 from tests.live.test_switch import two, wait_for
 
 from netwatch.capture.sources.files import open_file
@@ -24,22 +22,6 @@ __all__ = ["two"]
 
 class Picking(Dashboard):
     """A dashboard in whose picker one types."""
-
-    def __init__(self, *arguments: str, environment: Mapping[str, str]) -> None:
-        self.screen = Screen(120, 30)
-        super().__init__(*arguments, environment=environment)
-
-    def look(self, seconds: float) -> None:
-        before = len(self.output)
-        super().look(seconds)
-        self.screen.feed(self.output[before:])
-
-    def wait_for(self, *wanted: bytes) -> None:
-        """Until it is on the screen: what stood there before is not written once more."""
-        deadline = time.monotonic() + PATIENCE
-        while not any(each.decode() in self.screen.text for each in wanted):
-            assert time.monotonic() < deadline, self.screen.text
-            self.look(0.05)
 
     def press(self, keys: str, seconds: float = 0.3) -> None:
         os.write(self.fd, keys.encode())
