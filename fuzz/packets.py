@@ -10,10 +10,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from netwatch.capture.block import CaptureError
+from netwatch.capture.block import Batch, CaptureError, Source
+from netwatch.capture.decode import Decoder
+from netwatch.capture.session import Session
 from netwatch.capture.sources.files import READ_AHEAD, open_file
+from netwatch.capture.stats import partial
 
-__all__ = ["CLIENT", "SERVER", "Record", "cuts", "memory_file", "pcap", "read", "segment"]
+__all__ = ["CLIENT", "SERVER", "Record", "cuts", "ingested", "memory_file", "pcap", "read", "segment"]
 
 CLIENT, SERVER = bytes([192, 0, 2, 1]), bytes([198, 51, 100, 7])
 CLIENT_PORT = 49152
@@ -86,3 +89,14 @@ def read(path: str | Path, most: int, ahead: int = READ_AHEAD) -> Iterator[Recor
             most -= len(block)
     finally:
         source.close()
+
+
+def ingested(source: Source) -> Session:
+    """All of a file; its packets can be read again until it is closed."""
+    session, decoder = Session(source, buffer=None), Decoder()
+    while not source.exhausted:
+        block = source.next_block(0.1)
+        if block is not None:
+            rows = decoder.decode(block).rows
+            session.ingest(Batch(rows, block.raw if block.owned else None, partial(rows)))
+    return session

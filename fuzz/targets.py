@@ -16,8 +16,8 @@ from typing import Final
 import numpy as np
 
 from fuzz.checks import Both, check_columns, content
-from fuzz.packets import ACK, FIN, RAW, SYN, Record, cuts, memory_file, pcap, read, segment
-from netwatch.capture.block import Batch, Block
+from fuzz.packets import ACK, FIN, RAW, SYN, Record, cuts, ingested, memory_file, pcap, read, segment
+from netwatch.capture.block import Block
 from netwatch.capture.columns import Columns
 from netwatch.capture.decode import Decoder
 from netwatch.capture.dissect import Context, Tree
@@ -28,7 +28,6 @@ from netwatch.capture.filter.lexer import FilterError
 from netwatch.capture.follow import Follow, pair_of
 from netwatch.capture.session import Session
 from netwatch.capture.sources.files import READ_AHEAD, open_file
-from netwatch.capture.stats import partial
 
 __all__ = ["MARK", "TARGETS", "run"]
 
@@ -238,19 +237,11 @@ def _session(made: list[bytes], linktype: int) -> Iterator[Session]:
     """All of it ingested, and readable again until the end."""
     fd, path = memory_file(pcap(made, linktype))
     try:
-        source, decoder = open_file(path), Decoder()
+        source = open_file(path)
     finally:
         os.close(fd)
-    session = Session(source, buffer=None)
-    try:
-        while not source.exhausted:
-            block = source.next_block(0)
-            if block is not None:
-                rows = decoder.decode(block).rows
-                session.ingest(Batch(rows, block.raw if block.owned else None, partial(rows)))
-        yield session
-    finally:
-        source.close()
+    with contextlib.closing(source):
+        yield ingested(source)
 
 
 def _block(made: list[bytes], linktype: int) -> Block:

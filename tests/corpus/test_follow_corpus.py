@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fuzz.packets import ingested
 
-from netwatch.capture.block import Batch
-from netwatch.capture.decode import Decoder
 from netwatch.capture.errors import CaptureError
 from netwatch.capture.follow import GAP, Follow, pair_of
 from netwatch.capture.follow_packets import TCP
 from netwatch.capture.session import Session
 from netwatch.capture.sources.files import open_file
-from netwatch.capture.stats import partial
 
 if TYPE_CHECKING:
     from tests.corpus.conftest import Capture
@@ -34,14 +32,7 @@ TRUTHS += ["seqwrap", "vlan_ipfrag"]
 
 
 def session_of(path: Path) -> Session:
-    source, decoder = open_file(str(path)), Decoder()
-    session = Session(source, buffer=None)
-    while not source.exhausted:
-        block = source.next_block(0.1)
-        if block is not None:
-            rows = decoder.decode(block).rows
-            session.ingest(Batch(rows, block.raw if block.owned else None, partial(rows)))
-    return session
+    return ingested(open_file(str(path)))
 
 
 def followed(session: Session, index: int) -> Follow:

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
+from fuzz.packets import ingested
 from textual.app import App
 from textual.content import Content
 
 from netwatch.app.detail_screen import DetailScreen
-from netwatch.capture.block import Batch, Loss
-from netwatch.capture.decode import Decoder
+from netwatch.capture.block import Loss
 from netwatch.capture.directory import PlainDirectory
 from netwatch.capture.dissect.kit import Field, Item
 from netwatch.capture.session import Session
 from netwatch.capture.sources.files import open_file
-from netwatch.capture.stats import partial
 from netwatch.capture.tshark import TsharkError
 from netwatch.widgets.detail_tree import DetailTree
 from netwatch.widgets.footer import Footer
@@ -48,14 +47,7 @@ def session_of(path: Path, packets: list[bytes]) -> Session:
         struct.pack("<4I", 1_700_000_000 + n, 0, len(data), len(data)) + data for n, data in enumerate(packets)
     ]
     path.write_bytes(struct.pack("<I2HiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1) + b"".join(records))
-    source, decoder = open_file(str(path)), Decoder()
-    session = Session(source, buffer=None)
-    while not source.exhausted:
-        block = source.next_block(0.1)
-        if block is not None:
-            rows = decoder.decode(block).rows
-            session.ingest(Batch(rows, block.raw if block.owned else None, partial(rows)))
-    return session
+    return ingested(open_file(str(path)))
 
 
 class Detail(App[int]):
